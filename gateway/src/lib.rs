@@ -1,0 +1,1 @@
+//! The gateway: an OpenAI-compatible edge gateway for a decentralized inference market.

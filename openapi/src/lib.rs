@@ -1,0 +1,11 @@
+//! Wire types shared by the gateway and the provider: OpenAI's shapes as far as Quorate reads or
+//! writes them, and the provider protocol's headers and comments. It owns no behaviour: no server,
+//! no client, no clock. The contracts generated from these types are committed beside `src`.
+
+pub mod chat;
+pub mod completions;
+pub mod error;
+pub mod evidence;
+pub mod gumbel;
+pub mod models;
+pub mod usage;

@@ -1,0 +1,3 @@
+//! The provider: serves a model with mistral.rs, fronts another server, or plays a script.
+
+pub mod engine;
