@@ -69,7 +69,7 @@ impl Snapshot {
             offers.entry(entry.id.clone()).or_default();
         }
         for upstream in &settings.upstreams {
-            let endpoint = Arc::new(Endpoint::new(upstream, settings.limits.idle_connections)?);
+            let endpoint = Arc::new(Endpoint::new(upstream, settings.limits.upstream_idle)?);
             endpoints.push(endpoint.clone());
             for model in &upstream.models {
                 let (list, context) = offers.entry(model.id.clone()).or_insert_with(|| {

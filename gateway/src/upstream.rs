@@ -16,6 +16,7 @@ mod error;
 mod guard;
 mod link;
 mod opened;
+mod plain;
 mod pool;
 mod record;
 mod request;
@@ -23,7 +24,7 @@ mod watch;
 mod whole;
 
 pub use attempt::{Context, Exchange};
-pub use body::{Streaming, stream};
+pub use body::{ErrorEvent, Head, Streaming, stream};
 pub use endpoint::{Endpoint, Invalid};
 pub use error::{Error, Phase};
 pub use pool::Stats;

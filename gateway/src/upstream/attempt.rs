@@ -19,7 +19,7 @@ use super::request::Job;
 use super::whole;
 use crate::config::Limits;
 use crate::market::Offer;
-use crate::metrics::{Attempt, Metrics};
+use crate::metrics::{AttemptOutcome, Metrics};
 use crate::route;
 
 /// Of a provider's error answer; more is cut off.
@@ -75,6 +75,15 @@ impl Exchange {
         Self { context, job, record, tried: SmallVec::new() }
     }
 
+    pub fn is_stream(&self) -> bool {
+        self.job.summary.stream
+    }
+
+    /// The name the client asked for.
+    pub fn model(&self) -> &str {
+        &self.job.summary.model
+    }
+
     /// Attempt after attempt, until one reaches the goal.
     pub(super) async fn run(&mut self, goal: Goal) -> Result<Good, Error> {
         let deadline = self.job.deadline;
@@ -87,7 +96,8 @@ impl Exchange {
         let context = self.context.clone();
         let model = self.job.model.clone();
         let mut worst: Option<Error> = None;
-        while self.tried.len() < context.limits.attempts {
+        let attempts_max = usize::try_from(context.limits.attempts).unwrap_or(usize::MAX);
+        while self.tried.len() < attempts_max {
             let candidates = model.offers.iter().enumerate().map(|(index, offer)| route::Candidate {
                 in_flight: offer.endpoint.in_flight(),
                 cool_down: offer.endpoint.cool_down(),
@@ -202,9 +212,7 @@ async fn judge_head(parts: Parts, body: LinkBody) -> Result<(Parts, LinkBody), E
         | StatusCode::PAYLOAD_TOO_LARGE
         | StatusCode::UNSUPPORTED_MEDIA_TYPE
         | StatusCode::UNPROCESSABLE_ENTITY => {
-            let content_type = parts.headers.get(header::CONTENT_TYPE).cloned();
-            let body = read_some(body).await;
-            Err(Error::Rejected { status, body, content_type })
+            Err(Error::Rejected { status, body: read_some(body).await })
         }
         // A provider's 401 and 403 are about our credentials, its 404 about its own models.
         status => Err(Error::Status(status)),
@@ -232,12 +240,12 @@ fn retry_after(value: Option<&HeaderValue>) -> Option<Duration> {
 /// Counts an attempt exactly once, whatever becomes of it.
 struct Tally {
     metrics: Arc<Metrics>,
-    outcome: Attempt,
+    outcome: AttemptOutcome,
 }
 
 impl Tally {
     fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, outcome: Attempt::Cancelled }
+        Self { metrics, outcome: AttemptOutcome::Cancelled }
     }
 
     fn failed(&mut self, error: Error) -> Error {
@@ -248,26 +256,26 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        self.metrics.attempt(self.outcome);
+        self.metrics.attempts.get(self.outcome).inc();
     }
 }
 
-fn outcome(error: &Error) -> Attempt {
+fn outcome(error: &Error) -> AttemptOutcome {
     match error {
-        Error::Connect(_) | Error::Forbidden | Error::Timeout(Phase::Connect) => Attempt::Connect,
-        Error::Timeout(_) => Attempt::Timeout,
-        Error::Broken(_) => Attempt::Head,
-        Error::Rejected { .. } | Error::RateLimited { .. } | Error::Status(_) => Attempt::Status,
+        Error::Connect(_) | Error::Forbidden | Error::Timeout(Phase::Connect) => AttemptOutcome::Connect,
+        Error::Timeout(_) => AttemptOutcome::Timeout,
+        Error::Broken(_) => AttemptOutcome::Head,
+        Error::Rejected { .. } | Error::RateLimited { .. } | Error::Status(_) => AttemptOutcome::Status,
         Error::NotAStream(_) | Error::ErrorEvent(_) | Error::Stream(_) | Error::Truncated => {
-            Attempt::Stream
+            AttemptOutcome::Stream
         }
-        Error::NoProvider { .. } => Attempt::Cancelled,
+        Error::NoProvider { .. } | Error::Draining => AttemptOutcome::Cancelled,
     }
 }
 
 impl Try {
     pub(super) fn succeeded(&mut self) {
-        self.tally.outcome = Attempt::Ok;
+        self.tally.outcome = AttemptOutcome::Ok;
         self.endpoint.succeeded();
     }
 

@@ -6,22 +6,19 @@ use futures_util::future::BoxFuture;
 use http_body::Frame;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context as Cx, Poll};
-use std::time::Duration;
 
 use super::attempt::{Exchange, Goal, Good, note};
 use super::error::{Error, Phase};
 use super::opened::Opened;
 use super::watch::Watch;
+use crate::metrics::{Held, Outcome};
 
-/// Silence towards the client after which a comment is sent; also how long the status line is held.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
 const KEEP_ALIVE_COMMENT: &[u8] = b": keep-alive\n\n";
 
-/// Prints an error as the last event of a stream. Given by the error door, so that this module
-/// knows no HTTP errors.
-pub type ErrorEvent = fn(&Error) -> Bytes;
+/// Prints an error as the last event of a stream, and says how it counts. Given by the error door,
+/// so that this module knows no HTTP errors.
+pub type ErrorEvent = fn(Error) -> (Bytes, Outcome);
 
 type Opening = BoxFuture<'static, (Exchange, Result<Opened, Error>)>;
 
@@ -52,6 +49,7 @@ struct Relaying {
     stall: Watch,
     events: u64,
     is_complete: bool,
+    _open_stream: Held,
 }
 
 impl std::fmt::Debug for Streaming {
@@ -66,13 +64,15 @@ impl std::fmt::Debug for Streaming {
 }
 
 /// Waits for the first content, so that failures before it stay HTTP errors, but at most
-/// [`KEEP_ALIVE`]: then the stream begins with a comment and the attempts go on inside it.
+/// `limits.hold`: then the stream begins with a comment and the attempts go on inside it.
 pub async fn stream(
     exchange: Exchange,
     error_event: ErrorEvent,
 ) -> Result<(Head, Streaming), (Exchange, Error)> {
+    let limits = &exchange.context.limits;
+    let (hold, keep_alive) = (limits.hold, limits.keep_alive_comment);
     let mut opening: Opening = Box::pin(open(exchange));
-    let state = match tokio::time::timeout(KEEP_ALIVE, &mut opening).await {
+    let state = match tokio::time::timeout(hold, &mut opening).await {
         Ok((exchange, Ok(opened))) => State::Relaying(Relaying::new(exchange, opened)),
         Ok((exchange, Err(error))) => return Err((exchange, error)),
         Err(_) => State::Opening(opening),
@@ -84,7 +84,7 @@ pub async fn stream(
         },
         State::Opening(_) | State::Ended => Head::default(),
     };
-    Ok((head, Streaming { state, silence: Watch::new(KEEP_ALIVE), error_event }))
+    Ok((head, Streaming { state, silence: Watch::new(keep_alive), error_event }))
 }
 
 async fn open(mut exchange: Exchange) -> (Exchange, Result<Opened, Error>) {
@@ -99,10 +99,10 @@ async fn open(mut exchange: Exchange) -> (Exchange, Result<Opened, Error>) {
 impl Relaying {
     fn new(mut exchange: Exchange, opened: Opened) -> Box<Self> {
         exchange.record.content();
-        exchange.context.metrics.stream_opened();
-        let is_complete = opened.progress().done || opened.is_finished();
+        let open_stream = Held::new(&exchange.context.metrics.open_streams);
+        let is_complete = opened.is_over;
         let stall = Watch::new(exchange.context.limits.stall);
-        Box::new(Self { exchange, opened, stall, events: 0, is_complete })
+        Box::new(Self { exchange, opened, stall, events: 0, is_complete, _open_stream: open_stream })
     }
 
     /// The next bytes for the client; `None` after the last.
@@ -167,9 +167,11 @@ impl http_body::Body for Streaming {
                         continue;
                     }
                     Poll::Ready((mut exchange, Err(error))) => {
-                        exchange.record.failed(&error);
                         this.state = State::Ended;
-                        return Poll::Ready(Some(Ok(Frame::data((this.error_event)(&error)))));
+                        let cause = error.to_string();
+                        let (event, outcome) = (this.error_event)(error);
+                        exchange.record.failed(200, outcome, &cause);
+                        return Poll::Ready(Some(Ok(Frame::data(event))));
                     }
                     Poll::Pending => Poll::Pending,
                 },
@@ -183,7 +185,8 @@ impl http_body::Body for Streaming {
                 }
                 Poll::Ready(Some(Err(error))) => {
                     this.leave(|relaying| relaying.fail(&error));
-                    return Poll::Ready(Some(Ok(Frame::data((this.error_event)(&error)))));
+                    let (event, _) = (this.error_event)(error);
+                    return Poll::Ready(Some(Ok(Frame::data(event))));
                 }
                 Poll::Ready(None) => {
                     this.leave(|relaying| relaying.complete(cx));

@@ -43,7 +43,7 @@ pub enum Error {
     Timeout(Phase),
     /// The provider's word about the request itself; it would be the same anywhere.
     #[error("the provider refused the request with status {status}")]
-    Rejected { status: http::StatusCode, body: Bytes, content_type: Option<http::HeaderValue> },
+    Rejected { status: http::StatusCode, body: Bytes },
     #[error("the provider is at its limit")]
     RateLimited { retry_after: Option<Duration> },
     /// Any other status: its own failure, or one about our credentials there.

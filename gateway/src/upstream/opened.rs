@@ -13,6 +13,8 @@ pub(super) struct Opened {
     pub(super) attempt: Try,
     relay: Relay,
     pub(super) out: Out,
+    /// The answer was complete with its first content.
+    pub(super) is_over: bool,
 }
 
 impl Opened {
@@ -23,7 +25,7 @@ impl Opened {
             attempt.failed(&error);
             return Err(error);
         }
-        let mut opened = Self { attempt, relay: Relay::new(job.plan(context)), out: Out::default() };
+        let mut opened = Self { attempt, relay: Relay::new(job.plan(context)), out: Out::default(), is_over: false };
         let content = poll_fn(|cx| opened.poll_content(cx));
         let result = tokio::time::timeout(context.limits.first_content, content)
             .await
@@ -38,6 +40,7 @@ impl Opened {
     fn poll_content(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), Error>> {
         while !self.relay.progress().content_seen {
             if !ready!(self.poll_pull(cx))? {
+                self.is_over = true;
                 break;
             }
         }

@@ -1,13 +1,17 @@
 //! What is known of one client request when it is over: one log line and one set of metrics, exactly
 //! once, whoever ends it. Never a prompt, never a key.
 
+use openapi::usage::Usage;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-use super::endpoint::Endpoint;
+use super::endpoint;
 use super::error::Error;
-use crate::metrics::{Metrics, Outcome};
+use crate::metrics::{Endpoint, Label as _, Metrics, Outcome};
 use crate::stream::Progress;
+
+/// Nobody reads it; the log's and the metric's word for a client that left.
+const CLIENT_GONE: u16 = 499;
 
 /// Finished by its drop.
 #[derive(Debug)]
@@ -21,8 +25,9 @@ pub struct Record {
     first_content: Option<Instant>,
     provider: Option<Arc<str>>,
     attempts: u32,
-    prompt_tokens: u64,
-    completion_tokens: u64,
+    usage: Option<Usage>,
+    /// What the client saw.
+    status: u16,
     outcome: Outcome,
     error: Option<String>,
 }
@@ -50,10 +55,10 @@ impl Record {
             first_content: None,
             provider: None,
             attempts: 0,
-            prompt_tokens: 0,
-            completion_tokens: 0,
+            usage: None,
             // Until something else is known: the client left.
-            outcome: Outcome::Cancelled,
+            status: CLIENT_GONE,
+            outcome: Outcome::ClientGone,
             error: None,
         }
     }
@@ -62,15 +67,15 @@ impl Record {
         self.attempts
     }
 
-    pub(super) fn attempt(&mut self, endpoint: &Endpoint) {
+    pub(super) fn attempt(&mut self, endpoint: &endpoint::Endpoint) {
         self.attempts += 1;
         self.provider = Some(endpoint.id.clone());
         if self.attempts > 1 {
-            self.metrics.failover();
+            self.metrics.failovers.inc();
         }
     }
 
-    pub(super) fn failed_attempt(&self, endpoint: &Endpoint, error: &Error) {
+    pub(super) fn failed_attempt(&self, endpoint: &endpoint::Endpoint, error: &Error) {
         tracing::info!(
             request_id = &*self.request_id,
             provider = &*endpoint.id,
@@ -86,19 +91,24 @@ impl Record {
 
     pub(super) fn completed(&mut self, progress: &Progress) {
         self.outcome = Outcome::Ok;
+        self.status = 200;
         self.count(progress);
     }
 
-    pub(super) fn count(&mut self, progress: &Progress) {
-        if let Some(usage) = &progress.usage {
-            self.prompt_tokens = usage.prompt_tokens;
-            self.completion_tokens = usage.completion_tokens;
-        }
-        self.metrics.malformed(progress.malformed);
+    /// The provider's stream broke after content had reached the client.
+    pub(super) fn broke(&mut self, progress: &Progress, error: &Error) {
+        self.count(progress);
+        self.failed(200, Outcome::Truncated, error);
     }
 
-    /// The request ended in an error that the client was told.
-    pub fn failed(&mut self, outcome: Outcome, error: &dyn std::fmt::Display) {
+    fn count(&mut self, progress: &Progress) {
+        self.usage = progress.usage;
+        self.metrics.malformed_events.inc_by(u64::from(progress.malformed));
+    }
+
+    /// The request ended in an error that the client was told, with this status.
+    pub fn failed(&mut self, status: u16, outcome: Outcome, error: &dyn std::fmt::Display) {
+        self.status = status;
         self.outcome = outcome;
         self.error = Some(error.to_string());
     }
@@ -108,8 +118,15 @@ impl Drop for Record {
     fn drop(&mut self) {
         let total = self.begun.elapsed();
         let first = self.first_content.map(|at| at.duration_since(self.begun));
-        self.metrics.request(self.is_stream, self.outcome, total, first);
-        self.metrics.tokens(self.prompt_tokens, self.completion_tokens);
+        self.metrics.count_request(Endpoint::Chat, self.status, self.outcome);
+        self.metrics.observe_completion(total);
+        if let Some(first) = first {
+            self.metrics.observe_ttft(first);
+        }
+        let usage = self.usage.unwrap_or_default();
+        if self.usage.is_some() {
+            self.metrics.observe_usage(&usage, total.saturating_sub(first.unwrap_or_default()));
+        }
         tracing::info!(
             request_id = &*self.request_id,
             key = &*self.key_name,
@@ -117,12 +134,13 @@ impl Drop for Record {
             provider = self.provider.as_deref().unwrap_or_default(),
             stream = self.is_stream,
             attempts = self.attempts,
+            status = self.status,
             outcome = self.outcome.as_str(),
             error = self.error.as_deref().unwrap_or_default(),
-            prompt_tokens = self.prompt_tokens,
-            completion_tokens = self.completion_tokens,
-            first_content_ms = first.map(|d| d.as_millis()),
-            total_ms = total.as_millis(),
+            prompt_tokens = usage.prompt_tokens,
+            completion_tokens = usage.completion_tokens,
+            first_content_ms = first.map_or(-1.0, |d| d.as_secs_f64() * 1e3),
+            total_ms = total.as_secs_f64() * 1e3,
             "request"
         );
     }

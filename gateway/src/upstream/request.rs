@@ -62,7 +62,11 @@ impl Job {
             fallback: self.fallback.clone(),
             usage: if self.summary.include_usage { UsageMode::Pass } else { UsageMode::Strip },
             evidence: true,
-            limits: Limits { event_bytes_max: context.limits.event_bytes, ..Limits::default() },
+            limits: Limits {
+                event_bytes_max: context.limits.event_bytes,
+                answer_bytes_max: usize::try_from(context.limits.answer_bytes).unwrap_or(usize::MAX),
+                ..Limits::default()
+            },
             choices: self.summary.choices,
         }
     }

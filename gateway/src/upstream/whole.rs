@@ -7,6 +7,7 @@ use std::task::{Context as Cx, Poll, ready};
 
 use super::attempt::{Context, Exchange, Goal, Good, Try};
 use super::error::{Error, Phase};
+use super::plain;
 use super::request::Job;
 use super::watch::Watch;
 use crate::stream::{self, Assembler, Progress};
@@ -102,13 +103,14 @@ async fn read_json(
         poll_fn(|cx| poll_watched(attempt, &mut watch, Phase::FirstContent, cx)).await
     {
         let chunk = chunk?;
-        if read.len() + chunk.len() > stream::Limits::default().answer_bytes_max {
+        let length = (read.len() + chunk.len()) as u64;
+        if length > context.limits.answer_bytes {
             return Err(Error::Stream("the answer is too large".to_owned()));
         }
         read.extend_from_slice(&chunk);
         watch.touch();
     }
-    Ok(stream::whole_answer(read.freeze(), &job.model.id)?)
+    plain::answer(read.freeze(), &job.model.id)
 }
 
 fn poll_watched(
