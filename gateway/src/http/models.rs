@@ -1,10 +1,18 @@
 //! GET /v1/models and /v1/models/{id}. What can be asked for comes from behind [`Models`]; this file
 //! only prints it.
 
-use openapi::models::Model;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::response::Json;
+use openapi::error::ErrorBody;
+use openapi::models::{Model, ModelList};
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
+use super::error::Error;
+use crate::app::App;
+use crate::auth::Principal;
 use crate::config::Settings;
 
 /// What can be asked for now.
@@ -22,6 +30,35 @@ pub struct Catalogue {
     models: Vec<Model>,
     /// Ids and aliases, to a place in `models`.
     by_name: HashMap<String, usize>,
+}
+
+/// The models that can be asked for.
+#[utoipa::path(get, path = "/v1/models", tag = "models", security(("api_key" = [])),
+    responses(
+        (status = 200, description = "Every model, without aliases", body = ModelList),
+        (status = 401, description = "No valid key", body = ErrorBody),
+    ))]
+pub async fn list(_: Principal, State(app): State<Arc<App>>) -> Json<ModelList> {
+    Json(ModelList::new(app.models.list()))
+}
+
+/// One model, by id or alias. Ids contain slashes and colons, plain or percent-encoded.
+#[utoipa::path(get, path = "/v1/models/{*id}", tag = "models", security(("api_key" = [])),
+    params(("id" = String, Path, description = "The model's id or an alias; it may contain slashes")),
+    responses(
+        (status = 200, description = "The model", body = Model),
+        (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 404, description = "No such model", body = ErrorBody),
+    ))]
+pub async fn find(
+    _: Principal,
+    State(app): State<Arc<App>>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Json<Model>, Error> {
+    let Ok(Path(name)) = name else {
+        return Err(Error::invalid("id", "The model's id is not UTF-8 once decoded."));
+    };
+    app.models.find(&name).map(Json).ok_or(Error::ModelNotFound { model: name })
 }
 
 // === impl Catalogue ===
