@@ -1,7 +1,7 @@
 //! Who is calling. Keys are kept as SHA-256 digests and compared in constant time; a key is never
 //! logged, echoed or kept in the clear here. It decides before a request's body is read.
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, Uri, header};
 use secrecy::ExposeSecret;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
@@ -48,10 +48,10 @@ impl Keys {
     ///
     /// # Errors
     /// No key, not a Bearer key, a key nobody has; in open mode a browser page from elsewhere.
-    pub fn authenticate(&self, headers: &HeaderMap) -> Result<Principal, Error> {
+    pub fn authenticate(&self, uri: &Uri, headers: &HeaderMap) -> Result<Principal, Error> {
         match self.mode {
             Mode::Open => {
-                browser::local_only(headers)?;
+                browser::local_only(uri, headers)?;
                 Ok(self.open.clone())
             }
             Mode::Keys => {

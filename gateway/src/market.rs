@@ -3,6 +3,8 @@
 //! another writer of the same snapshot. It refuses to choose among providers.
 
 use arc_swap::ArcSwap;
+use indexmap::IndexMap;
+use openapi::models::Model as Card;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -29,8 +31,8 @@ pub struct Model {
     /// What the client is told; aliases lead here.
     pub id: Arc<str>,
     pub offers: Vec<Offer>,
-    /// Tokens; the largest any provider offers.
-    pub context_length: Option<u64>,
+    /// What clients are told about it; the context length is the longest any provider offers.
+    pub card: Card,
 }
 
 /// One provider's offer to serve a model.
@@ -50,8 +52,12 @@ pub enum Error {
 }
 
 impl Market {
-    pub fn new(settings: &Settings) -> Result<Self, Error> {
-        Ok(Self { snapshot: ArcSwap::from_pointee(Snapshot::new(settings)?) })
+    /// `created`: the models' birthday, Unix seconds.
+    ///
+    /// # Errors
+    /// An upstream whose URL, id or key can't be used; a name that stands for two models.
+    pub fn new(settings: &Settings, created: i64) -> Result<Self, Error> {
+        Ok(Self { snapshot: ArcSwap::from_pointee(Snapshot::new(settings, created)?) })
     }
 
     pub fn snapshot(&self) -> arc_swap::Guard<Arc<Snapshot>> {
@@ -60,33 +66,25 @@ impl Market {
 }
 
 impl Snapshot {
-    fn new(settings: &Settings) -> Result<Self, Error> {
-        let mut order: Vec<String> = Vec::new();
-        let mut offers: HashMap<String, (Vec<Offer>, Option<u64>)> = HashMap::new();
-        let mut endpoints = Vec::with_capacity(settings.upstreams.len());
+    fn new(settings: &Settings, created: i64) -> Result<Self, Error> {
+        let mut drafts = Drafts { created, ..Drafts::default() };
         for entry in &settings.models {
-            order.push(entry.id.clone());
-            offers.entry(entry.id.clone()).or_default();
+            drafts.draft(&entry.id);
         }
+        let mut endpoints = Vec::with_capacity(settings.upstreams.len());
         for upstream in &settings.upstreams {
-            let endpoint = Arc::new(Endpoint::new(upstream, settings.limits.upstream_idle)?);
+            let endpoint = Arc::new(Endpoint::new(upstream, &settings.limits)?);
             endpoints.push(endpoint.clone());
-            for model in &upstream.models {
-                let (list, context) = offers.entry(model.id.clone()).or_insert_with(|| {
-                    order.push(model.id.clone());
-                    Default::default()
-                });
-                let upstream_model = model.upstream_model.as_str().into();
-                list.push(Offer { endpoint: endpoint.clone(), upstream_model });
-                *context = (*context).max(model.context);
+            for served in &upstream.models {
+                let upstream_model = served.upstream_model.as_str().into();
+                let offer = Offer { endpoint: endpoint.clone(), upstream_model };
+                drafts.draft(&served.id).add(offer, &upstream.operator, served.context);
             }
         }
         let mut snapshot = Self { endpoints, ..Self::default() };
-        for id in order {
-            let Some((offers, context_length)) = offers.remove(&id) else { continue };
-            let model = Arc::new(Model { id: id.as_str().into(), offers, context_length });
+        for model in drafts.models.into_values().map(Arc::new) {
             snapshot.models.push(model.clone());
-            snapshot.name(id, model)?;
+            snapshot.name(model.id.to_string(), model)?;
         }
         for entry in &settings.models {
             for alias in &entry.aliases {
@@ -116,5 +114,39 @@ impl Snapshot {
 
     pub fn endpoints(&self) -> &[Arc<Endpoint>] {
         &self.endpoints
+    }
+}
+
+/// `owned_by` of a model that several operators serve, or none yet.
+const SHARED: &str = "quorate";
+
+/// Models while a snapshot is made, in the order in which they are first named.
+#[derive(Debug, Default)]
+struct Drafts {
+    models: IndexMap<String, Model>,
+    created: i64,
+}
+
+impl Drafts {
+    fn draft(&mut self, id: &str) -> &mut Model {
+        let created = self.created;
+        self.models.entry(id.to_owned()).or_insert_with(|| {
+            let card = Card::new(id, created, SHARED);
+            Model { id: id.into(), offers: Vec::new(), card }
+        })
+    }
+}
+
+impl Model {
+    /// The owner is named if there is one only.
+    fn add(&mut self, offer: Offer, operator: &str, context: Option<u64>) {
+        let owner = if self.offers.is_empty() || self.card.owned_by == operator {
+            operator
+        } else {
+            SHARED
+        };
+        owner.clone_into(&mut self.card.owned_by);
+        self.card.context_length = self.card.context_length.max(context);
+        self.offers.push(offer);
     }
 }

@@ -35,7 +35,7 @@ pub fn choose(candidates: impl Iterator<Item = Candidate>, random: u64) -> Optio
             Some((_, least)) if rank == least => {
                 // Reservoir sampling: the k-th of equals replaces the others with probability 1/k.
                 ties += 1;
-                if mix(random, ties) % (ties + 1) == 0 {
+                if mix(random, ties).is_multiple_of(ties + 1) {
                     best = Some((index, rank));
                 }
             }

@@ -27,7 +27,24 @@ pub use attempt::{Context, Exchange};
 pub use body::{ErrorEvent, Head, Streaming, stream};
 pub use endpoint::{Endpoint, Invalid};
 pub use error::{Error, Phase};
-pub use pool::Stats;
+pub use pool::Pool;
 pub use record::{Record, Who};
 pub use request::Job;
 pub use whole::{Answer, whole};
+
+use std::cell::Cell;
+use std::hash::{BuildHasher as _, RandomState};
+
+thread_local! {
+    static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one(0u8));
+}
+
+/// A random number for the choice of a provider: no secret, no lock, no system call.
+pub fn random() -> u64 {
+    STATE.with(|state| {
+        // Weyl sequence; `route` mixes it.
+        let next = state.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
+        state.set(next);
+        next
+    })
+}

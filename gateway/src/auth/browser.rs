@@ -11,12 +11,15 @@ use crate::http::error::Error;
 ///
 /// # Errors
 /// `Forbidden`, when Host or Origin names another machine.
-pub fn local_only(headers: &HeaderMap) -> Result<(), Error> {
-    if let Some(host) = headers.get(header::HOST) {
-        let local = host.to_str().is_ok_and(is_local_authority);
-        if !local {
-            return Err(refused("the Host header does not name this machine"));
-        }
+pub fn local_only(uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
+    // HTTP/2 and absolute requests name the host in the URI.
+    let uri_is_local = uri.authority().is_none_or(|host| is_local_authority(host.as_str()));
+    let host_is_local = headers
+        .get_all(header::HOST)
+        .iter()
+        .all(|host| host.to_str().is_ok_and(is_local_authority));
+    if !uri_is_local || !host_is_local {
+        return Err(refused("the Host header does not name this machine"));
     }
     match headers.get(header::ORIGIN) {
         None => Ok(()),

@@ -1,9 +1,8 @@
 //! POST /v1/chat/completions: reads the request once, finds the model, and hands over to the attempts.
 
-use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use openapi::chat;
@@ -11,9 +10,10 @@ use openapi::error::ErrorBody;
 use std::sync::Arc;
 use tokio::time::Instant;
 
+use super::Deferred;
 use super::body;
+use super::context::Context;
 use super::error::Error;
-use super::request_id::RequestId;
 use crate::app::App;
 use crate::auth::Principal;
 use crate::metrics::Outcome;
@@ -42,38 +42,41 @@ const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
         (status = "4XX", description = "The request, the key or a limit", body = ErrorBody),
         (status = "5XX", description = "The providers or the gateway", body = ErrorBody),
     ),
-    security(("key" = [])),
+    security(("api_key" = [])),
 )]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
-    Extension(principal): Extension<Principal>,
-    Extension(request_id): Extension<RequestId>,
+    context: Context,
+    principal: Principal,
     request: Request,
 ) -> Result<Response, Error> {
-    let begun = Instant::now();
-    let (parts, incoming) = request.into_parts();
-    body::check_json(&parts.headers)?;
-    let bytes = body::read(incoming, &parts.headers, &app.settings.limits).await?;
+    body::require_json(request.headers())?;
+    let bytes = body::read(request.into_body(), &app.settings.limits).await?;
+    let read = Instant::now();
     let summary = Probe::parse(&bytes, Endpoint::ChatCompletions)?.into_summary();
-    let exchange = exchange(&app, &principal, &request_id, summary, bytes, begun)?;
-    app.metrics.overhead_seconds.observe(begun.elapsed().as_secs_f64());
-    if exchange.is_stream() { streamed(exchange).await } else { whole(exchange).await }
+    let exchange = exchange(&app, &principal, &context, summary, bytes)?;
+    app.metrics.overhead_seconds.observe(read.elapsed().as_secs_f64());
+    let mut response =
+        if exchange.is_stream() { streamed(exchange).await } else { whole(exchange).await };
+    response.extensions_mut().insert(Deferred);
+    Ok(response)
 }
 
 /// The exchange of a request that was read.
 fn exchange(
     app: &App,
     principal: &Principal,
-    request_id: &RequestId,
+    context: &Context,
     summary: Summary,
     body: Bytes,
-    begun: Instant,
 ) -> Result<Exchange, Error> {
     let snapshot = app.market.snapshot();
     let model = snapshot
         .model(&summary.model)
         .ok_or_else(|| Error::ModelNotFound { model: summary.model.clone() })?
         .clone();
+    let request_id = &context.request_id;
+    let begun = Instant::from_std(context.started);
     let who = Who {
         request_id: request_id.as_str().into(),
         key_name: principal.key_name.clone(),
@@ -96,7 +99,7 @@ fn exchange(
     Ok(Exchange::new(app.upstream.clone(), job, Record::new(app.metrics.clone(), who)))
 }
 
-async fn streamed(exchange: Exchange) -> Result<Response, Error> {
+async fn streamed(exchange: Exchange) -> Response {
     match upstream::stream(exchange, event).await {
         Ok((head, body)) => {
             let mut response = Response::new(Body::new(body));
@@ -106,13 +109,13 @@ async fn streamed(exchange: Exchange) -> Result<Response, Error> {
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
             headers.insert(NO_BUFFERING, HeaderValue::from_static("no"));
             name_provider(headers, head);
-            Ok(response)
+            response
         }
-        Err((exchange, error)) => Err(failed(exchange, error)),
+        Err((exchange, error)) => failed(exchange, error),
     }
 }
 
-async fn whole(mut exchange: Exchange) -> Result<Response, Error> {
+async fn whole(mut exchange: Exchange) -> Response {
     match upstream::whole(&mut exchange).await {
         Ok(answer) => {
             let mut response = Response::new(Body::from(answer.body));
@@ -121,9 +124,9 @@ async fn whole(mut exchange: Exchange) -> Result<Response, Error> {
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             let attempts = exchange.record.attempts();
             name_provider(headers, Head { provider: Some(answer.provider), attempts });
-            Ok(response)
+            response
         }
-        Err(error) => Err(failed(exchange, error)),
+        Err(error) => failed(exchange, error),
     }
 }
 
@@ -135,12 +138,12 @@ fn name_provider(headers: &mut HeaderMap, head: Head) {
 }
 
 /// Puts the failure on record, where its cause stays, and turns it into the client's.
-fn failed(mut exchange: Exchange, error: upstream::Error) -> Error {
+fn failed(mut exchange: Exchange, error: upstream::Error) -> Response {
     let cause = error.to_string();
     let error = Error::from_upstream(error, exchange.model());
     let row = error.row();
     exchange.record.failed(row.status.as_u16(), row.outcome, &cause);
-    error
+    error.into_response()
 }
 
 /// An error as the last event of a stream.

@@ -56,6 +56,7 @@ pub(super) enum Goal {
     Whole,
 }
 
+#[expect(clippy::large_enum_variant, reason = "one a request, taken apart where it is made")]
 pub(super) enum Good {
     Opened(Opened),
     Whole(whole::Answer),
@@ -98,11 +99,12 @@ impl Exchange {
         let mut worst: Option<Error> = None;
         let attempts_max = usize::try_from(context.limits.attempts).unwrap_or(usize::MAX);
         while self.tried.len() < attempts_max {
-            let candidates = model.offers.iter().enumerate().map(|(index, offer)| route::Candidate {
-                in_flight: offer.endpoint.in_flight(),
-                cool_down: offer.endpoint.cool_down(),
-                is_tried: self.tried.contains(&index),
-            });
+            let candidates =
+                model.offers.iter().enumerate().map(|(index, offer)| route::Candidate {
+                    in_flight: offer.endpoint.in_flight(),
+                    cool_down: offer.endpoint.cool_down(),
+                    is_tried: self.tried.contains(&index),
+                });
             let chosen = route::choose(candidates, (context.random)());
             let Some((index, offer)) = chosen.and_then(|i| Some((i, model.offers.get(i)?))) else {
                 break;
@@ -176,11 +178,7 @@ async fn ask(context: &Context, job: &Job, offer: &Offer) -> Result<Try, Error> 
     }
 }
 
-async fn send(
-    context: &Context,
-    job: &Job,
-    offer: &Offer,
-) -> Result<Response<LinkBody>, Error> {
+async fn send(context: &Context, job: &Job, offer: &Offer) -> Result<Response<LinkBody>, Error> {
     let endpoint = &offer.endpoint;
     let request = job.request(offer);
     loop {
@@ -205,9 +203,9 @@ async fn judge_head(parts: Parts, body: LinkBody) -> Result<(Parts, LinkBody), E
         return Ok((parts, body));
     }
     match status {
-        StatusCode::TOO_MANY_REQUESTS => {
-            Err(Error::RateLimited { retry_after: retry_after(parts.headers.get(header::RETRY_AFTER)) })
-        }
+        StatusCode::TOO_MANY_REQUESTS => Err(Error::RateLimited {
+            retry_after: retry_after(parts.headers.get(header::RETRY_AFTER)),
+        }),
         StatusCode::BAD_REQUEST
         | StatusCode::PAYLOAD_TOO_LARGE
         | StatusCode::UNSUPPORTED_MEDIA_TYPE
@@ -262,10 +260,14 @@ impl Drop for Tally {
 
 fn outcome(error: &Error) -> AttemptOutcome {
     match error {
-        Error::Connect(_) | Error::Forbidden | Error::Timeout(Phase::Connect) => AttemptOutcome::Connect,
+        Error::Connect(_) | Error::Forbidden | Error::Timeout(Phase::Connect) => {
+            AttemptOutcome::Connect
+        }
         Error::Timeout(_) => AttemptOutcome::Timeout,
         Error::Broken(_) => AttemptOutcome::Head,
-        Error::Rejected { .. } | Error::RateLimited { .. } | Error::Status(_) => AttemptOutcome::Status,
+        Error::Rejected { .. } | Error::RateLimited { .. } | Error::Status(_) => {
+            AttemptOutcome::Status
+        }
         Error::NotAStream(_) | Error::ErrorEvent(_) | Error::Stream(_) | Error::Truncated => {
             AttemptOutcome::Stream
         }

@@ -102,7 +102,14 @@ impl Relaying {
         let open_stream = Held::new(&exchange.context.metrics.open_streams);
         let is_complete = opened.is_over;
         let stall = Watch::new(exchange.context.limits.stall);
-        Box::new(Self { exchange, opened, stall, events: 0, is_complete, _open_stream: open_stream })
+        Box::new(Self {
+            exchange,
+            opened,
+            stall,
+            events: 0,
+            is_complete,
+            _open_stream: open_stream,
+        })
     }
 
     /// The next bytes for the client; `None` after the last.

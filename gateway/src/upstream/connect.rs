@@ -30,13 +30,13 @@ static TLS: LazyLock<Option<TlsConnector>> = LazyLock::new(|| {
 });
 
 /// Dials `endpoint`; all of it within `limit`.
-pub(super) async fn dial(endpoint: &Endpoint, limit: Duration) -> Result<Link, Error> {
+pub(super) async fn dial(endpoint: &Endpoint, limit: Duration) -> Result<Box<Link>, Error> {
     tokio::time::timeout(limit, dial_unbounded(endpoint))
         .await
         .unwrap_or(Err(Error::Timeout(Phase::Connect)))
 }
 
-async fn dial_unbounded(endpoint: &Endpoint) -> Result<Link, Error> {
+async fn dial_unbounded(endpoint: &Endpoint) -> Result<Box<Link>, Error> {
     let stream = tcp(endpoint).await?;
     stream.set_nodelay(true).map_err(|e| Error::Connect(e.to_string()))?;
     let stream = if endpoint.tls {

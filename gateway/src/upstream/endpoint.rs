@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::pool::Pool;
-use crate::config::Upstream;
+use crate::config::{Limits, Upstream};
 
 /// First pause after a failure; it doubles with each further one.
 const COOL_DOWN_MIN: Duration = Duration::from_millis(500);
@@ -52,8 +52,9 @@ pub struct Invalid {
 }
 
 impl Endpoint {
-    /// `idle_max` bounds the pooled connections.
-    pub fn new(upstream: &Upstream, idle_max: usize) -> Result<Self, Invalid> {
+    /// # Errors
+    /// A URL, id or key that can't be used.
+    pub fn new(upstream: &Upstream, limits: &Limits) -> Result<Self, Invalid> {
         let invalid = |what: &str| Invalid { id: upstream.id.clone(), what: what.to_owned() };
         let url = &upstream.base_url;
         let tls = match url.scheme() {
@@ -63,9 +64,11 @@ impl Endpoint {
         };
         let host = url.host_str().ok_or_else(|| invalid("base_url has no host"))?;
         let port = url.port_or_known_default().ok_or_else(|| invalid("base_url has no port"))?;
-        let host_header = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let host_header =
+            url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let path = format!("{}/chat/completions", url.path().trim_end_matches('/'));
-        let path: PathAndQuery = path.parse().map_err(|_| invalid("base_url's path is not usable"))?;
+        let path: PathAndQuery =
+            path.parse().map_err(|_| invalid("base_url's path is not usable"))?;
         let authorization = match &upstream.api_key {
             Some(key) => {
                 let value = format!("Bearer {}", key.expose_secret());
@@ -90,7 +93,7 @@ impl Endpoint {
                 .map_err(|_| invalid("base_url's host does not fit into a header"))?,
             authorization,
             chat_uri: Uri::from(path),
-            pool: Pool::new(idle_max),
+            pool: Pool::new(limits.upstream_idle, limits.upstream_idle_for),
             in_flight: AtomicU32::new(0),
             failures: AtomicU32::new(0),
             not_before_ms: AtomicU64::new(0),

@@ -68,7 +68,10 @@ impl Error {
     /// Whether another provider may do better.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Rejected { .. } | Self::NoProvider { .. } | Self::Timeout(Phase::Request) | Self::Draining => false,
+            Self::Rejected { .. }
+            | Self::NoProvider { .. }
+            | Self::Timeout(Phase::Request)
+            | Self::Draining => false,
             Self::Connect(_)
             | Self::Forbidden
             | Self::Broken(_)

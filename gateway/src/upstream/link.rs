@@ -33,8 +33,9 @@ impl Link {
     pub(super) fn new(
         sender: http1::SendRequest<Full<Bytes>>,
         connection: http1::Connection<Io, Full<Bytes>>,
-    ) -> Self {
-        Self { sender, connection, idle_since: Instant::now(), is_reused: false }
+    ) -> Box<Self> {
+        // Boxed: it is large, and moves between the pool and the bodies.
+        Box::new(Self { sender, connection, idle_since: Instant::now(), is_reused: false })
     }
 
     /// Runs the connection's I/O. Ready: it is closed.
@@ -50,7 +51,7 @@ impl Link {
 
     /// Sends a request and waits for the head of its answer.
     pub(super) async fn send(
-        mut self,
+        mut self: Box<Self>,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<LinkBody>, SendError> {
         let is_reused = self.is_reused;
@@ -88,15 +89,12 @@ impl Link {
 /// An answer's body that drives its own connection.
 pub(super) struct LinkBody {
     body: Incoming,
-    link: Option<Link>,
+    link: Option<Box<Link>>,
 }
 
 impl LinkBody {
     /// The next data of the body; `None` at its end. Trailers are dropped.
-    pub(super) fn poll_data(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Error>>> {
+    pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         // At most twice around: once for what is there, once for what the I/O brings.
         let mut has_done_io = false;
         loop {
@@ -131,7 +129,7 @@ impl LinkBody {
     }
 
     /// The connection, if it can carry another request. Only after the body's end.
-    pub(super) fn into_link(self, cx: &mut Context<'_>) -> Option<Link> {
+    pub(super) fn into_link(self, cx: &mut Context<'_>) -> Option<Box<Link>> {
         let mut link = self.link?;
         drop(self.body);
         link.is_ready(cx).then_some(link)

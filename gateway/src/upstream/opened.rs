@@ -25,7 +25,12 @@ impl Opened {
             attempt.failed(&error);
             return Err(error);
         }
-        let mut opened = Self { attempt, relay: Relay::new(job.plan(context)), out: Out::default(), is_over: false };
+        let mut opened = Self {
+            attempt,
+            relay: Relay::new(job.plan(context)),
+            out: Out::default(),
+            is_over: false,
+        };
         let content = poll_fn(|cx| opened.poll_content(cx));
         let result = tokio::time::timeout(context.limits.first_content, content)
             .await

@@ -7,37 +7,32 @@ use tokio::time::Instant;
 
 use super::link::{Link, LinkBody};
 
-/// Servers commonly close after 60 s or more; ours go first.
-const IDLE_MAX: Duration = Duration::from_secs(45);
+#[expect(clippy::vec_box, reason = "a link is large, and moves between here and the bodies")]
+type Idle = Vec<Box<Link>>;
 
 pub struct Pool {
-    idle: Mutex<Vec<Link>>,
+    idle: Mutex<Idle>,
     idle_max: usize,
-}
-
-/// What a pool holds now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stats {
-    pub idle: usize,
+    idle_for: Duration,
 }
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Pool({:?})", self.stats())
+        write!(f, "Pool({} idle)", self.len())
     }
 }
 
 impl Pool {
-    pub(super) fn new(idle_max: usize) -> Self {
-        Self { idle: Mutex::new(Vec::new()), idle_max }
+    pub(super) fn new(idle_max: usize, idle_for: Duration) -> Self {
+        Self { idle: Mutex::new(Vec::new()), idle_max, idle_for }
     }
 
     /// A connection that is open as far as this side can know.
-    pub(super) fn take(&self, cx: &mut Context<'_>) -> Option<Link> {
+    pub(super) fn take(&self, cx: &mut Context<'_>) -> Option<Box<Link>> {
         loop {
             // Taken out first: a connection's I/O must not run under the lock.
             let mut link = self.lock().pop()?;
-            if link.idle_since.elapsed() < IDLE_MAX && link.is_ready(cx) {
+            if link.idle_since.elapsed() < self.idle_for && link.is_ready(cx) {
                 link.is_reused = true;
                 return Some(link);
             }
@@ -51,7 +46,7 @@ impl Pool {
         }
     }
 
-    fn give(&self, mut link: Link) {
+    fn give(&self, mut link: Box<Link>) {
         link.idle_since = Instant::now();
         let mut idle = self.lock();
         if idle.len() < self.idle_max {
@@ -59,21 +54,28 @@ impl Pool {
         }
     }
 
-    /// Closes what has been idle for too long. Called now and then: an idle connection has no task.
-    pub fn sweep(&self) {
-        let stale: Vec<Link> = {
+    /// Closes what has been idle for too long; how many are left. Called now and then: an idle
+    /// connection has no task.
+    pub fn sweep(&self) -> i64 {
+        let (stale, left): (Vec<Box<Link>>, usize) = {
             let mut idle = self.lock();
-            let keep_from = idle.partition_point(|link| link.idle_since.elapsed() >= IDLE_MAX);
-            idle.drain(..keep_from).collect()
+            let keep_from = idle.partition_point(|link| link.idle_since.elapsed() >= self.idle_for);
+            let stale = idle.drain(..keep_from).collect();
+            (stale, idle.len())
         };
         drop(stale);
+        i64::try_from(left).unwrap_or(i64::MAX)
     }
 
-    pub fn stats(&self) -> Stats {
-        Stats { idle: self.lock().len() }
+    pub fn len(&self) -> usize {
+        self.lock().len()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Link>> {
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }

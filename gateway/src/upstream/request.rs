@@ -64,7 +64,8 @@ impl Job {
             evidence: true,
             limits: Limits {
                 event_bytes_max: context.limits.event_bytes,
-                answer_bytes_max: usize::try_from(context.limits.answer_bytes).unwrap_or(usize::MAX),
+                answer_bytes_max: usize::try_from(context.limits.answer_bytes)
+                    .unwrap_or(usize::MAX),
                 ..Limits::default()
             },
             choices: self.summary.choices,

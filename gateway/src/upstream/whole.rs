@@ -32,7 +32,11 @@ pub async fn whole(exchange: &mut Exchange) -> Result<Answer, Error> {
 }
 
 /// Reads `attempt` to its end.
-pub(super) async fn collect(context: &Context, job: &Job, mut attempt: Try) -> Result<Answer, Error> {
+pub(super) async fn collect(
+    context: &Context,
+    job: &Job,
+    mut attempt: Try,
+) -> Result<Answer, Error> {
     let result = if attempt.is_event_stream() {
         assemble(context, job, &mut attempt).await
     } else if attempt.is_json() {

@@ -1,5 +1,6 @@
-//! What the client is told when the attempts of its request came to nothing. The log has the cause
-//! with the provider's name; the client has what it can act on.
+//! What the client is told of a failure in another module: a request that is wrong, attempts that came
+//! to nothing. Of the
+//! latter the log has the cause with the provider's name; the client has what it can act on.
 
 use super::{Error, Phase};
 use crate::upstream;
@@ -28,7 +29,9 @@ impl Error {
             Upstream::ErrorEvent(error) => {
                 failed(&format!("The provider reported an error: {}", error.message))
             }
-            Upstream::Stream(what) => failed(&format!("The provider's answer was not usable: {what}.")),
+            Upstream::Stream(what) => {
+                failed(&format!("The provider's answer was not usable: {what}."))
+            }
             Upstream::Truncated => failed("The provider's answer ended before it was complete."),
             Upstream::Draining => Self::Draining,
         }
@@ -44,5 +47,12 @@ impl From<upstream::Phase> for Phase {
             upstream::Phase::MidStream => Self::Stall,
             upstream::Phase::Request => Self::Request,
         }
+    }
+}
+
+impl From<crate::request::Error> for Error {
+    fn from(error: crate::request::Error) -> Self {
+        let crate::request::Error { message, param } = error;
+        Self::InvalidRequest { message, param, code: None }
     }
 }
