@@ -7,7 +7,6 @@ use tokio::time::Instant;
 
 use super::link::{Link, LinkBody};
 
-#[expect(clippy::vec_box, reason = "a link is large, and moves between here and the bodies")]
 type Idle = Vec<Box<Link>>;
 
 pub struct Pool {
