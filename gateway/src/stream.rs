@@ -15,7 +15,7 @@ mod progress;
 mod reader;
 pub mod scan;
 mod shape;
-mod splice;
+pub(crate) mod splice;
 mod tag;
 mod usage;
 

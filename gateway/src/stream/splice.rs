@@ -53,7 +53,7 @@ pub(crate) fn remove(bytes: &[u8], key: usize, end: usize) -> Edit {
 
 /// Carries the edits out.
 pub(crate) fn apply(bytes: &[u8], edits: &mut Edits) -> Vec<u8> {
-    edits.sort_by_key(|edit| edit.start);
+    edits.sort_by_key(|edit| (edit.start, edit.end));
     let added: usize = edits.iter().map(|edit| edit.text.len()).sum();
     let mut out = Vec::with_capacity(bytes.len() + added);
     let mut at = 0;
