@@ -2,11 +2,22 @@
 //! relay that rewrites single members only, whole answers assembled from streams. Pure: bytes in,
 //! bytes out. It refuses sockets, clocks, randomness and any decision about what to do on an error.
 
+mod calls;
 mod error;
 pub mod error_event;
+mod evidence;
+mod finish;
+mod lines;
+mod mend;
 mod out;
 mod plan;
 mod progress;
+mod reader;
+pub mod scan;
+mod shape;
+pub(crate) mod splice;
+mod tag;
+mod usage;
 
 pub mod assemble;
 pub mod relay;

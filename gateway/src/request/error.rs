@@ -8,3 +8,16 @@ pub struct Error {
     /// The member at fault, as a path (`messages[0].role`); `None` where the body is not JSON.
     pub param: Option<String>,
 }
+
+// === impl Error ===
+
+impl Error {
+    /// The body as a whole is at fault.
+    pub(crate) fn body(message: impl Into<String>) -> Self {
+        Self { message: message.into(), param: None }
+    }
+
+    pub(crate) fn member(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { message: message.into(), param: Some(param.into()) }
+    }
+}

@@ -1,21 +1,18 @@
-//! The one reading of a request body: checks the syntax of all of it and the members acted on.
+//! The one reading of a request body: checks the syntax of all of it and the members acted on. What it
+//! does not act on it passes over, and the provider judges.
+
+mod members;
 
 use bytes::Bytes;
 use std::borrow::Cow;
 
-use super::Error;
+use super::{Error, syntax};
+use crate::json::Span;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
     ChatCompletions,
     Completions,
-}
-
-/// A member's value in the body, as a byte range.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
 }
 
 /// A request, borrowed from its body. Raw values are JSON text as the client sent it.
@@ -58,16 +55,36 @@ pub struct Summary {
     pub temperature: Option<f64>,
     /// Asks for log probabilities.
     pub logprobs: bool,
+    /// Offers tools.
     pub tools: bool,
-    /// A `response_format` other than `text`.
+    /// Asks for a `response_format` other than text.
     pub structured: bool,
-    pub(crate) spots: Spots,
+    pub(super) spots: Spots,
 }
 
-/// Where the rewrite splices.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Spots {
-    pub(crate) model: Option<Span>,
+/// Where the rewrite splices, as offsets in the body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Spots {
+    /// Right after the opening brace.
+    pub(super) open: usize,
+    pub(super) model: Span,
+    /// The value of `stream`.
+    pub(super) stream: Option<Span>,
+    /// The value of `seed`.
+    pub(super) seed: Option<Span>,
+    pub(super) options: Option<Options>,
+}
+
+/// `stream_options`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Options {
+    /// Where its key's quote stands.
+    pub(super) key: usize,
+    pub(super) value: Span,
+    /// An object, not null.
+    pub(super) object: bool,
+    /// The value of `include_usage` in it.
+    pub(super) include_usage: Option<Span>,
 }
 
 impl<'a> Probe<'a> {
@@ -77,8 +94,9 @@ impl<'a> Probe<'a> {
     /// JSON syntax with line and column; a member acted on that is missing, doubled, of the wrong type
     /// or out of range, named in `param`.
     pub fn parse(body: &'a Bytes, endpoint: Endpoint) -> Result<Self, Error> {
-        let _ = (body, endpoint);
-        Err(Error { message: String::new(), param: None })
+        let text = syntax::text(body)?;
+        let found = members::read(text).map_err(|fault| syntax::fault(text, fault))??;
+        found.probe(endpoint)
     }
 
     pub fn summary(&self) -> &Summary {
