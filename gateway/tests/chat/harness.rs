@@ -132,7 +132,8 @@ pub(crate) fn json_of(bytes: &Bytes) -> Value {
 /// The `data:` payloads of a stream.
 pub(crate) fn events(bytes: &Bytes) -> Vec<String> {
     let text = std::str::from_utf8(bytes).expect("UTF-8");
-    text.lines().filter_map(|line| line.strip_prefix("data: ")).map(str::to_owned).collect()
+    let payloads = text.lines().filter_map(|line| line.strip_prefix("data:"));
+    payloads.map(|payload| payload.trim_start().to_owned()).collect()
 }
 
 /// What a client would show of a stream.
