@@ -11,7 +11,7 @@
 
 use axum::Router;
 use axum::body::Body;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use std::sync::Arc;
 use std::time::Instant;
@@ -82,6 +82,7 @@ impl Edge {
     /// Answers one request.
     pub async fn answer(&self, mut request: Request<Body>) -> Response<Body> {
         let started = self.app.clock.now();
+        let version = request.version();
         let id = self.ids.for_request(request.headers(), self.app.clock.unix_ms());
         path::normalise(request.uri_mut());
         let endpoint = self.endpoint(request.uri().path());
@@ -92,6 +93,14 @@ impl Edge {
             },
             Err(refusal) => axum::response::IntoResponse::into_response(refusal),
         };
+        let body_may_follow = matches!(
+            response.status(),
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT
+        );
+        if body_may_follow && version < Version::HTTP_2 {
+            // The rest of the body may still be on its way: this connection can't be used again.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         self.finish(&mut response, endpoint, &id, started);
         response
     }
@@ -148,10 +157,6 @@ impl Edge {
         let headers = response.headers_mut();
         headers.insert(request_id::HEADER, id.header());
         headers.insert(PROCESSING_MS, HeaderValue::from(millis));
-        if status == StatusCode::PAYLOAD_TOO_LARGE || status == StatusCode::REQUEST_TIMEOUT {
-            // The rest of the body may still be on its way: this connection can't be used again.
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
         if !deferred {
             let outcome = row.map_or(Outcome::Ok, |row| row.outcome);
             self.app.metrics.count_request(endpoint, status.as_u16(), outcome);

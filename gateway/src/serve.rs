@@ -20,12 +20,12 @@ const ADMIN_DRAIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot listen on {addr} ({member}): {source}")]
+    #[error("cannot listen on {addr} ({member})")]
     Bind { member: &'static str, addr: SocketAddr, source: io::Error },
     #[error(transparent)]
     Token(#[from] TokenError),
-    #[error("cannot wait for signals: {0}")]
-    Signals(io::Error),
+    #[error("cannot wait for signals")]
+    Signals(#[source] io::Error),
 }
 
 /// A gateway that serves.
