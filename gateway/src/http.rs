@@ -11,8 +11,11 @@
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::IntoResponse as _;
+use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 use tower::ServiceExt as _;
@@ -87,11 +90,8 @@ impl Edge {
         path::normalise(request.uri_mut());
         let endpoint = self.endpoint(request.uri().path());
         let mut response = match self.admit(&mut request, &id, started) {
-            Ok(()) => match self.router.clone().oneshot(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
-            Err(refusal) => axum::response::IntoResponse::into_response(refusal),
+            Ok(()) => self.route(request, &id).await,
+            Err(refusal) => refusal.into_response(),
         };
         let body_may_follow = matches!(
             response.status(),
@@ -103,6 +103,19 @@ impl Edge {
         }
         self.finish(&mut response, endpoint, &id, started);
         response
+    }
+
+    /// A handler that panics is answered for; only its own request is lost.
+    async fn route(&self, request: Request<Body>, id: &RequestId) -> Response<Body> {
+        let answer = self.router.clone().oneshot(request);
+        match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => {
+                tracing::error!(request_id = id.as_str(), "a handler panicked");
+                Error::Internal { id: id.as_str().to_owned() }.into_response()
+            }
+        }
     }
 
     fn admit(

@@ -75,7 +75,8 @@ async fn bind(member: &'static str, addr: SocketAddr) -> Result<Listener, Error>
 // === impl Running ===
 
 impl Running {
-    /// Serves until SIGTERM or SIGINT, then drains; a second signal cuts the drain short.
+    /// Serves until SIGTERM or SIGINT (or until the accept loop breaks), then drains; a second signal
+    /// cuts the drain short.
     ///
     /// # Errors
     /// Signals can't be waited for.
@@ -85,6 +86,7 @@ impl Running {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            () = self.app.shutdown.draining() => {}
         }
         let shutdown = self.app.shutdown.clone();
         let again = async {
