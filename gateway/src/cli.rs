@@ -30,15 +30,16 @@ enum Other {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("{}:\n{source}", file.display())]
-    Config { file: PathBuf, source: config::Error },
+    /// The list of faults is part of the message, one a line.
+    #[error("{}:\n{fault}", file.display())]
+    Config { file: PathBuf, fault: config::Error },
     #[error("which configuration? Give --config FILE")]
     NoConfig,
     #[error(transparent)]
     Serve(#[from] serve::Error),
-    #[error("cannot print the document: {0}")]
+    #[error("cannot print the document")]
     Document(#[from] serde_json::Error),
-    #[error("cannot write to stdout: {0}")]
+    #[error("cannot write the output")]
     Stdout(#[from] io::Error),
 }
 
@@ -79,5 +80,5 @@ async fn serve_until_signal(file: PathBuf) -> Result<(), Error> {
 }
 
 fn load(file: PathBuf) -> Result<config::Settings, Error> {
-    config::load(&file).map_err(|source| Error::Config { file, source })
+    config::load(&file).map_err(|fault| Error::Config { file, fault })
 }

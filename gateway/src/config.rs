@@ -123,8 +123,7 @@ pub enum LogFormat {
 /// # Errors
 /// The file can't be read, or anything in it is wrong: all of it at once.
 pub fn load(path: &Path) -> Result<Settings, Error> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(Error::Read)?;
     parse(&text, &|name| std::env::var(name).ok())
 }
 
@@ -153,6 +152,12 @@ impl Settings {
             }
             if key.budget_usd_per_day.is_some() {
                 warnings.push(format!("key {}: budget_usd_per_day is not yet enforced", key.name));
+            }
+        }
+        for model in &self.models {
+            let mut served = self.upstreams.iter().flat_map(|upstream| &upstream.models);
+            if !served.any(|served| served.id == model.id) {
+                warnings.push(format!("model {}: no upstream serves it", model.id));
             }
         }
         if self.upstreams.is_empty() {

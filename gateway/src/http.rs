@@ -11,8 +11,11 @@
 
 use axum::Router;
 use axum::body::Body;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::response::IntoResponse as _;
+use futures_util::FutureExt as _;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 use tower::ServiceExt as _;
@@ -83,18 +86,37 @@ impl Edge {
     /// Answers one request.
     pub async fn answer(&self, mut request: Request<Body>) -> Response<Body> {
         let started = self.app.clock.now();
+        let version = request.version();
         let id = self.ids.for_request(request.headers(), self.app.clock.unix_ms());
         path::normalise(request.uri_mut());
         let endpoint = self.endpoint(request.uri().path());
         let mut response = match self.admit(&mut request, &id, started) {
-            Ok(()) => match self.router.clone().oneshot(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            },
-            Err(refusal) => axum::response::IntoResponse::into_response(refusal),
+            Ok(()) => self.route(request, &id).await,
+            Err(refusal) => refusal.into_response(),
         };
+        let body_may_follow = matches!(
+            response.status(),
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT
+        );
+        if body_may_follow && version < Version::HTTP_2 {
+            // The rest of the body may still be on its way: this connection can't be used again.
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         self.finish(&mut response, endpoint, &id, started);
         response
+    }
+
+    /// A handler that panics is answered for; only its own request is lost.
+    async fn route(&self, request: Request<Body>, id: &RequestId) -> Response<Body> {
+        let answer = self.router.clone().oneshot(request);
+        match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => {
+                tracing::error!(request_id = id.as_str(), "a handler panicked");
+                Error::Internal { id: id.as_str().to_owned() }.into_response()
+            }
+        }
     }
 
     fn admit(
@@ -149,10 +171,6 @@ impl Edge {
         let headers = response.headers_mut();
         headers.insert(request_id::HEADER, id.header());
         headers.insert(PROCESSING_MS, HeaderValue::from(millis));
-        if status == StatusCode::PAYLOAD_TOO_LARGE || status == StatusCode::REQUEST_TIMEOUT {
-            // The rest of the body may still be on its way: this connection can't be used again.
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
         if !deferred {
             let outcome = row.map_or(Outcome::Ok, |row| row.outcome);
             self.app.metrics.count_request(endpoint, status.as_u16(), outcome);

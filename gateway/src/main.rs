@@ -3,6 +3,8 @@
 
 use anyhow::Context as _;
 use clap::Parser;
+use std::io::Write as _;
+use std::process::ExitCode;
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
@@ -16,8 +18,18 @@ struct Cli {
     command: gateway::cli::Command,
 }
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to be told that stderr is closed.
+            let _ = writeln!(std::io::stderr().lock(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
     // First, because rustls refuses to choose once two providers are in one build. An error means
     // that one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -23,14 +23,14 @@ const ADMIN_DRAIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot listen on {addr} ({member}): {source}")]
+    #[error("cannot listen on {addr} ({member})")]
     Bind { member: &'static str, addr: SocketAddr, source: io::Error },
     #[error(transparent)]
     Token(#[from] TokenError),
     #[error(transparent)]
     Market(#[from] market::Error),
-    #[error("cannot wait for signals: {0}")]
-    Signals(io::Error),
+    #[error("cannot wait for signals")]
+    Signals(#[source] io::Error),
 }
 
 /// A gateway that serves.
@@ -97,7 +97,8 @@ async fn sweep(app: Arc<App>) {
 // === impl Running ===
 
 impl Running {
-    /// Serves until SIGTERM or SIGINT, then drains; a second signal cuts the drain short.
+    /// Serves until SIGTERM or SIGINT (or until the accept loop breaks), then drains; a second signal
+    /// cuts the drain short.
     ///
     /// # Errors
     /// Signals can't be waited for.
@@ -107,6 +108,7 @@ impl Running {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
+            () = self.app.shutdown.draining() => {}
         }
         let shutdown = self.app.shutdown.clone();
         let again = async {

@@ -55,6 +55,17 @@ struct Server<H> {
     signals: Arc<Signals>,
 }
 
+/// A process whose accept loop broke serves nobody: it ends, and is started again.
+struct EndWithPanic(Shutdown);
+
+impl Drop for EndWithPanic {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.begin();
+        }
+    }
+}
+
 // === impl Listener ===
 
 impl Listener {
@@ -96,6 +107,7 @@ impl Listener {
 
 impl<H: Handler> Server<H> {
     async fn run(self, listener: TcpListener) {
+        let _guard = EndWithPanic(self.shutdown.clone());
         tokio::select! {
             () = self.accept(&listener) => {}
             () = self.shutdown.draining() => {}

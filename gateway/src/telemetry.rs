@@ -19,7 +19,12 @@ pub fn init(telemetry: &Telemetry) -> Result<(), TryInitError> {
         LogFormat::Json => false,
     };
     let filter = EnvFilter::try_new(&telemetry.level).unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        // A reader of stderr that went away must not end the task that logs: the default is to print
+        // the failure to stderr, which panics.
+        .log_internal_errors(false);
     if pretty {
         log.with_ansi(terminal).finish().try_init()
     } else {

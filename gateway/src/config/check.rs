@@ -21,13 +21,14 @@ type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Option<Settings> {
     let server = server(raw.server, env, problems);
     let auth = auth(&raw.auth, problems);
+    needs_key(auth, !raw.key.is_empty(), problems);
     let keys = keys(raw.key, problems);
     let upstreams = catalogue::upstreams(raw.upstream, problems);
     let models = catalogue::models(raw.model, &upstreams, problems);
     let limits = raw.limits.check(problems);
     let telemetry = telemetry(raw.telemetry, problems);
     let server = server?;
-    exposure(&server, auth, &keys, problems);
+    exposure(&server, auth, problems);
     Some(Settings { server, auth, keys, upstreams, models, limits, telemetry })
 }
 
@@ -84,26 +85,27 @@ fn auth(raw: &RawAuth, problems: &mut Problems) -> Auth {
     Auth { mode }
 }
 
-/// Who can reach what: an open gateway must not be reachable from elsewhere, and a closed one needs a
-/// key.
-fn exposure(server: &Server, auth: Auth, keys: &[Key], problems: &mut Problems) {
-    match auth.mode {
-        Mode::Open => {
-            for (name, address) in
-                [("server.listen", server.listen), ("server.admin_listen", server.admin_listen)]
-            {
-                if !address.ip().to_canonical().is_loopback() {
-                    problems.add(
-                        "auth.mode",
-                        format!("\"open\" needs loopback listeners, and {name} is {address}"),
-                    );
-                }
-            }
+/// A closed gateway needs a key. (Keys that are there and wrong have been reported.)
+fn needs_key(auth: Auth, any: bool, problems: &mut Problems) {
+    if auth.mode == Mode::Keys && !any && !problems.has("key") {
+        problems.add("key", "mode \"keys\" needs at least one [[key]]");
+    }
+}
+
+/// An open gateway must not be reachable from elsewhere.
+fn exposure(server: &Server, auth: Auth, problems: &mut Problems) {
+    if auth.mode == Mode::Keys {
+        return;
+    }
+    for (name, address) in
+        [("server.listen", server.listen), ("server.admin_listen", server.admin_listen)]
+    {
+        if !address.ip().to_canonical().is_loopback() {
+            problems.add(
+                "auth.mode",
+                format!("\"open\" needs loopback listeners, and {name} is {address}"),
+            );
         }
-        Mode::Keys if keys.is_empty() && !problems.has("key") => {
-            problems.add("key", "mode \"keys\" needs at least one [[key]]");
-        }
-        Mode::Keys => {}
     }
 }
 

@@ -1,12 +1,11 @@
 //! What is wrong with a configuration, collected: a user mends a file in one go.
 
 use std::fmt;
-use std::path::PathBuf;
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot read {}: {source}", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    #[error("cannot read it: {0}")]
+    Read(std::io::Error),
     #[error("line {line}, column {column}: {message}")]
     Syntax { line: usize, column: usize, message: String },
     #[error("{}", list(.0))]
@@ -30,7 +29,7 @@ impl Error {
     pub fn problems(&self) -> &[Problem] {
         match self {
             Self::Invalid(problems) => problems,
-            Self::Read { .. } | Self::Syntax { .. } => &[],
+            Self::Read(_) | Self::Syntax { .. } => &[],
         }
     }
 }

@@ -24,12 +24,12 @@ pub struct Token(SecretString);
 
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    #[error("cannot use {}: {source}", path.display())]
+    #[error("cannot use {}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("{} holds no admin token; delete it, and the next start makes one", path.display())]
     Malformed { path: PathBuf },
-    #[error("the system has no random numbers: {0}")]
-    Random(getrandom::Error),
+    #[error("the system has no random numbers")]
+    Random(#[source] getrandom::Error),
 }
 
 /// What this process measured, in the OpenMetrics text format.

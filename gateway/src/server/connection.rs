@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
 
@@ -60,7 +60,10 @@ enum Turn {
 }
 
 impl<H: Handler> Connection<H> {
-    pub(super) async fn run(self, stream: TcpStream) {
+    pub(super) async fn run<S>(self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
         let Self { handler, limits, tracker, metrics, watch, held, permit } = self;
         let flight = Arc::new(Flight::default());
         let io = TokioIo::new(TimedStream::new(stream, Arc::clone(&flight), metrics, &limits));
@@ -125,3 +128,6 @@ fn builder(limits: &Limits, tracker: TaskTracker) -> auto::Builder<Tracked> {
         .keep_alive_timeout(H2_PING_WAIT);
     builder
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,10 +44,10 @@ pub(super) struct TimedStream<S> {
 /// What the read timer is running for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Waiting {
-    /// The rest of a head.
-    Head,
-    /// A request, when so many had begun.
-    Request { begun: u64 },
+    /// The rest of the head of the request with this number.
+    Head { number: u64 },
+    /// A further request: what the connection was doing when the timer was set.
+    Request { begun: u64, idle: bool },
 }
 
 /// A timer that is made when it is first needed and used again.
@@ -90,39 +90,36 @@ impl<S> TimedStream<S> {
         }
         let h2 = *self.is_h2.get_or_insert_with(|| bytes.starts_with(H2_PREFACE_START));
         if !h2 && self.flight.is_idle() {
-            self.head_of.get_or_insert(self.flight.begun());
+            self.head_of = Some(self.flight.begun());
         }
     }
 
-    /// Nothing to read: is somebody late?
+    /// Nothing to read: is somebody late? hyper may ask but once, at any time before or after an
+    /// answer's end, so the timer for the next request runs during answers too; it is set anew only
+    /// when it fires, not with every request.
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        if !self.flight.is_idle() {
-            return Poll::Pending;
-        }
-        let begun = self.flight.begun();
-        if self.head_of.is_some_and(|number| number != begun) {
-            // That head is complete: its request has begun.
-            self.head_of = None;
-        }
-        if self.head_of.is_some() {
-            if self.read_timer.armed != Some(Waiting::Head) {
-                self.read_timer.arm(Waiting::Head, self.header_read);
+        let (begun, idle) = (self.flight.begun(), self.flight.is_idle());
+        if idle && self.head_of == Some(begun) {
+            let waiting = Waiting::Head { number: begun };
+            if self.read_timer.armed != Some(waiting) {
+                self.read_timer.arm(waiting, self.header_read);
             }
             ready!(self.read_timer.poll(cx));
             return Poll::Ready(late("the request head did not end in time"));
         }
         // A connection's first request has no reason to wait.
         let wait = if begun == 0 { self.header_read } else { self.keep_alive };
+        let waiting = Waiting::Request { begun, idle };
         loop {
             match self.read_timer.armed {
-                Some(Waiting::Request { begun: then }) => {
+                Some(then @ Waiting::Request { .. }) => {
                     ready!(self.read_timer.poll(cx));
-                    if then == begun {
+                    if idle && then == waiting {
                         return Poll::Ready(late("no request came in time"));
                     }
-                    self.read_timer.arm(Waiting::Request { begun }, wait);
+                    self.read_timer.arm(waiting, wait);
                 }
-                _ => self.read_timer.arm(Waiting::Request { begun }, wait),
+                _ => self.read_timer.arm(waiting, wait),
             }
         }
     }

@@ -1,0 +1,62 @@
+//! GET /v1/models and /v1/models/{id}.
+
+use http::StatusCode;
+use serde_json::json;
+
+use crate::support::{NOW_MS, ask, gateway, get};
+
+#[tokio::test]
+async fn the_list_names_each_model_once() {
+    let gateway = gateway("");
+    let answer = ask(&gateway.client, get("/v1/models")).await;
+    let created = NOW_MS / 1000;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(
+        answer.json(),
+        json!({ "object": "list", "data": [
+            // Two operators serve it: the longest context, and no single owner.
+            { "id": "pip", "object": "model", "created": created, "owned_by": "quorate", "context_length": 8192 },
+            { "id": "org/name:tag", "object": "model", "created": created, "owned_by": "acme", "context_length": 4096 },
+        ] })
+    );
+}
+
+#[tokio::test]
+async fn a_model_is_found_by_id_however_it_is_written_and_by_alias() {
+    let gateway = gateway("");
+    for (path, id) in [
+        ("/v1/models/pip", "pip"),
+        ("/v1/models/pip/", "pip"),
+        ("/v1/models/gpt-4o-mini", "pip"),
+        ("/v1/models/team/fast", "pip"),
+        ("/v1/models/team%2ffast", "pip"),
+        ("/v1/models/org/name:tag", "org/name:tag"),
+        ("/v1/models/org%2Fname:tag", "org/name:tag"),
+        ("/v1/models/org%2Fname%3Atag", "org/name:tag"),
+        ("/v1/v1/models/org/name:tag", "org/name:tag"),
+        ("/v1/models/pip?x=1", "pip"),
+    ] {
+        let answer = ask(&gateway.client, get(path)).await;
+        assert_eq!(
+            (answer.status, answer.json()["id"].as_str()),
+            (StatusCode::OK, Some(id)),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_model_is_named_in_the_error() {
+    let gateway = gateway("");
+    for path in ["/v1/models/nope", "/v1/models/org/nope", "/v1/models/%00", "/v1/models/pi%70x"] {
+        let answer = ask(&gateway.client, get(path)).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert_eq!(answer.code(), "model_not_found", "{path}");
+        assert_eq!(answer.json()["error"]["param"], "model");
+    }
+    let answer = ask(&gateway.client, get("/v1/models/%ff%fe")).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    let long = format!("/v1/models/{}", "x".repeat(5000));
+    let answer = ask(&gateway.client, get(&long)).await;
+    assert!(answer.body.len() < 1000, "a name is not repeated at any length");
+}
