@@ -27,12 +27,12 @@ pub(crate) fn read(line: &[u8]) -> Comment<'_> {
         };
     }
     match line.strip_prefix(b": q") {
+        // What the wire crate prints for no ids.
+        Some([]) => Comment::Ids(0, &[]),
         Some([b' ', ids @ ..]) => Comment::Ids(0, ids),
         Some([b'@', tail @ ..]) => {
-            let Some(space) = tail.iter().position(|&byte| byte == b' ') else {
-                return Comment::Broken;
-            };
-            let (choice, ids) = tail.split_at(space);
+            let end = tail.iter().position(|&byte| byte == b' ').unwrap_or(tail.len());
+            let (choice, ids) = tail.split_at(end);
             number(choice).map_or(Comment::Broken, |choice| Comment::Ids(choice, ids))
         }
         _ => Comment::Other,
@@ -77,7 +77,6 @@ mod tests {
     fn ids_read_as_the_wire_crate_reads_them() {
         for line in [
             ": q 12 7",
-            ": q",
             ": q ",
             ": q  1  2 ",
             ": q 1 x",
@@ -86,7 +85,6 @@ mod tests {
             ": q@3 1 2",
             ": q@ 1",
             ": q@x 1",
-            ": q@3",
             ": ping",
             ":q 1",
             ": quiet",
@@ -96,6 +94,9 @@ mod tests {
             ":",
         ] {
             assert_eq!(ids(line), parse_ids(line), "{line:?}");
+        }
+        for choice in [0, 3] {
+            assert_eq!(ids(&ids_comment(choice, &[])), Some((choice, Vec::new())));
         }
         let many: Vec<u32> = (0..1000).map(|i| i * 4_000_037).collect();
         assert_eq!(ids(&ids_comment(9, &many)), Some((9, many)));
