@@ -2,6 +2,9 @@
 //! and returns events, or a foreign server's answer to relay as it is. It knows no HTTP framework,
 //! prints no SSE and makes no admission decision; conversions to a library stay in its own file.
 
+#[cfg(feature = "mistralrs")]
+pub mod mistral;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
