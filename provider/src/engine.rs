@@ -2,6 +2,8 @@
 //! and returns events, or a foreign server's answer to relay as it is. It knows no HTTP framework,
 //! prints no SSE and makes no admission decision; conversions to a library stay in its own file.
 
+#[cfg(feature = "mistralrs")]
+pub mod mistral;
 pub mod scripted;
 pub mod select;
 mod tally;

@@ -7,9 +7,9 @@ pub mod gguf;
 mod guard;
 
 pub use files::{Error, Specials};
+pub(crate) use files::{bytes, json, specials};
 pub use guard::Guard;
 
-use std::sync::Arc;
 use toktrie::TokEnv;
 
 /// What an id stands for.
@@ -83,7 +83,7 @@ impl Tokenizer {
     }
 
     /// A guard for one request's strings: see [`Guard`]. `None` when no sentinel is free.
-    pub fn guard<'a>(&'a self, texts: impl Iterator<Item = &'a str>) -> Option<Guard<'a>> {
+    pub fn guard<'t>(&self, texts: impl Iterator<Item = &'t str>) -> Option<Guard<'_>> {
         self.guard.guard(texts)
     }
 
@@ -116,8 +116,6 @@ impl Tokenizer {
         self.inner.encode_fast(text, around).map_err(|error| Error::Encode(error.to_string()))
     }
 }
-
-pub(crate) type Shared = Arc<Tokenizer>;
 
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -2,7 +2,7 @@ use super::*;
 use crate::tokenizer::Tokenizer;
 use openapi::chat::Tool;
 
-fn tokenizer() -> Tokenizer {
+fn tokenizer() -> std::sync::Arc<Tokenizer> {
     crate::tokenizer::fixture::tokenizer()
 }
 

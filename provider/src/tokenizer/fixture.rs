@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use super::Tokenizer;
 
@@ -46,10 +47,15 @@ pub(crate) fn folder(at: &Path, template: &str) {
     std::fs::write(at.join("config.json"), config.to_string()).unwrap();
 }
 
-pub(crate) fn tokenizer() -> Tokenizer {
-    let folder = tempfile::tempdir().unwrap();
-    self::folder(folder.path(), "");
-    Tokenizer::from_folder(folder.path(), Some(1010)).unwrap()
+/// Built once: it takes a while in debug builds.
+pub(crate) fn tokenizer() -> Arc<Tokenizer> {
+    static SHARED: OnceLock<Arc<Tokenizer>> = OnceLock::new();
+    let build = || {
+        let folder = tempfile::tempdir().unwrap();
+        self::folder(folder.path(), "");
+        Arc::new(Tokenizer::from_folder(folder.path(), Some(1010)).unwrap())
+    };
+    Arc::clone(SHARED.get_or_init(build))
 }
 
 /// GPT-2's letters for the 256 bytes.

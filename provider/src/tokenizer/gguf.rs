@@ -104,7 +104,7 @@ impl Metadata {
         }
     }
 
-    pub(super) fn malformed(&self, message: impl ToString) -> Error {
+    pub(crate) fn malformed(&self, message: impl ToString) -> Error {
         Error::malformed(&self.file, message)
     }
 }

@@ -30,7 +30,7 @@ impl Guarded {
     }
 
     /// Picks a sentinel that none of the request's texts holds.
-    pub(super) fn guard<'a>(&self, texts: impl Iterator<Item = &'a str>) -> Option<Guard<'_>> {
+    pub(super) fn guard<'t>(&self, texts: impl Iterator<Item = &'t str>) -> Option<Guard<'_>> {
         let mut used = 0u32;
         for text in texts {
             // All of them begin with this byte, which few texts hold.
