@@ -99,7 +99,13 @@ mod tests {
 
     #[test]
     fn broken_json_has_line_and_column() {
-        for body in ["{", "{\"model\":\n NaN}", r#"{"model":"m","messages":[]}x"#, "\u{feff}{}", r#"{"model":"\ud800"}"#] {
+        for body in [
+            "{",
+            "{\"model\":\n NaN}",
+            r#"{"model":"m","messages":[]}x"#,
+            "\u{feff}{}",
+            r#"{"model":"\ud800"}"#,
+        ] {
             let (message, param) = error(body);
             assert_eq!(param, None, "{body}: {message}");
         }
