@@ -3,7 +3,7 @@
 use crate::app;
 use crate::config::{self, Flags, Settings};
 use crate::http;
-use crate::shutdown;
+use crate::shutdown::Signals;
 use crate::telemetry;
 use clap::{Args, Subcommand};
 use std::io::{self, Read, Write};
@@ -102,22 +102,20 @@ async fn serve(flags: Serve) -> Result<(), Error> {
     if flags.exit_with_parent {
         exit_with_parent()?;
     }
+    let mut signals = Signals::install()?;
     let running = tokio::select! {
         running = app::start(&settings) => running?,
-        ended = shutdown::signal() => return Ok(ended?),
+        () = signals.recv() => return Ok(()),
     };
     let mut stdout = io::stdout();
     writeln!(stdout, "listening on http://{}", running.addr)?;
     stdout.flush()?;
     tracing::info!(addr = %running.addr, "serving");
-    shutdown::signal().await?;
+    signals.recv().await;
     tracing::info!("draining; a second signal ends at once");
     tokio::select! {
         () = running.stop() => tracing::info!("drained"),
-        second = shutdown::signal() => {
-            running.shutdown.kill();
-            second?;
-        }
+        () = signals.recv() => running.shutdown.kill(),
     }
     Ok(())
 }

@@ -42,11 +42,20 @@ pub struct Mistral {
     /// The served name; the path's last part if absent.
     pub id: Option<String>,
     pub cpu: bool,
-    /// `auto`, `f32`, `f16`, `bf16`.
-    pub dtype: Option<String>,
+    pub dtype: Dtype,
     pub max_concurrent: usize,
     /// Whether a hub may be asked for a model that is no local path.
     pub allow_download: bool,
+}
+
+/// The precision of a model's weights.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Dtype {
+    #[default]
+    Auto,
+    F32,
+    F16,
+    Bf16,
 }
 
 /// What the command line says; wins over the file.

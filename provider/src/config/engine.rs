@@ -1,7 +1,7 @@
 //! The engine's part of the configuration: `[engine]`, `[upstream]`, `[script]`.
 
 use super::read::{Faults, Section};
-use super::{Engine, Flags, Mistral};
+use super::{Dtype, Engine, Flags, Mistral};
 use crate::engine::scripted::{self, Script};
 use crate::engine::upstream::{self, ApiKey, ModelMap};
 use http::Uri;
@@ -68,10 +68,16 @@ fn mistral(section: &mut Section, common: Common, faults: &mut Faults) -> Option
             false
         }
     };
-    let dtype = section.text("dtype", faults);
-    if dtype.as_deref().is_some_and(|dtype| !["auto", "f32", "f16", "bf16"].contains(&dtype)) {
-        faults.add("engine.dtype", "must be auto, f32, f16 or bf16");
-    }
+    let dtype = match section.text("dtype", faults).as_deref() {
+        None | Some("auto") => Dtype::Auto,
+        Some("f32") => Dtype::F32,
+        Some("f16") => Dtype::F16,
+        Some("bf16") => Dtype::Bf16,
+        Some(_) => {
+            faults.add("engine.dtype", "must be auto, f32, f16 or bf16");
+            Dtype::Auto
+        }
+    };
     let allow_download = section.flag("allow_download", faults);
     let Some(model) = common.model else {
         faults.add("engine.model", "is required (or --model): a folder, a GGUF file, or a hub id");

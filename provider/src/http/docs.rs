@@ -5,6 +5,7 @@ use axum::response::{Html, IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use std::future::{Ready, ready};
 use utoipa::OpenApi;
+use utoipa::openapi::OpenApiVersion;
 use utoipa_scalar::Scalar;
 
 #[derive(OpenApi)]
@@ -13,7 +14,10 @@ use utoipa_scalar::Scalar;
         title = "Quorate provider",
         description = "OpenAI-compatible endpoints of one provider. Requests that carry `x-quorate-evidence: 1` get token ids and provenance in SSE comments."
     ),
-    components(schemas(openapi::evidence::Provenance)),
+    components(schemas(
+        openapi::chat::Chunk,
+        openapi::evidence::Provenance
+    )),
     tags(
         (name = "openai", description = "OpenAI's endpoints."),
         (name = "operation", description = "Health, metrics, this document.")
@@ -22,7 +26,10 @@ use utoipa_scalar::Scalar;
 struct Head;
 
 pub(super) fn head() -> utoipa::openapi::OpenApi {
-    Head::openapi()
+    let mut head = Head::openapi();
+    // The version that knows `itemSchema`, by which streams are described.
+    head.openapi = OpenApiVersion::Version32;
+    head
 }
 
 /// The contract as a document.

@@ -161,6 +161,8 @@ fn relay(context: &Context, relayed: Relayed, permit: Permit) -> Response {
             Some(Some(Ok(piece))) => Some((Ok(piece), Some((body, cut, permit)))),
             Some(Some(Err(error))) => {
                 tracing::debug!(%error, "relayed answer broke off");
+                // One turn for the connection to write what came before the break.
+                tokio::task::yield_now().await;
                 Some((Err(abort::cut()), None))
             }
             Some(None) => None,

@@ -9,6 +9,7 @@ use axum::body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use prometheus_client::metrics::gauge::Gauge;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -79,11 +80,10 @@ pub async fn serve(
         let connection = connection(stream, router.clone(), limits, shutdown.clone());
         let metrics = Arc::clone(&metrics);
         shutdown.tracker().spawn(async move {
-            metrics.connections.inc();
+            let _open = Open::new(&metrics.connections);
             if let Err(error) = Box::pin(connection).await {
                 tracing::debug!(error, "connection ended");
             }
-            metrics.connections.dec();
             drop(slot);
         });
     }
@@ -135,6 +135,22 @@ async fn connection(
     tokio::select! {
         ended = connection => ended,
         () = shutdown.dead().cancelled() => Ok(()),
+    }
+}
+
+/// Counts a connection as long as it lives, however it ends.
+struct Open(Gauge);
+
+impl Open {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -37,6 +37,7 @@ pub(in crate::http) fn stream(
         start: Some(writer.start()).filter(|bytes| !bytes.is_empty()),
         writer,
         events: Some(running.events),
+        aborting: false,
         request_id: plan.job.request_id.clone(),
         cut: Box::pin(context.shutdown.cut().clone().cancelled_owned()),
         silence: Box::pin(tokio::time::sleep(keep_alive)),
@@ -55,6 +56,7 @@ struct Live {
     writer: Writer,
     /// Gone once the stream is over: the jobs end with it, not with the connection.
     events: Option<Events>,
+    aborting: bool,
     request_id: String,
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     silence: Pin<Box<Sleep>>,
@@ -68,6 +70,10 @@ impl Stream for Live {
         let this = &mut *self;
         if let Some(start) = this.start.take() {
             return Poll::Ready(Some(Ok(start)));
+        }
+        if this.aborting {
+            this.aborting = false;
+            return Poll::Ready(Some(Err(abort::cut())));
         }
         let Some(events) = &mut this.events else { return Poll::Ready(None) };
         if this.cut.as_mut().poll(task).is_ready() {
@@ -83,8 +89,11 @@ impl Stream for Live {
                 Poll::Ready(Some(Ok(bytes)))
             }
             Poll::Ready(Some(Err(engine::Error::Abort))) => {
+                // One turn for the connection to write what came before the cut.
                 this.events = None;
-                Poll::Ready(Some(Err(abort::cut())))
+                this.aborting = true;
+                task.waker().wake_by_ref();
+                Poll::Pending
             }
             Poll::Ready(Some(Err(error))) => {
                 let error = Error::from_engine(error, &this.request_id);
