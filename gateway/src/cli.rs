@@ -1,0 +1,83 @@
+//! The gateway's commands, for its own binary and for the one that holds everything.
+
+use clap::{Args, Subcommand};
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use crate::{config, http, serve, telemetry};
+
+/// `--config FILE` serves.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Command {
+    /// The configuration to serve with.
+    #[arg(long, short, value_name = "FILE", env = "QUORATE_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    other: Option<Other>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Other {
+    /// Check a configuration, and list everything that is wrong with it.
+    CheckConfig {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("{}:\n{source}", file.display())]
+    Config { file: PathBuf, source: config::Error },
+    #[error("which configuration? Give --config FILE")]
+    NoConfig,
+    #[error(transparent)]
+    Serve(#[from] serve::Error),
+    #[error("cannot print the document: {0}")]
+    Document(#[from] serde_json::Error),
+    #[error("cannot write to stdout: {0}")]
+    Stdout(#[from] io::Error),
+}
+
+/// Runs a command; serving ends with SIGTERM or SIGINT. Standard output gets one line when ready
+/// (`listening on http://…`); everything else is logged.
+///
+/// # Errors
+/// The configuration is wrong, or the gateway can't start.
+pub async fn run(command: Command) -> Result<(), Error> {
+    match command.other {
+        Some(Other::CheckConfig { file }) => {
+            let settings = load(file.clone())?;
+            for warning in settings.warnings() {
+                writeln!(io::stderr().lock(), "warning: {warning}")?;
+            }
+            writeln!(io::stdout().lock(), "{}: ok", file.display())?;
+        }
+        Some(Other::Openapi) => {
+            writeln!(io::stdout().lock(), "{}", http::document().to_pretty_json()?)?;
+        }
+        None => serve_until_signal(command.config.ok_or(Error::NoConfig)?).await?,
+    }
+    Ok(())
+}
+
+async fn serve_until_signal(file: PathBuf) -> Result<(), Error> {
+    let settings = load(file)?;
+    // A process that already logs, because the gateway is embedded in it, goes on as it does.
+    let _ = telemetry::init(&settings.telemetry);
+    let running = serve::serve(settings).await?;
+    {
+        let mut out = io::stdout().lock();
+        writeln!(out, "listening on http://{}", running.addr)?;
+        out.flush()?;
+    }
+    running.until_signal().await?;
+    Ok(())
+}
+
+fn load(file: PathBuf) -> Result<config::Settings, Error> {
+    config::load(&file).map_err(|source| Error::Config { file, source })
+}

@@ -1,0 +1,171 @@
+//! One TOML file -> validated [`Settings`]. The file's types (`raw`) are not the validated types:
+//! what the gateway runs on can't hold a value that was not checked. Every error is reported at once,
+//! each with its path in the file. It reads no environment but through the function it is given, and
+//! it never prints a key.
+
+mod check;
+mod env;
+mod limits;
+mod problem;
+mod raw;
+
+use secrecy::SecretString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use url::Url;
+
+pub use limits::{LIMITS, Limit, Limits};
+pub use problem::{Error, Problem};
+
+/// What the gateway runs on.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub server: Server,
+    pub auth: Auth,
+    pub keys: Vec<Key>,
+    pub upstreams: Vec<Upstream>,
+    /// The catalogue: what a name means.
+    pub models: Vec<ModelEntry>,
+    pub limits: Limits,
+    pub telemetry: Telemetry,
+}
+
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Where clients connect. Port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Metrics and administration.
+    pub admin_listen: SocketAddr,
+    /// Holds the admin token now; later the store. Made when absent.
+    pub data_dir: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Auth {
+    pub mode: Mode,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Every `/v1` request carries `Authorization: Bearer KEY`.
+    #[default]
+    Keys,
+    /// Anyone on this machine. Only with loopback listeners.
+    Open,
+}
+
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Shown in logs and metrics in place of the key.
+    pub name: String,
+    pub key: SecretString,
+    /// Accepted, not yet enforced.
+    pub requests_per_minute: Option<u32>,
+    /// Dollars. Accepted, not yet enforced.
+    pub budget_usd_per_day: Option<f64>,
+}
+
+/// A static provider: any OpenAI-compatible server.
+#[derive(Debug, Clone)]
+pub struct Upstream {
+    pub id: String,
+    /// Who runs it; its id when the file names nobody.
+    pub operator: String,
+    /// `http` or `https`, without query, fragment, user or trailing slash.
+    pub base_url: Url,
+    pub api_key: Option<SecretString>,
+    pub region: Option<String>,
+    /// Lets the connect-time guard pass loopback and private addresses.
+    pub allow_private: bool,
+    pub models: Vec<UpstreamModel>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct UpstreamModel {
+    /// The name here.
+    pub id: String,
+    /// The name there.
+    pub upstream_model: String,
+    /// Dollars per million prompt tokens.
+    pub price_in: Option<f64>,
+    /// Dollars per million answer tokens.
+    pub price_out: Option<f64>,
+    /// Tokens, prompt and answer together.
+    pub context: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelEntry {
+    pub id: String,
+    pub aliases: Vec<String>,
+    /// Digests of the weights that may serve this name: `b3:` and 64 hex digits.
+    pub weights_ids: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Telemetry {
+    pub format: LogFormat,
+    /// A `tracing` filter: `info`, `gateway=debug,warn`.
+    pub level: String,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Pretty on a terminal, JSON otherwise.
+    #[default]
+    Auto,
+    Pretty,
+    Json,
+}
+
+/// Reads and checks a file, with the process's environment.
+///
+/// # Errors
+/// The file can't be read, or anything in it is wrong: all of it at once.
+pub fn load(path: &Path) -> Result<Settings, Error> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+    parse(&text, &|name| std::env::var(name).ok())
+}
+
+/// Checks a text. `env` answers for `$NAME` and `${NAME}`.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Settings, Error> {
+    let mut problems = problem::Problems::default();
+    let mut tree = raw::tree(text)?;
+    env::interpolate(&mut tree, env, &mut problems);
+    let raw = raw::read(tree, &mut problems);
+    let settings = check::settings(raw, env, &mut problems);
+    problems.into_result(settings)
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// What the file asks for and this version does not do.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut warnings = Vec::new();
+        for key in &self.keys {
+            if key.requests_per_minute.is_some() {
+                warnings.push(format!("key {}: requests_per_minute is not yet enforced", key.name));
+            }
+            if key.budget_usd_per_day.is_some() {
+                warnings.push(format!("key {}: budget_usd_per_day is not yet enforced", key.name));
+            }
+        }
+        if self.upstreams.is_empty() {
+            warnings.push("no [[upstream]]: every completion will be answered 503".to_owned());
+        }
+        warnings
+    }
+}
+
+// === impl Telemetry ===
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self { format: LogFormat::Auto, level: "info".to_owned() }
+    }
+}

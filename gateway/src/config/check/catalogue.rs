@@ -1,0 +1,172 @@
+//! Providers and the catalogue: what a model's name means, and that it means one thing.
+
+use std::collections::{HashMap, HashSet};
+use url::Url;
+
+use super::super::problem::Problems;
+use super::super::raw::{RawModel, RawUpstream, RawUpstreamModel};
+use super::super::{ModelEntry, Upstream, UpstreamModel};
+use super::required;
+
+const NAME_BYTES_MAX: usize = 256;
+
+pub(super) fn upstreams(raw: Vec<RawUpstream>, problems: &mut Problems) -> Vec<Upstream> {
+    let mut ids = HashSet::new();
+    let mut upstreams = Vec::with_capacity(raw.len());
+    for (index, raw) in raw.into_iter().enumerate() {
+        let path = format!("upstream[{index}]");
+        let id = required(&format!("{path}.id"), raw.id, problems);
+        if let Some(id) = &id {
+            if !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+                problems.add(format!("{path}.id"), "may hold letters, digits, '.', '_' and '-'");
+            }
+            if !ids.insert(id.clone()) {
+                problems.add(format!("{path}.id"), format!("{id:?} is used twice"));
+            }
+        }
+        let base_url = base_url(&format!("{path}.base_url"), raw.base_url, problems);
+        let models = upstream_models(&path, raw.models, problems);
+        let api_key_path = format!("{path}.api_key");
+        let api_key = raw.api_key.filter(|key| {
+            let bytes = secrecy::ExposeSecret::expose_secret(key).as_bytes();
+            let fits = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_graphic);
+            if !fits && !problems.has(&api_key_path) {
+                problems.add(api_key_path.as_str(), "must be visible ASCII characters");
+            }
+            fits
+        });
+        if let (Some(id), Some(base_url)) = (id, base_url) {
+            upstreams.push(Upstream {
+                operator: raw.operator.filter(|o| !o.is_empty()).unwrap_or_else(|| id.clone()),
+                id,
+                base_url,
+                api_key,
+                region: raw.region.filter(|region| !region.is_empty()),
+                allow_private: raw.allow_private,
+                models,
+            });
+        }
+    }
+    upstreams
+}
+
+fn base_url(path: &str, text: Option<String>, problems: &mut Problems) -> Option<Url> {
+    let text = required(path, text, problems)?;
+    let mut url = match Url::parse(&text) {
+        Ok(url) => url,
+        Err(error) => {
+            problems.add(path, format!("is not a URL: {error}"));
+            return None;
+        }
+    };
+    let fault = if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        "must be an http or https URL"
+    } else if !url.username().is_empty() || url.password().is_some() {
+        "must not hold a user or password; use api_key"
+    } else if url.query().is_some() || url.fragment().is_some() {
+        "must not have a query or a fragment"
+    } else {
+        let trimmed = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&trimmed);
+        return Some(url);
+    };
+    problems.add(path, fault);
+    None
+}
+
+fn upstream_models(
+    upstream: &str,
+    raw: Vec<RawUpstreamModel>,
+    problems: &mut Problems,
+) -> Vec<UpstreamModel> {
+    let models = format!("{upstream}.models");
+    if raw.is_empty() && !problems.has(&models) {
+        problems.add(models.as_str(), "needs at least one model");
+    }
+    let mut ids = HashSet::new();
+    let mut checked = Vec::with_capacity(raw.len());
+    for (index, raw) in raw.into_iter().enumerate() {
+        let path = format!("{models}[{index}]");
+        for (member, price) in [("price_in", raw.price_in), ("price_out", raw.price_out)] {
+            if price.is_some_and(|price| !price.is_finite() || price < 0.0) {
+                problems.add(format!("{path}.{member}"), "must be a number of at least 0");
+            }
+        }
+        if raw.context == Some(0) {
+            problems.add(format!("{path}.context"), "must be at least 1");
+        }
+        let Some(id) = name(&format!("{path}.id"), raw.id, problems) else { continue };
+        if !ids.insert(id.clone()) {
+            problems.add(format!("{path}.id"), format!("{id:?} is listed twice"));
+        }
+        checked.push(UpstreamModel {
+            upstream_model: raw.upstream_model.filter(|m| !m.is_empty()).unwrap_or(id.clone()),
+            id,
+            price_in: raw.price_in,
+            price_out: raw.price_out,
+            context: raw.context,
+        });
+    }
+    checked
+}
+
+/// The catalogue. A name may be an entry's id or one entry's alias, never both, and an alias must not
+/// hide a model that a provider serves under that very name.
+pub(super) fn models(
+    raw: Vec<RawModel>,
+    upstreams: &[Upstream],
+    problems: &mut Problems,
+) -> Vec<ModelEntry> {
+    let served: HashSet<&str> =
+        upstreams.iter().flat_map(|u| u.models.iter()).map(|m| m.id.as_str()).collect();
+    let mut names: HashMap<String, String> = HashMap::new();
+    let mut entries = Vec::with_capacity(raw.len());
+    for (index, raw) in raw.into_iter().enumerate() {
+        let path = format!("model[{index}]");
+        for (at, weights) in raw.weights_ids.iter().enumerate() {
+            let digest = weights.strip_prefix("b3:").unwrap_or_default();
+            if digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) {
+                problems.add(format!("{path}.weights_ids[{at}]"), "is not b3: and 64 hex digits");
+            }
+        }
+        let id_path = format!("{path}.id");
+        let id = name(&id_path, raw.id, problems);
+        let mut claim = |name: &str, path: String| {
+            if let Some(other) = names.insert(name.to_owned(), path.clone()) {
+                problems.add(path, format!("{name:?} is already a name, at {other}"));
+            } else if !path.ends_with(".id") && served.contains(name) {
+                problems.add(path, format!("{name:?} is a model that an upstream serves"));
+            }
+        };
+        if let Some(id) = &id {
+            claim(id, id_path);
+        }
+        for (at, alias) in raw.aliases.iter().enumerate() {
+            claim(alias, format!("{path}.aliases[{at}]"));
+        }
+        for (at, alias) in raw.aliases.iter().enumerate() {
+            name(&format!("{path}.aliases[{at}]"), Some(alias.clone()), problems);
+        }
+        if let Some(id) = id {
+            entries.push(ModelEntry { id, aliases: raw.aliases, weights_ids: raw.weights_ids });
+        }
+    }
+    entries
+}
+
+/// A model's name: slashes and colons are usual in it; `@` is kept for naming a provider.
+fn name(path: &str, text: Option<String>, problems: &mut Problems) -> Option<String> {
+    let text = required(path, text, problems)?;
+    let fits = text.len() <= NAME_BYTES_MAX
+        && text.bytes().all(|b| b.is_ascii_graphic() && !b"@\"\\".contains(&b));
+    if !fits {
+        problems.add(
+            path,
+            format!(
+                "must be at most {NAME_BYTES_MAX} visible ASCII characters without @, \" and \\"
+            ),
+        );
+        return None;
+    }
+    Some(text)
+}

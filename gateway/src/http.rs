@@ -1,0 +1,205 @@
+//! The HTTP surface. One file per endpoint family; [`error`] is the only place where a failure becomes
+//! a response. [`Edge`] is what every request passes, in this order:
+//!
+//! 1. `request_id`: first, so that every answer carries one, refusals too.
+//! 2. header limit: before anything else is read from the headers.
+//! 3. `path`: `/v1/v1/…` and trailing slashes, before routing can miss them.
+//! 4. drain: a request that comes after the end began is sent elsewhere.
+//! 5. `gate`: who is calling, before the body is read and before a path is looked up, so that a new
+//!    route is closed until somebody opens it.
+//! 6. the router; then the answer gets its id and time, is counted, and is logged.
+
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use std::sync::Arc;
+use std::time::Instant;
+use tower::ServiceExt as _;
+
+use crate::app::App;
+use crate::metrics::{Endpoint, Outcome};
+use crate::server;
+
+pub mod admin;
+pub mod body;
+mod chat;
+pub mod context;
+pub mod docs;
+pub mod error;
+pub mod gate;
+pub mod health;
+pub mod models;
+mod path;
+pub mod request_id;
+mod router;
+
+use context::Context;
+use error::{Error, Row};
+use gate::Gate;
+use request_id::{Minter, RequestId};
+
+pub use docs::document;
+
+const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
+
+/// Put in a response's extensions by a handler that counts its request itself, because the outcome
+/// is known only when the body ends.
+#[derive(Debug, Clone, Copy)]
+pub struct Deferred;
+
+/// One listener's surface.
+#[derive(Debug)]
+pub struct Edge {
+    app: Arc<App>,
+    gate: Gate,
+    router: Router,
+    ids: Minter,
+}
+
+// === impl Edge ===
+
+impl Edge {
+    /// What clients see.
+    pub fn client(app: &Arc<App>) -> Self {
+        Self {
+            router: router::client().with_state(Arc::clone(app)),
+            gate: Gate::Client,
+            ids: Minter::default(),
+            app: Arc::clone(app),
+        }
+    }
+
+    /// What operators see.
+    pub fn admin(app: &Arc<App>, token: &admin::Token) -> Self {
+        Self {
+            router: router::admin().with_state(Arc::clone(app)),
+            gate: Gate::admin(token, app.settings.server.admin_listen),
+            ids: Minter::default(),
+            app: Arc::clone(app),
+        }
+    }
+
+    /// Answers one request.
+    pub async fn answer(&self, mut request: Request<Body>) -> Response<Body> {
+        let started = self.app.clock.now();
+        let id = self.ids.for_request(request.headers(), self.app.clock.unix_ms());
+        path::normalise(request.uri_mut());
+        let endpoint = self.endpoint(request.uri().path());
+        let mut response = match self.admit(&mut request, &id, started) {
+            Ok(()) => match self.router.clone().oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            },
+            Err(refusal) => axum::response::IntoResponse::into_response(refusal),
+        };
+        self.finish(&mut response, endpoint, &id, started);
+        response
+    }
+
+    fn admit(
+        &self,
+        request: &mut Request<Body>,
+        id: &RequestId,
+        started: Instant,
+    ) -> Result<(), Error> {
+        let limit_bytes = self.app.settings.limits.header_bytes;
+        let headers = request.headers();
+        let size = request.uri().path().len()
+            + headers
+                .iter()
+                .map(|(name, value)| name.as_str().len() + value.len() + 4)
+                .sum::<usize>();
+        if size > limit_bytes {
+            return Err(Error::HeadersTooLarge { limit_bytes });
+        }
+        if self.app.shutdown.is_draining() && !is_probe(request.uri().path()) {
+            return Err(Error::Draining);
+        }
+        let principal = self.gate.check(&self.app, request)?;
+        let context = Context { request_id: id.clone(), started, principal };
+        request.extensions_mut().insert(context);
+        Ok(())
+    }
+
+    fn endpoint(&self, path: &str) -> Endpoint {
+        match path {
+            _ if matches!(self.gate, Gate::Admin { .. }) => Endpoint::Admin,
+            "/v1/chat/completions" => Endpoint::Chat,
+            "/v1/completions" => Endpoint::Completions,
+            "/healthz" | "/readyz" => Endpoint::Health,
+            "/openapi.json" | "/docs" => Endpoint::Docs,
+            _ if path == "/v1/models" || path.starts_with("/v1/models/") => Endpoint::Models,
+            _ => Endpoint::Other,
+        }
+    }
+
+    fn finish(
+        &self,
+        response: &mut Response<Body>,
+        endpoint: Endpoint,
+        id: &RequestId,
+        started: Instant,
+    ) {
+        let took = self.app.clock.now().saturating_duration_since(started);
+        let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let status = response.status();
+        let row = response.extensions_mut().remove::<Row>();
+        let deferred = response.extensions_mut().remove::<Deferred>().is_some();
+        let headers = response.headers_mut();
+        headers.insert(request_id::HEADER, id.header());
+        headers.insert(PROCESSING_MS, HeaderValue::from(millis));
+        if status == StatusCode::PAYLOAD_TOO_LARGE || status == StatusCode::REQUEST_TIMEOUT {
+            // The rest of the body may still be on its way: this connection can't be used again.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if !deferred {
+            let outcome = row.map_or(Outcome::Ok, |row| row.outcome);
+            self.app.metrics.count_request(endpoint, status.as_u16(), outcome);
+        }
+        let code = row.and_then(|row| row.code);
+        let origin = row.map(|row| row.origin);
+        if status.is_server_error() {
+            tracing::warn!(
+                request_id = id.as_str(),
+                status = status.as_u16(),
+                code,
+                ?origin,
+                millis,
+                "answered"
+            );
+        } else {
+            tracing::debug!(
+                request_id = id.as_str(),
+                status = status.as_u16(),
+                code,
+                millis,
+                "answered"
+            );
+        }
+    }
+}
+
+impl server::Handler for Edge {
+    async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        self.answer(request.map(Body::new)).await
+    }
+}
+
+/// Health is answered while draining, and to anybody.
+fn is_probe(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz")
+}
+
+/// A path that no route has.
+async fn unknown_url(method: Method, uri: http::Uri) -> Error {
+    Error::UnknownUrl { method, path: uri.path().to_owned() }
+}
+
+/// A path that is known for other methods; axum adds `Allow`. OPTIONS asks for just that.
+async fn wrong_method(method: Method, uri: http::Uri) -> Result<StatusCode, Error> {
+    if method == Method::OPTIONS {
+        return Ok(StatusCode::NO_CONTENT);
+    }
+    Err(Error::MethodNotAllowed { method, path: uri.path().to_owned() })
+}

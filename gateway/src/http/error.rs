@@ -1,0 +1,294 @@
+//! The one error door: the only place where a failure becomes a response. The message (`Display`) is
+//! what the client reads; it never holds a key, a prompt, or an internal detail. What the log says is
+//! written where the failure is known, under the same request id.
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use openapi::error::ErrorBody;
+use std::time::Duration;
+
+use crate::metrics::Outcome;
+
+mod foreign;
+mod upstream;
+
+/// Everything that can go wrong for a client.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The request is at fault; `param` names the member.
+    #[error("{message}")]
+    InvalidRequest { message: String, param: Option<String>, code: Option<&'static str> },
+    #[error("{}", .0.message())]
+    Unauthorized(Credentials),
+    #[error("{message}")]
+    Forbidden { message: String, code: &'static str },
+    #[error("The model `{}` does not exist or you do not have access to it.", shown(model))]
+    ModelNotFound { model: String },
+    #[error("Unknown request URL: {method} {}. Please check the URL for typos.", shown(path))]
+    UnknownUrl { method: Method, path: String },
+    #[error("Not allowed to {method} on {}.", shown(path))]
+    MethodNotAllowed { method: Method, path: String },
+    #[error("The request body stood still for {} ms before it was complete.", idle.as_millis())]
+    RequestTimeout { idle: Duration },
+    #[error("The request body is longer than the limit of {limit_bytes} bytes.")]
+    TooLarge { limit_bytes: u64 },
+    #[error("{message}")]
+    UnsupportedMediaType { message: String },
+    #[error("The request headers are longer than the limit of {limit_bytes} bytes.")]
+    HeadersTooLarge { limit_bytes: usize },
+    /// Our own limits.
+    #[error("Rate limit reached for {limit}.")]
+    RateLimited { limit: String, retry_after: Option<Duration> },
+    /// No provider can take it; the reason names the policy that left none.
+    #[error("No provider can serve the model `{}` now: {reason}.", shown(model))]
+    NoProvider { model: String, reason: String, retry_after: Option<Duration> },
+    /// The last provider failed.
+    #[error("{message}")]
+    ProviderError { message: String },
+    #[error("All providers of this model are at their rate limit.")]
+    ProviderRateLimited { retry_after: Option<Duration> },
+    /// A provider's 4xx about the request itself: passed on as it is when it is OpenAI's shape.
+    #[error("{}", foreign::message(*status, body))]
+    UpstreamRejected { status: StatusCode, body: Bytes },
+    #[error("{}", phase.message())]
+    Timeout { phase: Phase },
+    #[error("The gateway is shutting down; send the request again.")]
+    Draining,
+    /// The client left; nobody reads this. Logged and counted as 499.
+    #[error("The client closed the connection.")]
+    ClientGone,
+    /// `id` is in the log beside the cause.
+    #[error("The gateway failed to handle the request. The incident is {id}.")]
+    Internal { id: String },
+}
+
+/// What is wrong with the caller's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Credentials {
+    Missing,
+    /// There is an Authorization header, and it is not `Bearer KEY`.
+    Malformed,
+    Unknown,
+}
+
+/// What took too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    Connect,
+    Head,
+    FirstContent,
+    Stall,
+    Request,
+}
+
+/// Whose fault it is: for logs and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    Client,
+    Gateway,
+    Provider,
+}
+
+/// A row of the error table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    pub status: StatusCode,
+    /// `error.type`.
+    pub kind: &'static str,
+    /// `error.code`.
+    pub code: Option<&'static str>,
+    /// `x-should-retry`: false wherever a retry would repeat what was already tried here.
+    pub retry: bool,
+    pub origin: Origin,
+    pub outcome: Outcome,
+}
+
+/// Names in messages are cut here, in bytes.
+const SHOWN_MAX: usize = 256;
+const CLIENT_GONE: u16 = 499;
+const INVALID: &str = "invalid_request_error";
+
+// === impl Error ===
+
+impl Error {
+    /// A request that is wrong in `param`.
+    pub fn invalid(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::InvalidRequest { message: message.into(), param: Some(param.into()), code: None }
+    }
+
+    /// The table. Exhaustive on purpose: a new variant needs a row.
+    pub fn row(&self) -> Row {
+        use Origin::{Client, Gateway, Provider};
+        let (status, kind, code, retry, origin, outcome) = match self {
+            Self::InvalidRequest { code, .. } => {
+                (400, INVALID, *code, false, Client, Outcome::InvalidRequest)
+            }
+            Self::Unauthorized(_) => {
+                (401, INVALID, Some("invalid_api_key"), false, Client, Outcome::Unauthorized)
+            }
+            Self::Forbidden { code, .. } => {
+                (403, "permission_error", Some(*code), false, Client, Outcome::Forbidden)
+            }
+            Self::ModelNotFound { .. } => {
+                (404, INVALID, Some("model_not_found"), false, Client, Outcome::NotFound)
+            }
+            Self::UnknownUrl { .. } => {
+                (404, INVALID, Some("unknown_url"), false, Client, Outcome::NotFound)
+            }
+            Self::MethodNotAllowed { .. } => {
+                (405, INVALID, Some("method_not_supported"), false, Client, Outcome::NotFound)
+            }
+            Self::RequestTimeout { .. } => {
+                (408, INVALID, Some("request_timeout"), true, Client, Outcome::Timeout)
+            }
+            Self::TooLarge { .. } => {
+                (413, INVALID, Some("request_too_large"), false, Client, Outcome::TooLarge)
+            }
+            Self::UnsupportedMediaType { .. } => {
+                let code = Some("unsupported_media_type");
+                (415, INVALID, code, false, Client, Outcome::InvalidRequest)
+            }
+            Self::HeadersTooLarge { .. } => {
+                (431, INVALID, Some("headers_too_large"), false, Client, Outcome::TooLarge)
+            }
+            Self::RateLimited { .. } => {
+                let code = Some("rate_limit_exceeded");
+                (429, "rate_limit_error", code, true, Gateway, Outcome::RateLimited)
+            }
+            Self::NoProvider { retry_after, .. } => {
+                let (code, retry) = (Some("no_provider"), retry_after.is_some());
+                (503, "service_unavailable_error", code, retry, Gateway, Outcome::NoProvider)
+            }
+            Self::ProviderError { .. } => {
+                let code = Some("provider_error");
+                (502, "server_error", code, false, Provider, Outcome::ProviderError)
+            }
+            Self::ProviderRateLimited { .. } => {
+                let code = Some("provider_rate_limited");
+                (429, "rate_limit_error", code, true, Provider, Outcome::RateLimited)
+            }
+            Self::UpstreamRejected { status, .. } => return foreign::row(*status),
+            Self::Timeout { .. } => {
+                (504, "server_error", Some("timeout"), false, Provider, Outcome::Timeout)
+            }
+            Self::Draining => {
+                let code = Some("draining");
+                (503, "service_unavailable_error", code, true, Gateway, Outcome::Draining)
+            }
+            Self::ClientGone => {
+                (CLIENT_GONE, INVALID, Some("client_gone"), false, Client, Outcome::ClientGone)
+            }
+            Self::Internal { .. } => {
+                (500, "server_error", Some("internal"), false, Gateway, Outcome::Internal)
+            }
+        };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Row { status, kind, code, retry, origin, outcome }
+    }
+
+    /// The envelope, for a body or for an error event in mid-stream.
+    pub fn to_event(&self) -> ErrorBody {
+        if let Self::UpstreamRejected { status, body } = self {
+            return foreign::envelope(*status, body);
+        }
+        let row = self.row();
+        let param = match self {
+            Self::InvalidRequest { param, .. } => param.clone(),
+            Self::ModelNotFound { .. } => Some("model".to_owned()),
+            _ => None,
+        };
+        ErrorBody::new(row.kind, self.to_string(), param, row.code)
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after, .. }
+            | Self::NoProvider { retry_after, .. }
+            | Self::ProviderRateLimited { retry_after } => *retry_after,
+            Self::Draining => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+
+    fn headers(&self, row: Row) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(6);
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let retry = HeaderValue::from_static(if row.retry { "true" } else { "false" });
+        headers.insert("x-should-retry", retry);
+        if let Some(after) = self.retry_after() {
+            // Whole seconds for the standard header, rounded up; the exact time beside it.
+            let seconds = after.as_millis().div_ceil(1000).max(1);
+            for (name, value) in
+                [("retry-after", seconds), ("retry-after-ms", after.as_millis().max(1))]
+            {
+                if let Ok(value) = HeaderValue::try_from(value.to_string()) {
+                    headers.insert(name, value);
+                }
+            }
+        }
+        if row.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        headers
+    }
+
+    fn body(&self) -> Bytes {
+        match self {
+            Self::UpstreamRejected { status, body } => foreign::body(*status, body),
+            _ => Bytes::from(self.to_event().to_json()),
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let row = self.row();
+        let mut response = Response::new(axum::body::Body::from(self.body()));
+        *response.status_mut() = row.status;
+        *response.headers_mut() = self.headers(row);
+        // For the request's log line and its metric.
+        response.extensions_mut().insert(row);
+        response
+    }
+}
+
+// === impl Credentials ===
+
+impl Credentials {
+    fn message(self) -> &'static str {
+        match self {
+            Self::Missing => {
+                "You didn't provide an API key. Send it in an Authorization header: \
+                 Authorization: Bearer YOUR_KEY."
+            }
+            Self::Malformed => {
+                "The Authorization header is not of the form: Authorization: Bearer YOUR_KEY."
+            }
+            Self::Unknown => "Incorrect API key provided.",
+        }
+    }
+}
+
+// === impl Phase ===
+
+impl Phase {
+    fn message(self) -> &'static str {
+        match self {
+            Self::Connect => "No provider could be connected to in time.",
+            Self::Head => "No provider began to answer in time.",
+            Self::FirstContent => "No provider produced content in time.",
+            Self::Stall => "The provider stopped in the middle of the answer.",
+            Self::Request => "The request took longer than its limit.",
+        }
+    }
+}
+
+/// A caller's text, short enough to be quoted.
+fn shown(text: &str) -> &str {
+    let mut end = text.len().min(SHOWN_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
+}

@@ -1,0 +1,43 @@
+//! Every route, through `OpenApiRouter`, so that what is served is what is documented.
+
+use axum::Router;
+use std::sync::Arc;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{admin, chat, docs, health, models, unknown_url, wrong_method};
+use crate::app::App;
+
+type Routes = OpenApiRouter<Arc<App>>;
+
+/// What clients call.
+pub(super) fn client_routes() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(chat::create))
+        .routes(routes!(models::list))
+        .routes(routes!(models::find))
+        .merge(probes())
+        .routes(routes!(docs::json))
+        .routes(routes!(docs::page))
+}
+
+/// What operators call.
+pub(super) fn admin_routes() -> Routes {
+    OpenApiRouter::new().routes(routes!(admin::scrape)).merge(probes())
+}
+
+fn probes() -> Routes {
+    OpenApiRouter::new().routes(routes!(health::healthz)).routes(routes!(health::readyz))
+}
+
+pub(super) fn client() -> Router<Arc<App>> {
+    with_fallbacks(client_routes())
+}
+
+pub(super) fn admin() -> Router<Arc<App>> {
+    with_fallbacks(admin_routes())
+}
+
+fn with_fallbacks(routes: Routes) -> Router<Arc<App>> {
+    Router::from(routes).fallback(unknown_url).method_not_allowed_fallback(wrong_method)
+}

@@ -1,0 +1,133 @@
+//! The label values: closed sets.
+
+use super::{EncodeLabelValue, LabelValueEncoder, encode_label, fmt};
+
+/// A closed set of label values.
+pub trait Label: Copy + 'static {
+    const FIRST: Self;
+    const ALL: &'static [Self];
+    /// Position in [`Self::ALL`].
+    fn index(self) -> usize;
+    fn as_str(self) -> &'static str;
+}
+
+macro_rules! label {
+    ($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$value_doc])* $variant,)+ }
+
+        impl Label for $name {
+            const ALL: &'static [Self] = &[$(Self::$variant,)+];
+            const FIRST: Self = {
+                let [first, ..] = [$(Self::$variant,)+];
+                first
+            };
+
+            fn index(self) -> usize {
+                self as usize
+            }
+
+            fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+
+        impl EncodeLabelValue for $name {
+            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), fmt::Error> {
+                encode_label(self.as_str(), encoder)
+            }
+        }
+    };
+}
+
+label! {
+    /// What was asked for.
+    Endpoint {
+        Chat = "chat",
+        Completions = "completions",
+        Models = "models",
+        Health = "health",
+        Docs = "docs",
+        Admin = "admin",
+        Other = "other",
+    }
+}
+
+label! {
+    StatusClass {
+        Informational = "1xx",
+        Success = "2xx",
+        Redirect = "3xx",
+        Client = "4xx",
+        Server = "5xx",
+    }
+}
+
+label! {
+    /// How a request ended, finer than its status.
+    Outcome {
+        Ok = "ok",
+        InvalidRequest = "invalid_request",
+        Unauthorized = "unauthorized",
+        Forbidden = "forbidden",
+        NotFound = "not_found",
+        TooLarge = "too_large",
+        RateLimited = "rate_limited",
+        NoProvider = "no_provider",
+        ProviderError = "provider_error",
+        Timeout = "timeout",
+        /// Ended after the 200 without evidence of completion: the client saw an error event.
+        Truncated = "truncated",
+        ClientGone = "client_gone",
+        Draining = "draining",
+        Internal = "internal",
+    }
+}
+
+label! {
+    /// How one attempt at a provider ended.
+    AttemptOutcome {
+        Ok = "ok",
+        Connect = "connect",
+        Head = "head",
+        Timeout = "timeout",
+        Status = "status",
+        Stream = "stream",
+        Cancelled = "cancelled",
+    }
+}
+
+label! {
+    ConnectionState {
+        Idle = "idle",
+        Active = "active",
+    }
+}
+
+label! {
+    TokenKind {
+        Prompt = "prompt",
+        Completion = "completion",
+    }
+}
+
+label! {
+    Phase {
+        Running = "running",
+        Draining = "draining",
+        Cut = "cut",
+    }
+}
+
+impl StatusClass {
+    pub fn of(status: u16) -> Self {
+        match status {
+            100..=199 => Self::Informational,
+            200..=299 => Self::Success,
+            300..=399 => Self::Redirect,
+            400..=499 => Self::Client,
+            _ => Self::Server,
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! A gateway in this process, from its ports to its drain. Nothing at start waits for a provider: with
+//! all of them down it is ready as soon as its ports are bound.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::App;
+use crate::config::Settings;
+use crate::http::Edge;
+use crate::http::admin::{Token, TokenError};
+use crate::market;
+use crate::metrics::{ConnectionState, Phase};
+use crate::server::Listener;
+use crate::shutdown::{Drained, Shutdown};
+
+/// How often idle connections to providers are looked at.
+const SWEEP: Duration = Duration::from_secs(15);
+/// The admin listener outlives the clients' and has nothing worth waiting for.
+const ADMIN_DRAIN: Duration = Duration::from_millis(500);
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot listen on {addr} ({member}): {source}")]
+    Bind { member: &'static str, addr: SocketAddr, source: io::Error },
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error(transparent)]
+    Market(#[from] market::Error),
+    #[error("cannot wait for signals: {0}")]
+    Signals(io::Error),
+}
+
+/// A gateway that serves.
+#[derive(Debug)]
+pub struct Running {
+    /// Where clients connect.
+    pub addr: SocketAddr,
+    pub admin_addr: SocketAddr,
+    pub app: Arc<App>,
+    admin: Shutdown,
+}
+
+/// Starts a gateway; it serves when this returns.
+///
+/// # Errors
+/// A port is taken, or the data folder can't be used.
+pub async fn serve(settings: Settings) -> Result<Running, Error> {
+    serve_app(App::new(settings)?).await
+}
+
+/// As [`serve`], with parts of the caller's choice.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_app(app: App) -> Result<Running, Error> {
+    let server = &app.settings.server;
+    let clients = bind("server.listen", server.listen).await?;
+    let operators = bind("server.admin_listen", server.admin_listen).await?;
+    let token = Token::load_or_create(&server.data_dir)?;
+    for warning in app.settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let (addr, admin_addr) = (clients.addr(), operators.addr());
+    let app = Arc::new(app);
+    let admin = Shutdown::new();
+    let limits = &app.settings.limits;
+    operators.serve(Arc::new(Edge::admin(&app, &token)), limits, &admin, &app.metrics);
+    clients.serve(Arc::new(Edge::client(&app)), limits, &app.shutdown, &app.metrics);
+    app.shutdown.spawn(sweep(app.clone()));
+    tracing::info!(%addr, %admin_addr, "serving");
+    Ok(Running { addr, admin_addr, app, admin })
+}
+
+async fn bind(member: &'static str, addr: SocketAddr) -> Result<Listener, Error> {
+    Listener::bind(addr).await.map_err(|source| Error::Bind { member, addr, source })
+}
+
+/// Closes connections to providers that have been idle for too long: no task of theirs would.
+async fn sweep(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = app.shutdown.draining() => return,
+        }
+        let mut idle = 0;
+        for endpoint in app.market.snapshot().endpoints() {
+            idle += endpoint.pool().sweep();
+        }
+        app.metrics.upstream_connections.get(ConnectionState::Idle).set(idle);
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Serves until SIGTERM or SIGINT, then drains; a second signal cuts the drain short.
+    ///
+    /// # Errors
+    /// Signals can't be waited for.
+    pub async fn until_signal(self) -> Result<Drained, Error> {
+        let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        let shutdown = self.app.shutdown.clone();
+        let again = async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            tracing::warn!("second signal: cutting what is in flight");
+            shutdown.cut_now();
+            std::future::pending::<Drained>().await
+        };
+        tokio::select! {
+            drained = self.stop() => Ok(drained),
+            drained = again => Ok(drained),
+        }
+    }
+
+    /// Drains: the port closes, requests in flight may end within `drain_ms`, then they are cut.
+    pub async fn stop(self) -> Drained {
+        let drain = self.app.settings.limits.drain;
+        tracing::info!(?drain, "draining");
+        self.app.metrics.set_phase(Phase::Draining);
+        let drained = self.app.shutdown.finish(drain).await;
+        if let Drained::Cut { tasks } = drained {
+            self.app.metrics.set_phase(Phase::Cut);
+            tracing::warn!(tasks, "the drain's deadline came: cut");
+        }
+        self.admin.finish(ADMIN_DRAIN).await;
+        tracing::info!("stopped");
+        drained
+    }
+}
