@@ -118,8 +118,15 @@ async fn start(
         let name = format!("op-{number}");
         let own = data.join(&name);
         data::create(&own).with_context(|| format!("cannot create {}", own.display()))?;
+        let config = model.download.then(|| own.join("provider.toml"));
+        if let Some(file) = &config {
+            // A provider asks a hub only when it is told that it may.
+            std::fs::write(file, "[engine]\nallow_download = true\n")
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
         let spec = Spec {
             name,
+            config,
             program: program.clone(),
             model: model.location.clone(),
             model_id: model.id.clone(),
@@ -157,6 +164,8 @@ fn check_free(addr: SocketAddr, flag: &str) -> Result<()> {
 struct Model {
     location: String,
     id: String,
+    /// Whether it has to be fetched from a hub.
+    download: bool,
 }
 
 // === impl Model ===
@@ -166,7 +175,7 @@ impl Model {
     fn choose(given: Option<&str>, data: &Path) -> Result<Self> {
         let Some(given) = given else {
             let folder = model::unpack(data)?;
-            return Ok(Self { location: text(&folder)?, id: model::ID.to_owned() });
+            return Ok(Self::local(text(&folder)?, model::ID));
         };
         let path = Path::new(given);
         if path.exists() {
@@ -174,7 +183,7 @@ impl Model {
             // `model.gguf` is called `model`, but the folder `qwen2.5` keeps its whole name.
             let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
             let id = name.and_then(|name| name.to_str()).context("the model's path has no name")?;
-            return Ok(Self { location: text(&path)?, id: id.to_owned() });
+            return Ok(Self::local(text(&path)?, id));
         }
         let mut parts = given.split('/');
         let is_id =
@@ -184,7 +193,11 @@ impl Model {
                 "there is no model folder or file {given}, and it is no Hugging Face id (owner/name)"
             );
         }
-        Ok(Self { location: given.to_owned(), id: given.to_owned() })
+        Ok(Self { location: given.to_owned(), id: given.to_owned(), download: true })
+    }
+
+    fn local(location: String, id: &str) -> Self {
+        Self { location, id: id.to_owned(), download: false }
     }
 }
 
@@ -219,10 +232,8 @@ mod tests {
         let file = folder.join("tiny.gguf");
         assert_eq!(Model::choose(file.to_str(), data.path()).unwrap().id, "tiny");
 
-        assert_eq!(
-            Model::choose(Some("Qwen/Qwen3-0.6B"), data.path()).unwrap().id,
-            "Qwen/Qwen3-0.6B"
-        );
+        let remote = Model::choose(Some("Qwen/Qwen3-0.6B"), data.path()).unwrap();
+        assert_eq!((remote.id.as_str(), remote.download), ("Qwen/Qwen3-0.6B", true));
         for wrong in ["nosuch", "/no/such", "a/b/c", "../nosuch"] {
             assert!(Model::choose(Some(wrong), data.path()).is_err(), "{wrong}");
         }

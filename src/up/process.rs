@@ -34,6 +34,8 @@ pub(super) struct Spec {
     /// A model folder, a GGUF file or a Hugging Face id.
     pub(super) model: String,
     pub(super) model_id: String,
+    /// A configuration file for what no flag says.
+    pub(super) config: Option<PathBuf>,
     pub(super) data: PathBuf,
     pub(super) ready_within: Duration,
     /// Whether the child's log is shown as it is written.
@@ -133,6 +135,9 @@ fn command(spec: &Spec, listen: SocketAddr) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
+    if let Some(file) = &spec.config {
+        command.arg("--config").arg(file);
+    }
     // Ctrl-C reaches the whole process group of a terminal; the gateway must drain before its
     // providers end, so they get a group of their own.
     #[cfg(unix)]
