@@ -46,7 +46,8 @@ async fn a_key_is_in_no_log_line_metric_or_debug_text() {
     let mut settings = settings(&data, "");
     settings.upstreams[0].api_key = Some(UPSTREAM_KEY.into());
     let debug = format!("{settings:?}");
-    let running = serve_app(gateway::app::App::new(settings)).await.expect("serves");
+    let running =
+        serve_app(gateway::app::App::new(settings).expect("a market")).await.expect("serves");
 
     for path in ["/v1/models", "/v1/models/nope", "/v1/nope"] {
         let mut socket = TcpStream::connect(running.addr).await.expect("connected");

@@ -75,7 +75,8 @@ pub(crate) fn gateway(more: &str) -> Gateway {
 }
 
 pub(crate) fn from_settings(settings: Settings, data: TempDir) -> Gateway {
-    let app = Arc::new(App::with_clock(settings, Arc::new(Manual::new(NOW_MS))));
+    let clock = Arc::new(Manual::new(NOW_MS));
+    let app = Arc::new(App::with_clock(settings, clock).expect("a market"));
     let token = Token::load_or_create(data.path()).expect("a token");
     let text = String::from_utf8(token.as_bytes().to_vec()).expect("text");
     Gateway {
