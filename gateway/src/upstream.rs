@@ -18,6 +18,7 @@ mod link;
 mod opened;
 mod plain;
 mod pool;
+mod quiet;
 mod record;
 mod request;
 mod watch;

@@ -1,7 +1,7 @@
 //! The body of a streamed answer: relays, keeps the connection alive in silence, and ends with an
 //! error event when the provider does not end with an answer.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 use http_body::Frame;
 use std::convert::Infallible;
@@ -14,6 +14,8 @@ use super::opened::Opened;
 use super::watch::Watch;
 use crate::metrics::{Held, Outcome};
 
+/// Bytes read ahead of the client before they are sent on.
+const BATCH_BYTES: usize = 16 * 1024;
 const KEEP_ALIVE_COMMENT: &[u8] = b": keep-alive\n\n";
 
 /// Prints an error as the last event of a stream, and says how it counts. Given by the error door,
@@ -49,6 +51,8 @@ struct Relaying {
     stall: Watch,
     events: u64,
     is_complete: bool,
+    /// To be told once what came before it has been sent.
+    failure: Option<Error>,
     _open_stream: Held,
 }
 
@@ -108,21 +112,20 @@ impl Relaying {
             stall,
             events: 0,
             is_complete,
+            failure: None,
             _open_stream: open_stream,
         })
     }
 
-    /// The next bytes for the client; `None` after the last.
+    /// The next bytes for the client: all that can be read now, but never waiting for more. `None`
+    /// after the last.
     fn poll_next(&mut self, cx: &mut Cx<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            if let Some(bytes) = self.opened.out.pop() {
-                return Poll::Ready(Some(Ok(bytes)));
+            if self.is_complete || self.opened.out.len_bytes() >= BATCH_BYTES {
+                return Poll::Ready(self.take().map(Ok));
             }
-            if self.is_complete {
-                return Poll::Ready(None);
-            }
-            if self.exchange.context.shutdown.is_cut() {
-                return Poll::Ready(Some(Err(Error::Draining)));
+            if let Some(error) = self.failure.take() {
+                return Poll::Ready(Some(Err(error)));
             }
             match self.opened.poll_pull(cx) {
                 Poll::Ready(Ok(is_more)) => {
@@ -134,13 +137,40 @@ impl Relaying {
                         self.stall.touch();
                     }
                 }
-                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Poll::Ready(Err(error)) => {
+                    // What came before the failure goes first.
+                    let before = self.take().map(Ok);
+                    if before.is_none() {
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                    self.failure = Some(error);
+                    return Poll::Ready(before);
+                }
+                Poll::Pending if !self.opened.out.is_empty() => {
+                    return Poll::Ready(self.take().map(Ok));
+                }
+                Poll::Pending if self.exchange.context.shutdown.is_cut() => {
+                    return Poll::Ready(Some(Err(Error::Draining)));
+                }
                 Poll::Pending if self.stall.poll(cx).is_ready() => {
                     return Poll::Ready(Some(Err(Error::Timeout(Phase::MidStream))));
                 }
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    /// What waits, as one piece: a client's frame has a price of its own. A single piece is not copied.
+    fn take(&mut self) -> Option<Bytes> {
+        let out = &mut self.opened.out;
+        if out.pieces() < 2 {
+            return out.pop();
+        }
+        let mut batch = BytesMut::with_capacity(out.len_bytes());
+        while let Some(piece) = out.pop() {
+            batch.extend_from_slice(&piece);
+        }
+        Some(batch.freeze())
     }
 
     fn complete(mut self: Box<Self>, cx: &mut Cx<'_>) {

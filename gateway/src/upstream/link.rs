@@ -9,11 +9,12 @@ use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
 use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
 use super::connect::Io;
 use super::error::Error;
+use super::quiet::Quiet;
 
 pub(super) struct Link {
     sender: http1::SendRequest<Full<Bytes>>,
@@ -21,6 +22,7 @@ pub(super) struct Link {
     /// When it was last given back.
     pub(super) idle_since: Instant,
     pub(super) is_reused: bool,
+    quiet: Quiet,
 }
 
 /// Sending failed; `unsent` when not one byte of the request was written.
@@ -35,7 +37,8 @@ impl Link {
         connection: http1::Connection<Io, Full<Bytes>>,
     ) -> Box<Self> {
         // Boxed: it is large, and moves between the pool and the bodies.
-        Box::new(Self { sender, connection, idle_since: Instant::now(), is_reused: false })
+        let (idle_since, quiet) = (Instant::now(), Quiet::new());
+        Box::new(Self { sender, connection, idle_since, is_reused: false, quiet })
     }
 
     /// Runs the connection's I/O. Ready: it is closed.
@@ -95,32 +98,34 @@ pub(super) struct LinkBody {
 impl LinkBody {
     /// The next data of the body; `None` at its end. Trailers are dropped.
     pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        // At most twice around: once for what is there, once for what the I/O brings.
-        let mut has_done_io = false;
-        loop {
-            match Pin::new(&mut self.body).poll_frame(cx) {
-                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
-                    Ok(_) | Err(_) => has_done_io = false,
-                },
-                Poll::Ready(Some(Err(error))) => {
-                    self.link = None;
-                    return Poll::Ready(Some(Err(Error::Broken(error.to_string()))));
-                }
-                Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending if has_done_io => return Poll::Pending,
-                Poll::Pending => {
-                    has_done_io = true;
-                    let Some(link) = &mut self.link else {
-                        return Poll::Ready(Some(Err(Error::Truncated)));
-                    };
-                    if link.poll_io(cx).is_ready() {
-                        // Closed. What it had read before is still in the body's channel.
-                        self.link = None;
-                    }
-                }
+        let Self { body, link } = self;
+        let Some(open) = link else {
+            // What was read before the connection closed; then the end, or the lack of one.
+            return Poll::Ready(match poll_body(body, cx) {
+                Poll::Ready(data) => data,
+                Poll::Pending => Some(Err(Error::Truncated)),
+            });
+        };
+        let Link { connection, quiet, .. } = &mut **open;
+        let mut is_closed = false;
+        let data = quiet.poll(cx, |cx| {
+            let data = poll_body(body, cx);
+            if data.is_ready() {
+                return data;
             }
+            // Nothing there: do the I/O, and look again.
+            is_closed |= Pin::new(&mut *connection).poll(cx).is_ready();
+            let data = poll_body(body, cx);
+            if is_closed && data.is_pending() {
+                return Poll::Ready(Some(Err(Error::Truncated)));
+            }
+            data
+        });
+        if is_closed || matches!(data, Poll::Ready(Some(Err(_)))) {
+            // What was read before the close is still in the body.
+            *link = None;
         }
+        data
     }
 
     /// Whether all of the body has been read.
@@ -133,5 +138,18 @@ impl LinkBody {
         let mut link = self.link?;
         drop(self.body);
         link.is_ready(cx).then_some(link)
+    }
+}
+
+fn poll_body(body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+    loop {
+        match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) if !data.is_empty() => return Poll::Ready(Some(Ok(data))),
+                Ok(_) | Err(_) => {}
+            },
+            Some(Err(error)) => return Poll::Ready(Some(Err(Error::Broken(error.to_string())))),
+            None => return Poll::Ready(None),
+        }
     }
 }
