@@ -1,4 +1,5 @@
 //! Heap allocations of the hot path, counted and held to a ceiling: per stream, none per event.
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside of #[test] functions")]
 
 use allocation_counter::measure;
 use benches::stream::{MODEL, events, plan};

@@ -98,7 +98,7 @@ impl Assembler {
             self.other_bytes += self.head.take_members(json, &REWRITTEN);
         }
         let legacy = self.reader.legacy();
-        for (position, choice) in self.reader.shape().choices.iter().enumerate() {
+        for (position, choice) in self.reader.shape().choices().iter().enumerate() {
             let slot = choice.index.map_or(position, |index| index as usize);
             if self.parts.len() <= slot {
                 self.parts.resize_with(slot + 1, Part::default);

@@ -48,15 +48,16 @@ impl Calls {
     }
 
     fn start(&mut self, theirs: Option<u32>, id: &[u8]) -> u32 {
-        let next = self.known.iter().map(|call| call.ours + 1).max().unwrap_or(0);
+        if self.known.len() == CALLS_MAX {
+            return self.known.last().map_or(0, |call| call.ours);
+        }
+        let next = self.known.iter().map(|call| call.ours.saturating_add(1)).max().unwrap_or(0);
         let taken = |index: u32| self.known.iter().any(|call| call.ours == index);
         let ours = match theirs {
             Some(index) if !taken(index) => index,
             _ => next,
         };
-        if self.known.len() < CALLS_MAX {
-            self.known.push(Call { theirs, ours, id: id.to_vec() });
-        }
+        self.known.push(Call { theirs, ours, id: id.to_vec() });
         ours
     }
 }
@@ -92,6 +93,16 @@ mod tests {
         assert_eq!(calls.index(Some(0), b"b", true), 1);
         assert_eq!(calls.index(Some(0), b"", false), 1);
         assert_eq!(calls.index(Some(1), b"c", true), 2);
+    }
+
+    #[test]
+    fn calls_are_bounded() {
+        let mut calls = Calls::default();
+        for index in 0..1024 {
+            assert_eq!(calls.index(Some(index), b"", true), index);
+        }
+        assert_eq!(calls.index(Some(5000), b"x", true), 1023);
+        assert_eq!(calls.known.len(), CALLS_MAX);
     }
 
     #[test]

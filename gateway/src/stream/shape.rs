@@ -23,6 +23,11 @@ pub(crate) enum Name {
     Error,
 }
 
+/// Choices of one event: `n` is at most 128.
+const CHOICES_MAX: usize = 128;
+/// Members of one event that are acted on, doubled ones counted.
+const MEMBERS_MAX: usize = 64;
+
 /// A top-level member; doubled ones are all listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Member {
@@ -41,7 +46,9 @@ pub(crate) struct Shape {
     pub(crate) members: SmallVec<[Member; 6]>,
     /// `choices` is there, as a list.
     pub(crate) has_choices: bool,
-    pub(crate) choices: SmallVec<[Choice; 1]>,
+    /// The first `live` are this event's; the others are memory.
+    choices: SmallVec<[Choice; 1]>,
+    live: usize,
     /// The first members up to `choices` were, byte for byte, those of the event before.
     pub(crate) repeated: bool,
     /// Everything up to the value of `choices`, and how many of `members` lie in it.
@@ -57,9 +64,17 @@ impl Shape {
         self.prefix_members
     }
 
+    pub(crate) fn choices(&self) -> &[Choice] {
+        self.choices.get(..self.live).unwrap_or_default()
+    }
+
+    pub(crate) fn choices_mut(&mut self) -> &mut [Choice] {
+        self.choices.get_mut(..self.live).unwrap_or_default()
+    }
+
     /// Reads one event's JSON.
     pub(crate) fn read(&mut self, json: &[u8]) -> Result<(), Fault> {
-        self.choices.clear();
+        self.live = 0;
         self.has_choices = false;
         self.repeated = !self.prefix.is_empty() && json.starts_with(&self.prefix);
         if self.repeated {
@@ -107,6 +122,9 @@ impl Shape {
                     continue;
                 }
             };
+            if self.members.len() == MEMBERS_MAX {
+                return Err(Fault::Syntax(lexer.at()));
+            }
             let kind = lexer.kind()?;
             let value = lexer.skip()?;
             self.members.push(Member { name, key: key.quoted().start, kind, value });
@@ -116,7 +134,7 @@ impl Shape {
     }
 
     fn read_choices(&mut self, lexer: &mut Lexer<'_>) -> Result<(), Fault> {
-        self.choices.clear();
+        self.live = 0;
         self.has_choices = lexer.kind()? == Kind::Array;
         if !self.has_choices {
             lexer.skip()?;
@@ -125,10 +143,19 @@ impl Shape {
         lexer.open_array()?;
         let mut first = true;
         while lexer.item(&mut first)? {
-            if lexer.kind()? == Kind::Object {
-                self.choices.push(Choice::read(lexer)?);
-            } else {
+            if lexer.kind()? != Kind::Object {
                 lexer.skip()?;
+                continue;
+            }
+            if self.live == CHOICES_MAX {
+                return Err(Fault::Syntax(lexer.at()));
+            }
+            if self.live == self.choices.len() {
+                self.choices.push(Choice::default());
+            }
+            if let Some(choice) = self.choices.get_mut(self.live) {
+                choice.read(lexer)?;
+                self.live += 1;
             }
         }
         Ok(())
@@ -182,7 +209,7 @@ mod tests {
             kept.read(event.as_bytes()).unwrap();
             repeats += u32::from(kept.repeated);
             assert_eq!(kept.members, fresh.members, "{event}");
-            assert_eq!(kept.choices, fresh.choices, "{event}");
+            assert_eq!(kept.choices(), fresh.choices(), "{event}");
             assert_eq!((kept.open, kept.has_choices), (fresh.open, fresh.has_choices));
         }
         assert_eq!(repeats, 4);

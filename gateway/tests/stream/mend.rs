@@ -205,3 +205,14 @@ fn a_choice_nobody_asked_for_is_dropped() {
     let huge = text("y").replace("\"index\":0", "\"index\":4294967295");
     check(&huge, "");
 }
+
+#[test]
+fn an_event_of_countless_small_things_is_dropped() {
+    for crowd in [
+        format!("data: {{\"choices\":[{}{{}}]}}\n\n", "{},".repeat(200)),
+        format!("data: {{{}\"choices\":[]}}\n\n", "\"id\":1,".repeat(200)),
+        event(&format!("\"delta\":{{\"tool_calls\":[{}{{}}]}}", "{},".repeat(200))),
+    ] {
+        check(&crowd, "");
+    }
+}

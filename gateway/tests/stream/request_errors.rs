@@ -51,7 +51,7 @@ fn nesting_is_bounded() {
 #[test]
 fn the_member_at_fault_is_named() {
     for (members, param) in [
-        (format!(r#"{MESSAGES}"#), "model"),
+        (MESSAGES.to_owned(), "model"),
         (r#""model":"m""#.to_owned(), "messages"),
         (format!(r#""model":1,{MESSAGES}"#), "model"),
         (format!(r#""model":null,{MESSAGES}"#), "model"),

@@ -77,10 +77,12 @@ impl Part {
 
     fn take_tool(&mut self, json: &[u8], tool: &Tool) -> Result<u64, Error> {
         let index = tool.index.unwrap_or(0);
+        let mut kept = 0;
         let at = match self.calls.iter().position(|call| call.index == index) {
             Some(at) => at,
             None => {
                 self.calls.push(Call { index, ..Call::default() });
+                kept += size_of::<Call>() as u64;
                 self.calls.len() - 1
             }
         };
@@ -89,8 +91,6 @@ impl Part {
         once(json, tool.kind, &mut call.kind);
         once(json, tool.name, &mut call.name);
         join(json, tool.arguments, &mut call.arguments, "arguments")?;
-        // The entry itself, against a provider that sends nothing but empty ones.
-        let mut kept = 32;
         if tool.extra {
             let known: [&[u8]; 4] = [b"index", b"id", b"type", b"function"];
             kept += call.extra.take_members(tool.span.of(json), &known);

@@ -35,11 +35,12 @@ impl Reader {
             return Ok(Some(Verdict::Drop));
         }
         self.progress.events += 1;
-        let usage_alone = self.shape.choices.is_empty() && self.shape.members.iter().any(is_object);
+        let usage_alone =
+            self.shape.choices().is_empty() && self.shape.members.iter().any(is_object);
         if usage_alone && !self.usage.pass(self.plan.usage, self.progress.finished) {
             return Ok(Some(Verdict::Drop));
         }
-        if let Some(first) = self.shape.choices.first() {
+        if let Some(first) = self.shape.choices().first() {
             self.legacy = first.text != Piece::Absent;
         }
         let settled =
@@ -58,17 +59,17 @@ impl Reader {
     /// Each choice is one of those asked for.
     fn choices_fit(&self) -> bool {
         let asked = self.plan.choices.max(1) as usize;
-        self.shape.choices.len() <= asked
+        self.shape.choices().len() <= asked
             && self
                 .shape
-                .choices
+                .choices()
                 .iter()
                 .all(|choice| choice.index.is_none_or(|index| (index as usize) < asked))
     }
 
     fn choices(&mut self, json: &[u8]) -> Result<(), Error> {
         let opening = self.plan.identity.is_none();
-        for (position, choice) in (0u32..).zip(self.shape.choices.iter_mut()) {
+        for (position, choice) in (0u32..).zip(self.shape.choices_mut().iter_mut()) {
             let index = choice.index.unwrap_or(position);
             let slot = index as usize;
             if self.states.len() <= slot {

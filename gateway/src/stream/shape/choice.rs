@@ -1,10 +1,11 @@
 //! One entry of a chunk's `choices`, chat (`delta`) or legacy (`text`).
 
-use smallvec::SmallVec;
-
 use super::Tool;
 use super::piece::{Piece, integer};
 use crate::json::{Fault, Kind, Lexer, Span};
+
+/// Entries of `tool_calls` in one event of one choice.
+const TOOLS_MAX: usize = 128;
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Choice {
@@ -27,7 +28,7 @@ pub(crate) struct Choice {
     pub(crate) refusal: Piece,
     pub(crate) function_name: Piece,
     pub(crate) function_arguments: Piece,
-    pub(crate) tools: SmallVec<[Tool; 1]>,
+    pub(crate) tools: Vec<Tool>,
     /// The choice has members beside these.
     pub(crate) extra: bool,
     /// The delta has members beside these.
@@ -37,28 +38,30 @@ pub(crate) struct Choice {
 // === impl Choice ===
 
 impl Choice {
-    /// Reads the object that starts here.
-    pub(crate) fn read(lexer: &mut Lexer<'_>) -> Result<Self, Fault> {
+    /// Reads the object that starts here, in the memory of one read before.
+    pub(crate) fn read(&mut self, lexer: &mut Lexer<'_>) -> Result<(), Fault> {
         let start = lexer.at();
         lexer.open_object()?;
-        let mut choice = Self { open: lexer.at(), ..Self::default() };
+        let mut tools = std::mem::take(&mut self.tools);
+        tools.clear();
+        *self = Self { open: lexer.at(), tools, ..Self::default() };
         let mut first = true;
         while let Some(key) = lexer.member(&mut first)? {
             match &*key.name(lexer.bytes()) {
-                b"index" => choice.index = integer(lexer.skip()?.of(lexer.bytes())),
-                b"finish_reason" => choice.finish = Piece::read(lexer)?,
-                b"logprobs" => choice.logprobs = Piece::read(lexer)?,
-                b"text" => choice.text = Piece::read(lexer)?,
-                b"delta" if lexer.kind()? == Kind::Object => choice.read_delta(lexer)?,
-                b"delta" => choice.delta_other = Some(lexer.skip()?),
+                b"index" => self.index = integer(lexer.skip()?.of(lexer.bytes())),
+                b"finish_reason" => self.finish = Piece::read(lexer)?,
+                b"logprobs" => self.logprobs = Piece::read(lexer)?,
+                b"text" => self.text = Piece::read(lexer)?,
+                b"delta" if lexer.kind()? == Kind::Object => self.read_delta(lexer)?,
+                b"delta" => self.delta_other = Some(lexer.skip()?),
                 _ => {
                     lexer.skip()?;
-                    choice.extra = true;
+                    self.extra = true;
                 }
             }
         }
-        choice.span = Span { start, end: lexer.at() };
-        Ok(choice)
+        self.span = Span { start, end: lexer.at() };
+        Ok(())
     }
 
     fn read_delta(&mut self, lexer: &mut Lexer<'_>) -> Result<(), Fault> {
@@ -91,6 +94,9 @@ impl Choice {
         lexer.open_array()?;
         let mut first = true;
         while lexer.item(&mut first)? {
+            if self.tools.len() == TOOLS_MAX {
+                return Err(Fault::Syntax(lexer.at()));
+            }
             if lexer.kind()? == Kind::Object {
                 self.tools.push(Tool::read(lexer)?);
             } else {
