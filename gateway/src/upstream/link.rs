@@ -59,16 +59,18 @@ impl Link {
     ) -> Result<Response<LinkBody>, SendError> {
         let is_reused = self.is_reused;
         let result = {
-            let mut answer = pin!(self.sender.try_send_request(request));
-            let connection = &mut self.connection;
+            let Self { sender, connection, quiet, .. } = &mut *self;
+            let mut answer = pin!(sender.try_send_request(request));
             poll_fn(|cx| {
-                // The order matters: I/O first, then what it brought.
-                let io = Pin::new(&mut *connection).poll(cx);
-                match (answer.as_mut().poll(cx), io) {
-                    (Poll::Ready(answer), _) => Poll::Ready(Some(answer)),
-                    (Poll::Pending, Poll::Ready(_)) => Poll::Ready(None),
-                    (Poll::Pending, Poll::Pending) => Poll::Pending,
-                }
+                quiet.poll(cx, |cx| {
+                    // The order matters: I/O first, then what it brought.
+                    let io = Pin::new(&mut *connection).poll(cx);
+                    match (answer.as_mut().poll(cx), io) {
+                        (Poll::Ready(answer), _) => Poll::Ready(Some(answer)),
+                        (Poll::Pending, Poll::Ready(_)) => Poll::Ready(None),
+                        (Poll::Pending, Poll::Pending) => Poll::Pending,
+                    }
+                })
             })
             .await
         };

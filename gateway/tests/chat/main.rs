@@ -1,6 +1,8 @@
 //! Chat completions through a whole gateway, in this process, over real sockets: scripted providers
 //! (the shipped provider server) and raw ones that write bytes of our choice.
 
+#![expect(clippy::disallowed_methods, reason = "a test has no drain that waits for its tasks")]
+
 // The lints know test code by this attribute; the helpers beside the tests are test code too.
 #[cfg(test)]
 mod answers;
