@@ -68,7 +68,11 @@ impl Inner {
         None
     }
 
-    fn request(&self, ids: &[u32], processor: &Processor) -> (Request, mpsc::Receiver<Response>) {
+    pub(super) fn request(
+        &self,
+        ids: &[u32],
+        processor: &Processor,
+    ) -> (Request, mpsc::Receiver<Response>) {
         let max_tokens = usize::try_from(processor.decode().max_tokens()).unwrap_or(usize::MAX / 2);
         let (response, responses) = mpsc::channel(max_tokens + CHANNEL_SPARE);
         let eos = self.model.tokenizer.eos().first().copied();
@@ -99,7 +103,11 @@ impl Inner {
         (Request::Normal(Box::new(request)), responses)
     }
 
-    async fn drain(&self, mut responses: mpsc::Receiver<Response>, processor: &Processor) {
+    pub(super) async fn drain(
+        &self,
+        mut responses: mpsc::Receiver<Response>,
+        processor: &Processor,
+    ) {
         let mut ended = None;
         while let Some(response) = responses.recv().await {
             match response {
