@@ -55,6 +55,7 @@ impl Inner {
     async fn submit(&self, ids: &[u32], processor: &Processor) -> Option<mpsc::Receiver<Response>> {
         for attempt in 0..2 {
             if attempt > 0 {
+                tracing::warn!("the engine did not take a job; starting it again");
                 Counters::add(&self.counters.engine_restarts);
                 tokio::time::sleep(RESTART_WAIT).await;
             }
@@ -138,6 +139,7 @@ impl Inner {
 
     /// The channel closed without an end: the engine's thread has died.
     async fn restart(&self, processor: &Processor) {
+        tracing::warn!("the engine died in the middle of an answer; starting it again");
         Counters::add(&self.counters.engine_restarts);
         self.set_broken(Some("the engine stopped and is being started again".to_owned()));
         processor.decode().fail(stopped());
