@@ -46,12 +46,7 @@ fn published_vectors_hold() {
         for (id, bias) in case["logit_bias"].as_object().into_iter().flatten() {
             sampling.logit_bias.insert(id.parse().unwrap(), bias.as_f64().unwrap());
         }
-        let row: Vec<f32> = case["logits"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|logit| logit.as_f64().unwrap() as f32)
-            .collect();
+        let row: Vec<f32> = serde_json::from_value(case["logits"].clone()).unwrap();
         let allowed = case.get("allowed").map(|_| list("allowed"));
         let allows = |id: u32| allowed.as_ref().is_none_or(|ids| ids.contains(&id));
         let mut sampler = Sampler::new(sampling, &list("prompt"), None);

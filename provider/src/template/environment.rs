@@ -5,7 +5,7 @@ use minijinja::value::Kwargs;
 use minijinja::{Environment, Error, ErrorKind, Value};
 use serde_json::Value as Json;
 
-/// Instructions a template may run: a loop over a few thousand messages needs far less.
+/// Nested macros and includes of a template: real ones nest a few.
 const RECURSION_MAX: usize = 64;
 
 pub(super) fn new() -> Environment<'static> {

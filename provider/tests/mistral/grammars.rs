@@ -46,7 +46,8 @@ async fn any_json_object_is_one() {
 async fn a_regex_is_matched_whole_even_where_the_model_would_never_go() {
     let bench = bench().await;
     for seed in 0..20 {
-        let text = bench.text(hot(Constraint::Regex("QZ[0-9]{3}-(xyz|é☃)+!".into()), seed)).await;
+        let text =
+            bench.text(hot(Constraint::Regex("QZ[0-9]{3}-(xyz|é☃){1,4}!".into()), seed)).await;
         let rest = text.strip_prefix("QZ").unwrap().strip_suffix('!').unwrap();
         let (digits, rest) = rest.split_once('-').unwrap();
         assert!(digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit()), "{text}");

@@ -3,6 +3,7 @@
 
 mod answers;
 mod ends;
+mod gguf;
 mod grammars;
 mod memory;
 mod refusals;
@@ -35,14 +36,13 @@ fn model() -> PathBuf {
 }
 
 async fn bench() -> Bench {
+    bench_of(ModelSource::Folder(model()), Dtype::Auto).await
+}
+
+async fn bench_of(model: ModelSource, dtype: Dtype) -> Bench {
     let (counters, tracker) = (Arc::new(Counters::default()), TaskTracker::new());
-    let options = Options {
-        model: ModelSource::Folder(model()),
-        id: "pip".into(),
-        device: Device::Cpu,
-        dtype: Dtype::Auto,
-        max_concurrent: 8,
-    };
+    let options =
+        Options { model, id: "pip".into(), device: Device::Cpu, dtype, max_concurrent: 8 };
     let engine = Mistral::load(options, Arc::clone(&counters), tracker.clone()).await.unwrap();
     Bench { engine, counters, tracker }
 }

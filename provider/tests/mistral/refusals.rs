@@ -103,6 +103,24 @@ async fn a_model_that_cannot_be_loaded_says_why() {
     assert!(error.contains("mistral.rs") || error.contains("broke off"), "{error}");
 }
 
+#[tokio::test]
+async fn a_model_that_would_go_to_the_network_is_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["config.json", "tokenizer.json", "generation_config.json", "model.safetensors"] {
+        std::fs::copy(model().join(name), folder.path().join(name)).unwrap();
+    }
+    std::fs::write(folder.path().join("chat_template.jinja"), "<|channel|>").unwrap();
+    let options = Options {
+        model: ModelSource::Folder(folder.path().into()),
+        id: "x".into(),
+        device: Device::Cpu,
+        dtype: Dtype::Auto,
+        max_concurrent: 1,
+    };
+    let error = Mistral::load(options, Arc::default(), TaskTracker::new()).await.unwrap_err();
+    assert!(error.to_string().contains("Harmony"), "{error}");
+}
+
 #[test]
 fn names_are_paths_first_and_the_hub_only_when_allowed() {
     let parse = ModelSource::parse;

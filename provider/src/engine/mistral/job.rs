@@ -55,6 +55,7 @@ impl Inner {
     async fn submit(&self, ids: &[u32], processor: &Processor) -> Option<mpsc::Receiver<Response>> {
         for attempt in 0..2 {
             if attempt > 0 {
+                tracing::warn!("the engine did not take a job; starting it again");
                 Counters::add(&self.counters.engine_restarts);
                 tokio::time::sleep(RESTART_WAIT).await;
             }
@@ -68,7 +69,11 @@ impl Inner {
         None
     }
 
-    fn request(&self, ids: &[u32], processor: &Processor) -> (Request, mpsc::Receiver<Response>) {
+    pub(super) fn request(
+        &self,
+        ids: &[u32],
+        processor: &Processor,
+    ) -> (Request, mpsc::Receiver<Response>) {
         let max_tokens = usize::try_from(processor.decode().max_tokens()).unwrap_or(usize::MAX / 2);
         let (response, responses) = mpsc::channel(max_tokens + CHANNEL_SPARE);
         let eos = self.model.tokenizer.eos().first().copied();
@@ -99,7 +104,11 @@ impl Inner {
         (Request::Normal(Box::new(request)), responses)
     }
 
-    async fn drain(&self, mut responses: mpsc::Receiver<Response>, processor: &Processor) {
+    pub(super) async fn drain(
+        &self,
+        mut responses: mpsc::Receiver<Response>,
+        processor: &Processor,
+    ) {
         let mut ended = None;
         while let Some(response) = responses.recv().await {
             match response {
@@ -130,6 +139,7 @@ impl Inner {
 
     /// The channel closed without an end: the engine's thread has died.
     async fn restart(&self, processor: &Processor) {
+        tracing::warn!("the engine died in the middle of an answer; starting it again");
         Counters::add(&self.counters.engine_restarts);
         self.set_broken(Some("the engine stopped and is being started again".to_owned()));
         processor.decode().fail(stopped());

@@ -32,6 +32,10 @@ pub enum LoadError {
     HubCache(String),
     #[error("bf16 does not work on the CPU; use f32 or f16")]
     Bf16OnCpu,
+    #[error(
+        "models of the Harmony form (gpt-oss) are not served: mistral.rs fetches their vocabulary from the network at the first request"
+    )]
+    Harmony,
     #[error("max_concurrent: 1 to {CONCURRENT_MAX}")]
     Concurrency,
     #[error(transparent)]
@@ -123,6 +127,9 @@ async fn read_files(source: ModelSource, tracker: &TaskTracker) -> Result<Read, 
                 (folder.clone(), Model::from_folder(&folder)?)
             }
         };
+        if model.template.as_ref().is_some_and(|template| is_harmony(template.source())) {
+            return Err(LoadError::Harmony);
+        }
         let failed = |source| LoadError::Weights { path: path.clone(), source };
         let weights_id = weights::id(&path).map_err(failed)?;
         let files = weights::files(&path).map_err(failed)?;
@@ -168,6 +175,12 @@ async fn build(
         }
     };
     built.map_err(|error| LoadError::Engine(first_line(&error.to_string())))
+}
+
+/// As mistral.rs tells it.
+fn is_harmony(template: &str) -> bool {
+    let marks = ["<|start|>", "<|message|>", "<|end|>"];
+    template.contains("<|channel|>") || marks.iter().all(|mark| template.contains(mark))
 }
 
 fn is_cpu(device: Device) -> Result<bool, LoadError> {

@@ -1,9 +1,11 @@
+use super::load::usable;
+use super::processor::Processor;
 use super::*;
-use crate::engine::mistral::load::usable;
 use crate::model::tests::chat;
 use futures_util::TryStreamExt;
-use mistralrs::{Constraint, NormalRequest, Request, RequestMessage, SamplingParams};
+use mistralrs::{NormalRequest, Request, RequestMessage, SamplingParams, Tensor};
 use serde_json::json;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use tokio::sync::mpsc;
 
 async fn engine() -> (Mistral, Arc<Counters>) {
@@ -26,61 +28,68 @@ async fn answer(engine: &Mistral, job: Job) -> Result<Vec<Event>, Error> {
     }
 }
 
-/// A request that is not streamed and whose receiver is gone makes mistral.rs 0.8.1 panic.
-async fn kill(engine: &Mistral) {
-    let runner = engine.inner.runner.inner();
-    let (response, receiver) = mpsc::channel(1);
-    drop(receiver);
-    let request = NormalRequest {
-        constraint: Constraint::None,
-        ..NormalRequest::new_simple(
-            RequestMessage::CompletionTokens(vec![1, 2, 3]),
-            SamplingParams { max_len: Some(2), ..SamplingParams::neutral() },
-            response,
-            runner.next_request_id(),
-            None,
-            None,
-        )
+/// Makes the engine's thread panic in the middle of an answer, at its fifth token.
+async fn die_in_the_middle(engine: &Mistral) -> Vec<Result<Event, Error>> {
+    let inner = &engine.inner;
+    let job = chat(json!({"messages": [{"role": "user", "content": "Count to 20."}]}));
+    let prepared = inner.model.prepare(&job).unwrap();
+    let counters = Arc::clone(&inner.counters);
+    let (decode, ids, mut events) =
+        Decode::new(&inner.model, prepared, job.sampling, None, counters);
+    let processor = Processor::new(decode, 1535);
+    let (Request::Normal(mut request), responses) = inner.request(&ids, &processor) else {
+        panic!("another request")
     };
-    runner.get_sender(None).unwrap().send(Request::Normal(Box::new(request))).await.unwrap();
+    let calls = AtomicU32::new(0);
+    let panics = move |logits: &Tensor, _: &[u32]| {
+        assert!(calls.fetch_add(1, Relaxed) < 4, "as the test wants it");
+        Ok(logits.clone())
+    };
+    request.logits_processors.as_mut().unwrap().push(Arc::new(panics));
+    let sender = inner.runner.inner().get_sender(None).unwrap();
+    sender.send(Request::Normal(request)).await.unwrap();
+    inner.drain(responses, &processor).await;
+    std::iter::from_fn(|| events.try_recv().ok()).collect()
 }
 
 #[tokio::test]
 async fn a_dead_engine_fails_its_answers_and_comes_back() {
     let (engine, counters) = engine().await;
-    let mut endless = chat(json!({}));
-    endless.sampling.logit_bias = [(1535, -100.0), (1533, -100.0)].into();
-    let Answer::Events(mut open) = engine.start(endless).await.unwrap() else { panic!("a relay") };
-    assert!(open.events.try_next().await.unwrap().is_some());
-    kill(&engine).await;
-    // It broke off with an error, and nothing behind it.
-    let error = loop {
-        match open.events.next().await {
-            Some(Ok(Event::Delta(_))) => {}
-            Some(Err(error)) => break error,
-            other => panic!("{other:?}"),
-        }
-    };
-    assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
-    assert!(open.events.next().await.is_none());
-    // At once, while it may still be dying: started again, once.
-    let events = answer(&engine, chat(json!({}))).await.unwrap();
-    assert!(matches!(events.last(), Some(Event::Finish { .. })));
-    assert!(counters.engine_restarts() >= 1);
-    assert_eq!(engine.health(), Ok(()));
+    let whole = answer(&engine, chat(json!({}))).await.unwrap();
+    for deaths in 1..=2 {
+        let events = die_in_the_middle(&engine).await;
+        // It broke off with an error, and nothing behind it.
+        let (last, before) = events.split_last().unwrap();
+        assert!(matches!(last, Err(Error::Unavailable(_))), "{last:?}");
+        assert!(!before.is_empty() && before.iter().all(|e| matches!(e, Ok(Event::Delta(_)))));
+        assert_eq!(counters.engine_restarts(), deaths);
+        assert_eq!(engine.health(), Ok(()));
+        assert_eq!(answer(&engine, chat(json!({}))).await.unwrap(), whole);
+    }
 }
 
+/// A request that is not streamed and whose receiver is gone makes mistral.rs 0.8.1 panic.
 #[tokio::test]
-async fn a_dead_idle_engine_is_started_by_the_next_request() {
-    let (engine, _) = engine().await;
-    kill(&engine).await;
-    for _ in 0..2 {
-        // The first one may be caught in the dying engine; then it is told so.
-        if let Ok(events) = answer(&engine, chat(json!({}))).await {
-            assert!(matches!(events.last(), Some(Event::Finish { .. })));
-        }
-    }
-    assert!(answer(&engine, chat(json!({}))).await.is_ok());
+async fn an_engine_that_died_idle_is_started_by_the_next_request() {
+    let (engine, counters) = engine().await;
+    let runner = engine.inner.runner.inner();
+    let (response, receiver) = mpsc::channel(1);
+    drop(receiver);
+    let request = NormalRequest::new_simple(
+        RequestMessage::CompletionTokens(vec![1, 2, 3]),
+        SamplingParams { max_len: Some(2), ..SamplingParams::neutral() },
+        response,
+        runner.next_request_id(),
+        None,
+        None,
+    );
+    let sender = runner.get_sender(None).unwrap();
+    sender.send(Request::Normal(Box::new(request))).await.unwrap();
+    sender.closed().await;
+    let events = answer(&engine, chat(json!({}))).await.unwrap();
+    assert!(matches!(events.last(), Some(Event::Finish { .. })));
+    assert!(counters.engine_restarts() <= 1);
+    assert_eq!(engine.health(), Ok(()));
 }
 
 #[test]
