@@ -92,9 +92,8 @@ impl Settings {
 
     /// The same, from text.
     pub fn parse(text: &str, flags: &Flags) -> Result<Self, Error> {
-        let table = text
-            .parse::<toml::Table>()
-            .map_err(|error| Error(vec![error.to_string().trim_end().to_owned()]))?;
+        let table =
+            text.parse::<toml::Table>().map_err(|error| Error(vec![malformed(text, &error)]))?;
         let mut faults = Faults::default();
         let mut root = Section::root(table);
         let mut server = root.section("server", &mut faults);
@@ -122,6 +121,13 @@ impl Settings {
             (_, lines) => Err(Error(lines)),
         }
     }
+}
+
+/// Without the line itself, which the library would show: it may hold a key.
+fn malformed(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    format!("line {line}: no TOML: {}", error.message())
 }
 
 fn listen(server: &mut Section, flags: &Flags, faults: &mut Faults) -> SocketAddr {
