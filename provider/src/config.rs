@@ -156,6 +156,7 @@ fn connections(server: &mut Section, faults: &mut Faults) -> http::listen::Limit
         connections: server.count("max_connections", 1, 1_000_000, 10_000, faults),
         first_request: server.millis("header_read_timeout_ms", 10_000, faults),
         idle: server.millis("idle_timeout_ms", 75_000, faults),
+        write_stall: server.millis("write_stall_timeout_ms", 30_000, faults),
     }
 }
 
