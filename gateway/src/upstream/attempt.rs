@@ -19,7 +19,7 @@ use super::request::Job;
 use super::whole;
 use crate::config::Limits;
 use crate::market::Offer;
-use crate::metrics::{AttemptOutcome, Metrics};
+use crate::metrics::{AttemptOutcome, ConnectionState, Held, Metrics};
 use crate::route;
 
 /// Of a provider's error answer; more is cut off.
@@ -99,12 +99,13 @@ impl Exchange {
         let mut worst: Option<Error> = None;
         let attempts_max = usize::try_from(context.limits.attempts).unwrap_or(usize::MAX);
         while self.tried.len() < attempts_max {
-            let candidates =
-                model.offers.iter().enumerate().map(|(index, offer)| route::Candidate {
-                    in_flight: offer.endpoint.in_flight(),
-                    cool_down: offer.endpoint.cool_down(),
-                    is_tried: self.tried.contains(&index),
-                });
+            let candidates = model.offers.iter().enumerate().map(|(index, offer)| {
+                let (in_flight, cool_down) =
+                    (offer.endpoint.in_flight(), offer.endpoint.cool_down());
+                let is_out = self.tried.contains(&index)
+                    || in_flight as usize >= context.limits.upstream_connections;
+                route::Candidate { in_flight, cool_down, is_out }
+            });
             let chosen = route::choose(candidates, (context.random)());
             let Some((index, offer)) = chosen.and_then(|i| Some((i, model.offers.get(i)?))) else {
                 break;
@@ -127,7 +128,11 @@ impl Exchange {
             worst = Some(more_telling(worst, error));
         }
         Err(worst.unwrap_or(Error::NoProvider {
-            reason: "no provider offers it",
+            reason: if model.offers.is_empty() {
+                "no provider offers it"
+            } else {
+                "all of its providers are at their limit of connections"
+            },
             retry_after: RETRY_AFTER_DEFAULT,
         }))
     }
@@ -239,11 +244,13 @@ fn retry_after(value: Option<&HeaderValue>) -> Option<Duration> {
 struct Tally {
     metrics: Arc<Metrics>,
     outcome: AttemptOutcome,
+    _active: Held,
 }
 
 impl Tally {
     fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, outcome: AttemptOutcome::Cancelled }
+        let active = Held::new(metrics.upstream_connections.get(ConnectionState::Active));
+        Self { metrics, outcome: AttemptOutcome::Cancelled, _active: active }
     }
 
     fn failed(&mut self, error: Error) -> Error {

@@ -11,7 +11,7 @@ use std::task::{Context as Cx, Poll};
 use super::attempt::{Exchange, Goal, Good, note};
 use super::error::{Error, Phase};
 use super::opened::Opened;
-use super::watch::Watch;
+use super::watch::{Expired, Watch};
 use crate::metrics::{Held, Outcome};
 
 /// Bytes read ahead of the client before they are sent on.
@@ -105,7 +105,7 @@ impl Relaying {
         exchange.record.content();
         let open_stream = Held::new(&exchange.context.metrics.open_streams);
         let is_complete = opened.is_over;
-        let stall = Watch::new(exchange.context.limits.stall);
+        let stall = Watch::new(exchange.context.limits.stall).until(exchange.job.deadline);
         Box::new(Self {
             exchange,
             opened,
@@ -152,10 +152,14 @@ impl Relaying {
                 Poll::Pending if self.exchange.context.shutdown.is_cut() => {
                     return Poll::Ready(Some(Err(Error::Draining)));
                 }
-                Poll::Pending if self.stall.poll(cx).is_ready() => {
-                    return Poll::Ready(Some(Err(Error::Timeout(Phase::MidStream))));
+                Poll::Pending => {
+                    return self.stall.poll(cx).map(|expired| {
+                        Some(Err(Error::Timeout(match expired {
+                            Expired::Idle => Phase::MidStream,
+                            Expired::End => Phase::Request,
+                        })))
+                    });
                 }
-                Poll::Pending => return Poll::Pending,
             }
         }
     }
