@@ -15,4 +15,4 @@ pub mod server;
 pub mod shutdown;
 pub mod telemetry;
 
-pub use serve::{Error as ServeError, Running, serve, serve_app};
+pub use serve::{Error as ServeError, Running, Signals, serve, serve_app};
