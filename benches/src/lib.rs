@@ -1,1 +1,3 @@
-//! Shared set-up of the benches.
+//! Shared set-up of the benches: streams and requests of the sizes that occur.
+
+pub mod stream;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use crate::auth::Keys;
 use crate::clock::{self, Clock};
 use crate::config::Settings;
-use crate::http::models::{Catalogue, Models};
+use crate::market::{self, Market};
 use crate::metrics::{Metrics, Phase};
 use crate::shutdown::Shutdown;
+use crate::upstream;
 
 #[derive(Debug)]
 pub struct App {
@@ -18,28 +19,37 @@ pub struct App {
     pub shutdown: Shutdown,
     /// Who may call.
     pub keys: Keys,
-    /// What can be asked for.
-    pub models: Arc<dyn Models>,
+    /// What can be asked for, and of whom.
+    pub market: Arc<Market>,
+    /// What attempts need.
+    pub upstream: Arc<upstream::Context>,
 }
 
 impl App {
     /// Puts the parts together. Waits for nothing and connects to nobody.
-    pub fn new(settings: Settings) -> Self {
+    ///
+    /// # Errors
+    /// Settings that make no market.
+    pub fn new(settings: Settings) -> Result<Self, market::Error> {
         Self::with_clock(settings, Arc::new(clock::System))
     }
 
-    pub fn with_clock(settings: Settings, clock: Arc<dyn Clock>) -> Self {
+    /// As [`Self::new`], with another clock.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_clock(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, market::Error> {
         let metrics = Arc::new(Metrics::new());
         metrics.set_phase(Phase::Running);
         let keys = Keys::new(settings.auth.mode, &settings.keys);
-        let models = Arc::new(Catalogue::new(&settings, clock.unix_s()));
-        Self {
-            settings: Arc::new(settings),
-            clock,
-            metrics,
-            shutdown: Shutdown::new(),
-            keys,
-            models,
-        }
+        let market = Arc::new(Market::new(&settings, clock.unix_s())?);
+        let shutdown = Shutdown::new();
+        let upstream = Arc::new(upstream::Context {
+            limits: settings.limits.clone(),
+            metrics: metrics.clone(),
+            shutdown: shutdown.clone(),
+            random: upstream::random,
+        });
+        Ok(Self { settings: Arc::new(settings), clock, metrics, shutdown, keys, market, upstream })
     }
 }

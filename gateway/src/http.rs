@@ -26,6 +26,7 @@ use crate::server;
 
 pub mod admin;
 pub mod body;
+mod chat;
 pub mod context;
 pub mod docs;
 pub mod error;

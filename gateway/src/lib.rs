@@ -1,7 +1,8 @@
 //! The gateway: an OpenAI-compatible edge in front of independent providers. The life of a request:
-//! [`server`] accepts its connection, [`http`] admits and routes it, a handler answers it, and
-//! [`http::error`] is the only place where a failure becomes a response. [`app`] puts the parts
-//! together; [`serve`] runs them until the drain.
+//! [`server`] accepts its connection, [`http`] admits it, [`mod@request`] reads it once, [`market`] says who
+//! serves the model, [`route`] chooses, [`upstream`] asks, [`stream`] relays, and [`http::error`] is the
+//! only place where a failure becomes a response. [`app`] puts the parts together; [`serve`] runs them
+//! until the drain.
 
 pub mod app;
 pub mod auth;
@@ -9,10 +10,16 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod http;
+mod json;
+pub mod market;
 pub mod metrics;
+pub mod request;
+pub mod route;
 mod serve;
 pub mod server;
 pub mod shutdown;
+pub mod stream;
 pub mod telemetry;
+pub mod upstream;
 
 pub use serve::{Error as ServeError, Running, Signals, serve, serve_app};

@@ -11,10 +11,13 @@ use crate::app::App;
 use crate::config::Settings;
 use crate::http::Edge;
 use crate::http::admin::{Token, TokenError};
-use crate::metrics::Phase;
+use crate::market;
+use crate::metrics::{ConnectionState, Phase};
 use crate::server::Listener;
 use crate::shutdown::{Drained, Shutdown};
 
+/// How often idle connections to providers are looked at.
+const SWEEP: Duration = Duration::from_secs(15);
 /// The admin listener outlives the clients' and has nothing worth waiting for.
 const ADMIN_DRAIN: Duration = Duration::from_millis(500);
 
@@ -24,6 +27,8 @@ pub enum Error {
     Bind { member: &'static str, addr: SocketAddr, source: io::Error },
     #[error(transparent)]
     Token(#[from] TokenError),
+    #[error(transparent)]
+    Market(#[from] market::Error),
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),
 }
@@ -50,7 +55,7 @@ pub struct Signals {
 /// # Errors
 /// A port is taken, or the data folder can't be used.
 pub async fn serve(settings: Settings) -> Result<Running, Error> {
-    serve_app(App::new(settings)).await
+    serve_app(App::new(settings)?).await
 }
 
 /// As [`serve`], with parts of the caller's choice.
@@ -71,12 +76,29 @@ pub async fn serve_app(app: App) -> Result<Running, Error> {
     let limits = &app.settings.limits;
     operators.serve(Arc::new(Edge::admin(&app, &token)), limits, &admin, &app.metrics);
     clients.serve(Arc::new(Edge::client(&app)), limits, &app.shutdown, &app.metrics);
+    app.shutdown.spawn(sweep(app.clone()));
     tracing::info!(%addr, %admin_addr, "serving");
     Ok(Running { addr, admin_addr, app, admin })
 }
 
 async fn bind(member: &'static str, addr: SocketAddr) -> Result<Listener, Error> {
     Listener::bind(addr).await.map_err(|source| Error::Bind { member, addr, source })
+}
+
+/// Closes connections to providers that have been idle for too long: no task of theirs would.
+async fn sweep(app: Arc<App>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = app.shutdown.draining() => return,
+        }
+        let mut idle = 0;
+        for endpoint in app.market.snapshot().endpoints() {
+            idle += endpoint.pool().sweep();
+        }
+        app.metrics.upstream_connections.get(ConnectionState::Idle).set(idle);
+    }
 }
 
 // === impl Signals ===

@@ -11,6 +11,7 @@ use crate::usage::Usage;
 /// A text, or token ids. A list of prompts is not taken: send one request a prompt.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = CompletionPrompt)]
 pub enum Prompt {
     Text(String),
     Ids(Vec<u32>),
@@ -18,6 +19,7 @@ pub enum Prompt {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CompletionRequest)]
 pub struct Request {
     pub model: String,
     pub prompt: Prompt,
@@ -62,6 +64,7 @@ pub struct Request {
 
 /// A whole answer, and the shape of a streamed chunk as well (`object` is `text_completion` in both).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Completion)]
 pub struct Response {
     pub id: String,
     pub object: String,
@@ -74,6 +77,7 @@ pub struct Response {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CompletionChoice)]
 pub struct Choice {
     pub text: String,
     pub index: u32,
@@ -83,6 +87,7 @@ pub struct Choice {
 
 /// Natural logarithms, of the model's own distribution (T = 1, before penalties and masks).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CompletionLogprobs)]
 pub struct Logprobs {
     pub tokens: Vec<String>,
     pub token_logprobs: Vec<f64>,

@@ -2,6 +2,13 @@
 //! and returns events, or a foreign server's answer to relay as it is. It knows no HTTP framework,
 //! prints no SSE and makes no admission decision; conversions to a library stay in its own file.
 
+#[cfg(feature = "mistralrs")]
+pub mod mistral;
+pub mod scripted;
+pub mod select;
+mod tally;
+pub mod upstream;
+
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
@@ -25,6 +32,13 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
 
     /// Whether it can serve now, with the reason when it can't.
     fn health(&self) -> Result<(), String>;
+
+    /// Whether requests are passed on as they came ([`Job::raw`]). Then only what this server acts
+    /// on is checked here (`model`, `stream`), the rest is the foreign server's to judge, and one
+    /// job carries all choices.
+    fn relays(&self) -> bool {
+        false
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -117,6 +131,7 @@ pub struct RawRequest {
 }
 
 /// What an engine hands back.
+#[derive(Debug)]
 pub enum Answer {
     Events(Generation),
     /// A foreign server's answer: status, headers that may pass, and the body as it comes.
@@ -137,14 +152,15 @@ pub struct Relayed {
     pub body: BoxStream<'static, Result<Bytes, Error>>,
 }
 
-impl std::fmt::Debug for Answer {
+impl std::fmt::Debug for Generation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Events(generation) => {
-                write!(f, "Events({} prompt tokens)", generation.prompt_tokens)
-            }
-            Self::Relay(relayed) => write!(f, "Relay({})", relayed.status),
-        }
+        write!(f, "Generation({} prompt tokens)", self.prompt_tokens)
+    }
+}
+
+impl std::fmt::Debug for Relayed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Relayed({})", self.status)
     }
 }
 

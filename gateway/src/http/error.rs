@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::metrics::Outcome;
 
 mod foreign;
+mod upstream;
 
 /// Everything that can go wrong for a client.
 #[derive(Debug, Clone, thiserror::Error)]

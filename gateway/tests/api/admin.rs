@@ -43,7 +43,7 @@ async fn elsewhere_metrics_need_the_token() {
     let data = tempfile::tempdir().expect("a folder");
     let mut settings = settings(&data, "");
     settings.server.admin_listen = "0.0.0.0:0".parse().expect("an address");
-    let app = Arc::new(App::new(settings));
+    let app = Arc::new(App::new(settings).expect("a market"));
     let token = Token::load_or_create(data.path()).expect("a token");
     let bearer = format!("Bearer {}", String::from_utf8_lossy(token.as_bytes()));
     let edge = Edge::admin(&app, &token);

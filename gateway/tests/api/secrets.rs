@@ -1,4 +1,4 @@
-//! Keys reach no log, no metric and no Debug text, at any level.
+//! Keys and prompts reach no log, no metric and no Debug text, at any level.
 
 use gateway::http::Edge;
 use http_body_util::{BodyExt as _, Empty};
@@ -11,9 +11,11 @@ use crate::support::{KEY, UPSTREAM_KEY, ask, gateway, get, settings};
 /// Nobody has it, and it is nearly right.
 const WRONG_KEY: &str = "qk_0123456789abcdeX";
 
+const PROMPT: &str = "canary prompt nobody may see";
+
 fn assert_clean(what: &str, text: &str) {
-    for key in [KEY, WRONG_KEY, UPSTREAM_KEY] {
-        assert!(!text.contains(key), "{key} is in the {what}: {text}");
+    for secret in [KEY, WRONG_KEY, UPSTREAM_KEY, PROMPT] {
+        assert!(!text.contains(secret), "{secret} is in the {what}: {text}");
     }
 }
 
@@ -25,6 +27,24 @@ async fn http1(addr: &str, path: &str, key: &str) -> String {
     socket.write_all(request.as_bytes()).await.expect("sent");
     let mut answer = String::new();
     socket.read_to_string(&mut answer).await.expect("answered");
+    answer
+}
+
+/// A completion that no provider can answer: none is there.
+async fn ask_chat(addr: &str) -> String {
+    let body = format!(
+        r#"{{"model":"pip","stream":true,"messages":[{{"role":"user","content":"{PROMPT}"}}]}}"#
+    );
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {KEY}\r\n\
+         content-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut socket = TcpStream::connect(addr).await.expect("connected");
+    socket.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.expect("answered");
+    assert!(answer.starts_with("HTTP/1.1 50"), "{answer}");
     answer
 }
 
@@ -47,7 +67,7 @@ async fn http2(addr: &str, path: &str, key: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_key_is_in_no_answer_and_no_log_line_at_the_lowest_level() {
+async fn keys_and_prompts_are_in_no_answer_and_no_log_line_at_the_lowest_level() {
     let data = tempfile::tempdir().expect("a folder");
     // A file: a pipe that nobody empties would hold the gateway up.
     let file = data.path().join("log");
@@ -60,6 +80,7 @@ async fn a_key_is_in_no_answer_and_no_log_line_at_the_lowest_level() {
             assert_clean("answer", &http2(&process.addr, path, key).await);
         }
     }
+    assert_clean("answer", &ask_chat(&process.addr).await);
     process.signal("-TERM");
     assert!(process.child.wait().expect("ended").success());
     let log = std::fs::read_to_string(&file).expect("written");

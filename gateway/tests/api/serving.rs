@@ -139,31 +139,38 @@ async fn what_is_not_http_harms_nobody() {
     assert_eq!(running.stop().await, Drained::Clean);
 }
 
-#[derive(Debug)]
-struct Broken;
-
-impl gateway::http::models::Models for Broken {
-    fn list(&self) -> Vec<openapi::models::Model> {
-        panic!("a fault put in by the test")
-    }
-
-    fn find(&self, _: &str) -> Option<openapi::models::Model> {
-        None
-    }
-}
-
 #[tokio::test]
 async fn a_handler_that_panics_loses_only_its_own_request() {
     let data = tempfile::tempdir().expect("a folder");
-    let mut app = gateway::app::App::new(settings(&data, ""));
-    app.models = std::sync::Arc::new(Broken);
+    let upstream =
+        "[[upstream]]\nid = \"p\"\nbase_url = \"http://192.0.2.1/v1\"\nmodels = [{ id = \"m\" }]";
+    let mut app = gateway::app::App::new(settings(&data, upstream)).expect("a market");
+    let broken = gateway::upstream::Context {
+        random: || panic!("a fault put in by the test"),
+        ..gateway::upstream::Context::clone(&app.upstream)
+    };
+    app.upstream = std::sync::Arc::new(broken);
     let running = gateway::serve_app(app).await.expect("serves");
-    let answer = get(running.addr, "/v1/models").await;
+    let answer = post_chat(running.addr).await;
     assert!(answer.starts_with("HTTP/1.1 500") && answer.contains("req_"), "{answer}");
     assert!(!answer.contains("a fault put in"), "no detail reaches the client: {answer}");
     assert!(get(running.addr, "/v1/models/x").await.starts_with("HTTP/1.1 404"));
     let counted =
-        r#"quorate_requests_total{endpoint="models",status_class="5xx",outcome="internal"} 1"#;
+        r#"quorate_requests_total{endpoint="chat",status_class="5xx",outcome="internal"} 1"#;
     assert!(running.app.metrics.encode().contains(counted));
     running.stop().await;
+}
+
+async fn post_chat(addr: std::net::SocketAddr) -> String {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+    let request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\
+         authorization: Bearer {KEY}\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut socket = TcpStream::connect(addr).await.expect("connected");
+    socket.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.expect("answered");
+    answer
 }

@@ -51,6 +51,7 @@ pub(crate) fn file(data: &TempDir, more: &str) -> String {
         operator = "acme"
         base_url = "http://127.0.0.1:1/v1"
         api_key = "{UPSTREAM_KEY}"
+        allow_private = true
         models = [
             {{ id = "pip", context = 2048 }},
             {{ id = "org/name:tag", context = 4096, price_in = 0.5 }},
@@ -78,7 +79,8 @@ pub(crate) fn gateway(more: &str) -> Gateway {
 }
 
 pub(crate) fn from_settings(settings: Settings, data: TempDir) -> Gateway {
-    let app = Arc::new(App::with_clock(settings, Arc::new(Manual::new(NOW_MS))));
+    let clock = Arc::new(Manual::new(NOW_MS));
+    let app = Arc::new(App::with_clock(settings, clock).expect("a market"));
     let token = Token::load_or_create(data.path()).expect("a token");
     let text = String::from_utf8(token.as_bytes().to_vec()).expect("text");
     Gateway {

@@ -16,6 +16,7 @@ pub enum FinishReason {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ChatCompletion)]
 pub struct Response {
     pub id: String,
     /// Always `chat.completion`.
@@ -31,6 +32,7 @@ pub struct Response {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ChatCompletionChoice)]
 pub struct Choice {
     pub index: u32,
     pub message: AnswerMessage,
@@ -68,6 +70,7 @@ pub struct FunctionCall {
 
 /// Natural logarithms, of the model's own distribution (T = 1, before penalties and masks).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ChatCompletionLogprobs)]
 pub struct Logprobs {
     pub content: Option<Vec<TokenLogprob>>,
     pub refusal: Option<Vec<TokenLogprob>>,
@@ -89,6 +92,7 @@ pub struct TopLogprob {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ChatCompletionChunk)]
 pub struct Chunk {
     pub id: String,
     /// Always `chat.completion.chunk`.
@@ -103,6 +107,7 @@ pub struct Chunk {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ChatCompletionChunkChoice)]
 pub struct ChunkChoice {
     pub index: u32,
     pub delta: Delta,
@@ -112,6 +117,7 @@ pub struct ChunkChoice {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ChatCompletionDelta)]
 pub struct Delta {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 /// Every member but `model` and `messages` may be absent or null. Unknown members are kept in order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ChatCompletionRequest)]
 pub struct Request {
     pub model: String,
     pub messages: Vec<Message>,
@@ -65,6 +66,7 @@ pub struct Request {
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ChatCompletionMessage)]
 pub struct Message {
     /// developer, system, user, assistant, tool or function.
     pub role: String,

@@ -1,0 +1,109 @@
+//! The one reading of a request body: checks the syntax of all of it and the members acted on. What it
+//! does not act on it passes over, and the provider judges.
+
+mod members;
+
+use bytes::Bytes;
+use std::borrow::Cow;
+
+use super::{Error, syntax};
+use crate::json::Span;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    ChatCompletions,
+    Completions,
+}
+
+/// A request, borrowed from its body. Raw values are JSON text as the client sent it.
+#[derive(Debug, Clone)]
+pub struct Probe<'a> {
+    pub model: Cow<'a, str>,
+    /// Raw; always there for chat completions.
+    pub messages: Option<&'a str>,
+    /// Raw; always there for completions.
+    pub prompt: Option<&'a str>,
+    pub user: Option<Cow<'a, str>>,
+    /// Raw, unchecked, `None` where absent or null.
+    pub tools: Option<&'a str>,
+    /// Raw, unchecked, `None` where absent or null.
+    pub response_format: Option<&'a str>,
+    /// Raw, unchecked, `None` where absent or null.
+    pub provider: Option<&'a str>,
+    /// Raw, unchecked, `None` where absent or null.
+    pub verification: Option<&'a str>,
+    summary: Summary,
+}
+
+/// What outlives the borrow: the facts the gateway acts on and where to splice.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    pub model: String,
+    /// The client wants a stream.
+    pub stream: bool,
+    /// The client asked for usage in its stream.
+    pub include_usage: bool,
+    /// `n`, 1 to 128.
+    pub choices: u32,
+    /// `max_completion_tokens`, else `max_tokens`.
+    pub max_tokens: Option<u64>,
+    /// Bytes of the raw `messages` or `prompt`.
+    pub prompt_bytes: usize,
+    /// Messages; 1 for completions.
+    pub messages: usize,
+    pub seed: Option<i64>,
+    pub temperature: Option<f64>,
+    /// Asks for log probabilities.
+    pub logprobs: bool,
+    /// Offers tools.
+    pub tools: bool,
+    /// Asks for a `response_format` other than text.
+    pub structured: bool,
+    pub(super) spots: Spots,
+}
+
+/// Where the rewrite splices, as offsets in the body.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Spots {
+    /// Right after the opening brace.
+    pub(super) open: usize,
+    pub(super) model: Span,
+    /// The value of `stream`.
+    pub(super) stream: Option<Span>,
+    /// The value of `seed`.
+    pub(super) seed: Option<Span>,
+    pub(super) options: Option<Options>,
+}
+
+/// `stream_options`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Options {
+    /// Where its key's quote stands.
+    pub(super) key: usize,
+    pub(super) value: Span,
+    /// An object, not null.
+    pub(super) object: bool,
+    /// The value of `include_usage` in it.
+    pub(super) include_usage: Option<Span>,
+}
+
+impl<'a> Probe<'a> {
+    /// Reads the body.
+    ///
+    /// # Errors
+    /// JSON syntax with line and column; a member acted on that is missing, doubled, of the wrong type
+    /// or out of range, named in `param`.
+    pub fn parse(body: &'a Bytes, endpoint: Endpoint) -> Result<Self, Error> {
+        let text = syntax::text(body)?;
+        let found = members::read(text).map_err(|fault| syntax::fault(text, fault))??;
+        found.probe(endpoint)
+    }
+
+    pub fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    pub fn into_summary(self) -> Summary {
+        self.summary
+    }
+}

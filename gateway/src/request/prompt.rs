@@ -1,0 +1,72 @@
+//! `messages` and `prompt`: that each message is an object with a role. What they say is the provider's.
+
+use super::Error;
+use crate::json::{Fault, Kind, Lexer};
+
+/// Passes the value of `messages`; the outer error is of syntax.
+pub(super) fn messages(lexer: &mut Lexer<'_>) -> Result<Result<usize, Error>, Fault> {
+    if lexer.kind()? != Kind::Array {
+        lexer.skip()?;
+        return Ok(Err(Error::member(
+            "messages",
+            "Invalid type for 'messages': expected an array of objects.",
+        )));
+    }
+    lexer.open_array()?;
+    let (mut first, mut count, mut wrong) = (true, 0, None);
+    while lexer.item(&mut first)? {
+        if let Err(error) = message(lexer, count)? {
+            wrong.get_or_insert(error);
+        }
+        count += 1;
+    }
+    if count == 0 {
+        wrong = Some(Error::member(
+            "messages",
+            "Invalid 'messages': expected at least one message, got an empty array.",
+        ));
+    }
+    Ok(wrong.map_or(Ok(count), Err))
+}
+
+fn message(lexer: &mut Lexer<'_>, number: usize) -> Result<Result<(), Error>, Fault> {
+    if lexer.kind()? != Kind::Object {
+        lexer.skip()?;
+        let param = format!("messages[{number}]");
+        let text = format!("Invalid type for '{param}': expected an object.");
+        return Ok(Err(Error::member(param, text)));
+    }
+    lexer.open_object()?;
+    let mut first = true;
+    let mut role = None;
+    let mut doubled = false;
+    while let Some(key) = lexer.member(&mut first)? {
+        if &*key.name(lexer.bytes()) == b"role" {
+            doubled |= role.is_some();
+            role = Some(lexer.kind()?);
+        }
+        lexer.skip()?;
+    }
+    let what = match role {
+        _ if doubled => "is there twice",
+        Some(Kind::String) => return Ok(Ok(())),
+        Some(_) => "must be a string",
+        None => "is missing",
+    };
+    let param = format!("messages[{number}].role");
+    let text = format!("Invalid message: '{param}' {what}.");
+    Ok(Err(Error::member(param, text)))
+}
+
+/// Passes the value of `prompt`: a text, texts, token ids, or lists of those.
+pub(super) fn prompt(lexer: &mut Lexer<'_>) -> Result<Result<(), Error>, Fault> {
+    let kind = lexer.kind()?;
+    lexer.skip()?;
+    Ok(match kind {
+        Kind::String | Kind::Array | Kind::Null => Ok(()),
+        _ => Err(Error::member(
+            "prompt",
+            "Invalid type for 'prompt': expected a string or an array.",
+        )),
+    })
+}

@@ -1,0 +1,104 @@
+//! The choice of a provider: pure, from what it is given. It knows no HTTP, no store and no clock;
+//! randomness comes in as a number.
+//!
+//! Today: the least loaded of the candidates that are not cooling down, ties broken at random. The
+//! seam is made for expected cost (price, time, reputation in one currency) to come in here.
+
+use std::time::Duration;
+
+/// One provider as the choice sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// Requests of ours it is working on.
+    pub in_flight: u32,
+    /// How long it is still to be left alone after failures; zero when it may be asked.
+    pub cool_down: Duration,
+    /// Already tried for this request.
+    pub is_tried: bool,
+}
+
+/// Index of the provider to ask; `None` when every one was tried or none is there.
+///
+/// One that is cooling down is chosen only where all that are left are (panic mode: a model whose
+/// every provider just failed must still be tried, or it never comes back), then the one whose
+/// pause ends first.
+pub fn choose(candidates: impl Iterator<Item = Candidate>, random: u64) -> Option<usize> {
+    let mut best: Option<(usize, (Duration, u32))> = None;
+    let mut ties = 0u64;
+    for (index, candidate) in candidates.enumerate() {
+        if candidate.is_tried {
+            continue;
+        }
+        let rank = (candidate.cool_down, candidate.in_flight);
+        match best {
+            Some((_, least)) if rank > least => {}
+            Some((_, least)) if rank == least => {
+                // Reservoir sampling: the k-th of equals replaces the others with probability 1/k.
+                ties += 1;
+                if mix(random, ties).is_multiple_of(ties + 1) {
+                    best = Some((index, rank));
+                }
+            }
+            _ => {
+                ties = 0;
+                best = Some((index, rank));
+            }
+        }
+    }
+    best.map(|(index, _)| index)
+}
+
+/// SplitMix64's finaliser (Steele, Lea, Flood, 2014): independent draws from one random number.
+fn mix(random: u64, step: u64) -> u64 {
+    let mut z = random.wrapping_add(step.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(in_flight: u32) -> Candidate {
+        Candidate { in_flight, cool_down: Duration::ZERO, is_tried: false }
+    }
+
+    #[test]
+    fn the_least_loaded_wins() {
+        let all = [candidate(3), candidate(1), candidate(2)];
+        for random in 0..100 {
+            assert_eq!(choose(all.into_iter(), random), Some(1));
+        }
+    }
+
+    #[test]
+    fn a_tried_one_is_never_chosen() {
+        let all = [Candidate { is_tried: true, ..candidate(0) }, candidate(9)];
+        assert_eq!(choose(all.into_iter(), 7), Some(1));
+        let all = [Candidate { is_tried: true, ..candidate(0) }];
+        assert_eq!(choose(all.into_iter(), 7), None);
+        assert_eq!(choose(std::iter::empty(), 7), None);
+    }
+
+    #[test]
+    fn one_that_cools_down_is_the_last_resort() {
+        let cooling = |ms| Candidate { cool_down: Duration::from_millis(ms), ..candidate(0) };
+        let all = [cooling(500), candidate(50)];
+        assert_eq!(choose(all.into_iter(), 3), Some(1));
+        let all = [cooling(500), cooling(20)];
+        assert_eq!(choose(all.into_iter(), 3), Some(1));
+    }
+
+    #[test]
+    fn equals_share_evenly() {
+        let all = [candidate(1); 3];
+        let mut counts = [0u32; 3];
+        for random in 0..30_000u64 {
+            counts[choose(all.into_iter(), mix(random, 99)).unwrap()] += 1;
+        }
+        for count in counts {
+            assert!((9_500..10_500).contains(&count), "{counts:?}");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What happens between an upstream's bytes and the client's: a bounded SSE scanner, a byte-exact
+//! relay that rewrites single members only, whole answers assembled from streams. Pure: bytes in,
+//! bytes out. It refuses sockets, clocks, randomness and any decision about what to do on an error.
+
+mod calls;
+mod error;
+pub mod error_event;
+mod evidence;
+mod finish;
+mod lines;
+mod mend;
+mod out;
+mod plan;
+mod progress;
+mod reader;
+pub mod scan;
+mod shape;
+pub(crate) mod splice;
+mod tag;
+mod usage;
+
+pub mod assemble;
+pub mod relay;
+
+pub use assemble::{Answer, Assembler};
+pub use error::{Error, ProviderError};
+pub use out::Out;
+pub use plan::{Fallback, Identity, Limits, Plan, UsageMode};
+pub use progress::{Completion, Progress};
+pub use relay::Relay;

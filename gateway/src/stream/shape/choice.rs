@@ -1,0 +1,143 @@
+//! One entry of a chunk's `choices`, chat (`delta`) or legacy (`text`).
+
+use smallvec::SmallVec;
+
+use super::Tool;
+use super::piece::{Piece, integer};
+use crate::json::{Fault, Kind, Lexer, Span};
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Choice {
+    pub(crate) span: Span,
+    /// Right after the opening brace.
+    pub(crate) open: usize,
+    pub(crate) index: Option<u32>,
+    pub(crate) finish: Piece,
+    pub(crate) logprobs: Piece,
+    /// Legacy completions.
+    pub(crate) text: Piece,
+    /// The delta object.
+    pub(crate) delta: Option<Span>,
+    /// `delta` where it is no object.
+    pub(crate) delta_other: Option<Span>,
+    pub(crate) role: Piece,
+    pub(crate) content: Piece,
+    pub(crate) reasoning: Piece,
+    pub(crate) reasoning_content: Piece,
+    pub(crate) refusal: Piece,
+    pub(crate) function_name: Piece,
+    pub(crate) function_arguments: Piece,
+    pub(crate) tools: SmallVec<[Tool; 1]>,
+    /// The choice has members beside these.
+    pub(crate) extra: bool,
+    /// The delta has members beside these.
+    pub(crate) delta_extra: bool,
+}
+
+// === impl Choice ===
+
+impl Choice {
+    /// Reads the object that starts here.
+    pub(crate) fn read(lexer: &mut Lexer<'_>) -> Result<Self, Fault> {
+        let start = lexer.at();
+        lexer.open_object()?;
+        let mut choice = Self { open: lexer.at(), ..Self::default() };
+        let mut first = true;
+        while let Some(key) = lexer.member(&mut first)? {
+            match &*key.name(lexer.bytes()) {
+                b"index" => choice.index = integer(lexer.skip()?.of(lexer.bytes())),
+                b"finish_reason" => choice.finish = Piece::read(lexer)?,
+                b"logprobs" => choice.logprobs = Piece::read(lexer)?,
+                b"text" => choice.text = Piece::read(lexer)?,
+                b"delta" if lexer.kind()? == Kind::Object => choice.read_delta(lexer)?,
+                b"delta" => choice.delta_other = Some(lexer.skip()?),
+                _ => {
+                    lexer.skip()?;
+                    choice.extra = true;
+                }
+            }
+        }
+        choice.span = Span { start, end: lexer.at() };
+        Ok(choice)
+    }
+
+    fn read_delta(&mut self, lexer: &mut Lexer<'_>) -> Result<(), Fault> {
+        let start = lexer.at();
+        lexer.open_object()?;
+        let mut first = true;
+        while let Some(key) = lexer.member(&mut first)? {
+            match &*key.name(lexer.bytes()) {
+                b"content" => self.content = Piece::read(lexer)?,
+                b"role" => self.role = Piece::read(lexer)?,
+                b"reasoning_content" => self.reasoning_content = Piece::read(lexer)?,
+                b"reasoning" => self.reasoning = Piece::read(lexer)?,
+                b"refusal" => self.refusal = Piece::read(lexer)?,
+                b"tool_calls" if lexer.kind()? == Kind::Array => self.read_tools(lexer)?,
+                b"function_call" if lexer.kind()? == Kind::Object => self.read_function(lexer)?,
+                b"tool_calls" | b"function_call" => {
+                    lexer.skip()?;
+                }
+                _ => {
+                    lexer.skip()?;
+                    self.delta_extra = true;
+                }
+            }
+        }
+        self.delta = Some(Span { start, end: lexer.at() });
+        Ok(())
+    }
+
+    fn read_tools(&mut self, lexer: &mut Lexer<'_>) -> Result<(), Fault> {
+        lexer.open_array()?;
+        let mut first = true;
+        while lexer.item(&mut first)? {
+            if lexer.kind()? == Kind::Object {
+                self.tools.push(Tool::read(lexer)?);
+            } else {
+                lexer.skip()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_function(&mut self, lexer: &mut Lexer<'_>) -> Result<(), Fault> {
+        lexer.open_object()?;
+        let mut first = true;
+        while let Some(key) = lexer.member(&mut first)? {
+            match &*key.name(lexer.bytes()) {
+                b"name" => self.function_name = Piece::read(lexer)?,
+                b"arguments" => self.function_arguments = Piece::read(lexer)?,
+                _ => {
+                    lexer.skip()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the model reasoned, under whichever name; both names carry the same text.
+    pub(crate) fn reasoned(&self) -> Piece {
+        if self.reasoning_content.carries() { self.reasoning_content } else { self.reasoning }
+    }
+
+    /// Carries a call, of tools or of the old functions.
+    pub(crate) fn calls(&self) -> bool {
+        !self.tools.is_empty() || self.function_name.carries() || self.function_arguments.carries()
+    }
+
+    /// Carries generated text or a call.
+    pub(crate) fn carries(&self) -> bool {
+        [self.content, self.text, self.refusal, self.reasoning, self.reasoning_content]
+            .iter()
+            .any(|piece| piece.carries())
+            || self.calls()
+    }
+
+    /// Decoded UTF-8 bytes of what was generated.
+    pub(crate) fn text_bytes(&self) -> u64 {
+        let pieces =
+            [self.content, self.text, self.refusal, self.reasoned(), self.function_arguments];
+        let arguments = self.tools.iter().map(|tool| tool.arguments);
+        pieces.into_iter().chain(arguments).map(|piece| piece.decoded_bytes() as u64).sum()
+    }
+}

@@ -1,0 +1,50 @@
+//! Attempts: connections per provider, one try after another until the first content, then the relay.
+//!
+//! Owns everything between "this request wants that model" and the bytes the client gets. It refuses
+//! to choose (that is `route`), to print HTTP errors (that is `http::error`), and to reprint events
+//! (that is `stream`).
+//!
+//! No task stands between an upstream socket and the client: the upstream connection's future is
+//! polled inside the response body, so that dropping the body is the cancellation, in every phase,
+//! and a streamed token costs no hop between tasks.
+
+mod attempt;
+mod body;
+mod connect;
+mod endpoint;
+mod error;
+mod guard;
+mod link;
+mod opened;
+mod plain;
+mod pool;
+mod record;
+mod request;
+mod watch;
+mod whole;
+
+pub use attempt::{Context, Exchange};
+pub use body::{ErrorEvent, Head, Streaming, stream};
+pub use endpoint::{Endpoint, Invalid};
+pub use error::{Error, Phase};
+pub use pool::Pool;
+pub use record::{Record, Who};
+pub use request::Job;
+pub use whole::{Answer, whole};
+
+use std::cell::Cell;
+use std::hash::{BuildHasher as _, RandomState};
+
+thread_local! {
+    static STATE: Cell<u64> = Cell::new(RandomState::new().hash_one(0u8));
+}
+
+/// A random number for the choice of a provider: no secret, no lock, no system call.
+pub fn random() -> u64 {
+    STATE.with(|state| {
+        // Weyl sequence; `route` mixes it.
+        let next = state.get().wrapping_add(0x9E37_79B9_7F4A_7C15);
+        state.set(next);
+        next
+    })
+}

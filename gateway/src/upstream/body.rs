@@ -1,0 +1,223 @@
+//! The body of a streamed answer: relays, keeps the connection alive in silence, and ends with an
+//! error event when the provider does not end with an answer.
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http_body::Frame;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context as Cx, Poll};
+
+use super::attempt::{Exchange, Goal, Good, note};
+use super::error::{Error, Phase};
+use super::opened::Opened;
+use super::watch::Watch;
+use crate::metrics::{Held, Outcome};
+
+const KEEP_ALIVE_COMMENT: &[u8] = b": keep-alive\n\n";
+
+/// Prints an error as the last event of a stream, and says how it counts. Given by the error door,
+/// so that this module knows no HTTP errors.
+pub type ErrorEvent = fn(Error) -> (Bytes, Outcome);
+
+type Opening = BoxFuture<'static, (Exchange, Result<Opened, Error>)>;
+
+/// What is known when the status line goes out.
+#[derive(Debug, Clone, Default)]
+pub struct Head {
+    /// Absent while the first content is still to come.
+    pub provider: Option<http::HeaderValue>,
+    pub attempts: u32,
+}
+
+/// A `text/event-stream`. Dropping it cancels the attempt.
+pub struct Streaming {
+    state: State,
+    silence: Watch,
+    error_event: ErrorEvent,
+}
+
+enum State {
+    Opening(Opening),
+    Relaying(Box<Relaying>),
+    Ended,
+}
+
+struct Relaying {
+    exchange: Exchange,
+    opened: Opened,
+    stall: Watch,
+    events: u64,
+    is_complete: bool,
+    _open_stream: Held,
+}
+
+impl std::fmt::Debug for Streaming {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let state = match self.state {
+            State::Opening(_) => "opening",
+            State::Relaying(_) => "relaying",
+            State::Ended => "ended",
+        };
+        f.debug_tuple("Streaming").field(&state).finish()
+    }
+}
+
+/// Waits for the first content, so that failures before it stay HTTP errors, but at most
+/// `limits.hold`: then the stream begins with a comment and the attempts go on inside it.
+pub async fn stream(
+    exchange: Exchange,
+    error_event: ErrorEvent,
+) -> Result<(Head, Streaming), (Exchange, Error)> {
+    let limits = &exchange.context.limits;
+    let (hold, keep_alive) = (limits.hold, limits.keep_alive_comment);
+    let mut opening: Opening = Box::pin(open(exchange));
+    let state = match tokio::time::timeout(hold, &mut opening).await {
+        Ok((exchange, Ok(opened))) => State::Relaying(Relaying::new(exchange, opened)),
+        Ok((exchange, Err(error))) => return Err((exchange, error)),
+        Err(_) => State::Opening(opening),
+    };
+    let head = match &state {
+        State::Relaying(relaying) => Head {
+            provider: Some(relaying.opened.attempt.endpoint.id_header.clone()),
+            attempts: relaying.exchange.record.attempts(),
+        },
+        State::Opening(_) | State::Ended => Head::default(),
+    };
+    Ok((head, Streaming { state, silence: Watch::new(keep_alive), error_event }))
+}
+
+async fn open(mut exchange: Exchange) -> (Exchange, Result<Opened, Error>) {
+    let result = match exchange.run(Goal::FirstContent).await {
+        Ok(Good::Opened(opened)) => Ok(opened),
+        Ok(Good::Whole(_)) => Err(Error::NotAStream("a whole answer".to_owned())),
+        Err(error) => Err(error),
+    };
+    (exchange, result)
+}
+
+impl Relaying {
+    fn new(mut exchange: Exchange, opened: Opened) -> Box<Self> {
+        exchange.record.content();
+        let open_stream = Held::new(&exchange.context.metrics.open_streams);
+        let is_complete = opened.is_over;
+        let stall = Watch::new(exchange.context.limits.stall);
+        Box::new(Self {
+            exchange,
+            opened,
+            stall,
+            events: 0,
+            is_complete,
+            _open_stream: open_stream,
+        })
+    }
+
+    /// The next bytes for the client; `None` after the last.
+    fn poll_next(&mut self, cx: &mut Cx<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        loop {
+            if let Some(bytes) = self.opened.out.pop() {
+                return Poll::Ready(Some(Ok(bytes)));
+            }
+            if self.is_complete {
+                return Poll::Ready(None);
+            }
+            if self.exchange.context.shutdown.is_cut() {
+                return Poll::Ready(Some(Err(Error::Draining)));
+            }
+            match self.opened.poll_pull(cx) {
+                Poll::Ready(Ok(is_more)) => {
+                    self.is_complete = !is_more;
+                    let events = self.opened.progress().events;
+                    // Comments are no progress.
+                    if events != self.events {
+                        self.events = events;
+                        self.stall.touch();
+                    }
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Poll::Pending if self.stall.poll(cx).is_ready() => {
+                    return Poll::Ready(Some(Err(Error::Timeout(Phase::MidStream))));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn complete(mut self: Box<Self>, cx: &mut Cx<'_>) {
+        self.exchange.record.completed(self.opened.progress());
+        self.opened.attempt.succeeded();
+        let Self { exchange, opened, .. } = *self;
+        opened.attempt.recycle(&exchange.context, cx);
+    }
+
+    fn fail(mut self: Box<Self>, error: &Error) {
+        self.opened.attempt.failed(error);
+        note(&self.opened.attempt.endpoint, error);
+        self.exchange.record.broke(self.opened.progress(), error);
+    }
+}
+
+impl http_body::Body for Streaming {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = &mut *self;
+        loop {
+            let next = match &mut this.state {
+                State::Opening(opening) => match opening.as_mut().poll(cx) {
+                    Poll::Ready((exchange, Ok(opened))) => {
+                        this.state = State::Relaying(Relaying::new(exchange, opened));
+                        continue;
+                    }
+                    Poll::Ready((mut exchange, Err(error))) => {
+                        this.state = State::Ended;
+                        let cause = error.to_string();
+                        let (event, outcome) = (this.error_event)(error);
+                        exchange.record.failed(200, outcome, &cause);
+                        return Poll::Ready(Some(Ok(Frame::data(event))));
+                    }
+                    Poll::Pending => Poll::Pending,
+                },
+                State::Relaying(relaying) => relaying.poll_next(cx),
+                State::Ended => return Poll::Ready(None),
+            };
+            match next {
+                Poll::Ready(Some(Ok(bytes))) => {
+                    this.silence.touch();
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    this.leave(|relaying| relaying.fail(&error));
+                    let (event, _) = (this.error_event)(error);
+                    return Poll::Ready(Some(Ok(Frame::data(event))));
+                }
+                Poll::Ready(None) => {
+                    this.leave(|relaying| relaying.complete(cx));
+                    return Poll::Ready(None);
+                }
+                Poll::Pending if this.silence.poll(cx).is_ready() => {
+                    this.silence.touch();
+                    let comment = Bytes::from_static(KEEP_ALIVE_COMMENT);
+                    return Poll::Ready(Some(Ok(Frame::data(comment))));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+}
+
+impl Streaming {
+    fn leave(&mut self, how: impl FnOnce(Box<Relaying>)) {
+        if let State::Relaying(relaying) = std::mem::replace(&mut self.state, State::Ended) {
+            how(relaying);
+        }
+    }
+}

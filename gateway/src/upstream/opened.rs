@@ -1,0 +1,81 @@
+//! An attempt together with the relay of its stream.
+
+use std::future::poll_fn;
+use std::task::{Context as Cx, Poll, ready};
+
+use super::attempt::{Context, Try};
+use super::error::{Error, Phase};
+use super::request::Job;
+use crate::stream::{self, Out, Progress, Relay};
+
+/// A stream whose first content is here. What the client is to get waits in `out`.
+pub(super) struct Opened {
+    pub(super) attempt: Try,
+    relay: Relay,
+    pub(super) out: Out,
+    /// The answer was complete with its first content.
+    pub(super) is_over: bool,
+}
+
+impl Opened {
+    /// Reads `attempt` up to its first content.
+    pub(super) async fn new(context: &Context, job: &Job, mut attempt: Try) -> Result<Self, Error> {
+        if !attempt.is_event_stream() {
+            let error = Error::NotAStream("something else than an event stream".to_owned());
+            attempt.failed(&error);
+            return Err(error);
+        }
+        let mut opened = Self {
+            attempt,
+            relay: Relay::new(job.plan(context)),
+            out: Out::default(),
+            is_over: false,
+        };
+        let content = poll_fn(|cx| opened.poll_content(cx));
+        let result = tokio::time::timeout(context.limits.first_content, content)
+            .await
+            .unwrap_or(Err(Error::Timeout(Phase::FirstContent)));
+        if let Err(error) = result {
+            opened.attempt.failed(&error);
+            return Err(error);
+        }
+        Ok(opened)
+    }
+
+    fn poll_content(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), Error>> {
+        while !self.relay.progress().content_seen {
+            if !ready!(self.poll_pull(cx))? {
+                self.is_over = true;
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Moves one upstream chunk through the relay. `false`: the answer is complete.
+    pub(super) fn poll_pull(&mut self, cx: &mut Cx<'_>) -> Poll<Result<bool, Error>> {
+        let pulled = match ready!(self.attempt.body.poll_data(cx)) {
+            Some(Ok(chunk)) => {
+                self.relay.push(chunk, &mut self.out).map(|()| !self.relay.progress().done)
+            }
+            // A connection that breaks after the last event has done its work.
+            Some(Err(error)) if !self.relay.progress().finished => return Poll::Ready(Err(error)),
+            Some(Err(_)) | None => self.relay.finish(&mut self.out).map(|_| false),
+        };
+        Poll::Ready(pulled.map_err(Error::from))
+    }
+
+    pub(super) fn progress(&self) -> &Progress {
+        self.relay.progress()
+    }
+}
+
+impl From<stream::Error> for Error {
+    fn from(error: stream::Error) -> Self {
+        match error {
+            stream::Error::Truncated => Self::Truncated,
+            stream::Error::ErrorEvent(error) => Self::ErrorEvent(error),
+            other => Self::Stream(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What is known of one client request when it is over: one log line and one set of metrics, exactly
+//! once, whoever ends it. Never a prompt, never a key.
+
+use openapi::usage::Usage;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+use super::endpoint;
+use super::error::Error;
+use crate::metrics::{Endpoint, Label as _, Metrics, Outcome};
+use crate::stream::Progress;
+
+/// Nobody reads it; the log's and the metric's word for a client that left.
+const CLIENT_GONE: u16 = 499;
+
+/// Finished by its drop.
+#[derive(Debug)]
+pub struct Record {
+    metrics: Arc<Metrics>,
+    request_id: Arc<str>,
+    key_name: Arc<str>,
+    model: Arc<str>,
+    is_stream: bool,
+    begun: Instant,
+    first_content: Option<Instant>,
+    provider: Option<Arc<str>>,
+    attempts: u32,
+    usage: Option<Usage>,
+    /// What the client saw.
+    status: u16,
+    outcome: Outcome,
+    error: Option<String>,
+}
+
+/// Who asks for what.
+#[derive(Debug, Clone)]
+pub struct Who {
+    pub request_id: Arc<str>,
+    pub key_name: Arc<str>,
+    pub model: Arc<str>,
+    pub is_stream: bool,
+    /// When the request's head was read.
+    pub begun: Instant,
+}
+
+impl Record {
+    pub fn new(metrics: Arc<Metrics>, who: Who) -> Self {
+        Self {
+            metrics,
+            request_id: who.request_id,
+            key_name: who.key_name,
+            model: who.model,
+            is_stream: who.is_stream,
+            begun: who.begun,
+            first_content: None,
+            provider: None,
+            attempts: 0,
+            usage: None,
+            // Until something else is known: the client left.
+            status: CLIENT_GONE,
+            outcome: Outcome::ClientGone,
+            error: None,
+        }
+    }
+
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    pub(super) fn attempt(&mut self, endpoint: &endpoint::Endpoint) {
+        self.attempts += 1;
+        self.provider = Some(endpoint.id.clone());
+        if self.attempts > 1 {
+            self.metrics.failovers.inc();
+        }
+    }
+
+    pub(super) fn failed_attempt(&self, endpoint: &endpoint::Endpoint, error: &Error) {
+        tracing::info!(
+            request_id = &*self.request_id,
+            provider = &*endpoint.id,
+            attempt = self.attempts,
+            error = %error,
+            "attempt failed"
+        );
+    }
+
+    pub(super) fn content(&mut self) {
+        self.first_content = Some(Instant::now());
+    }
+
+    pub(super) fn completed(&mut self, progress: &Progress) {
+        self.outcome = Outcome::Ok;
+        self.status = 200;
+        self.count(progress);
+    }
+
+    /// The provider's stream broke after content had reached the client.
+    pub(super) fn broke(&mut self, progress: &Progress, error: &Error) {
+        self.count(progress);
+        self.failed(200, Outcome::Truncated, error);
+    }
+
+    fn count(&mut self, progress: &Progress) {
+        self.usage = progress.usage;
+        self.metrics.malformed_events.inc_by(u64::from(progress.malformed));
+    }
+
+    /// The request ended in an error that the client was told, with this status.
+    pub fn failed(&mut self, status: u16, outcome: Outcome, error: &dyn std::fmt::Display) {
+        self.status = status;
+        self.outcome = outcome;
+        self.error = Some(error.to_string());
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        let total = self.begun.elapsed();
+        let first = self.first_content.map(|at| at.duration_since(self.begun));
+        self.metrics.count_request(Endpoint::Chat, self.status, self.outcome);
+        self.metrics.observe_completion(total);
+        if let Some(first) = first {
+            self.metrics.observe_ttft(first);
+        }
+        let usage = self.usage.unwrap_or_default();
+        if self.usage.is_some() {
+            self.metrics.observe_usage(&usage, total.saturating_sub(first.unwrap_or_default()));
+        }
+        tracing::info!(
+            request_id = &*self.request_id,
+            key = &*self.key_name,
+            model = &*self.model,
+            provider = self.provider.as_deref().unwrap_or_default(),
+            stream = self.is_stream,
+            attempts = self.attempts,
+            status = self.status,
+            outcome = self.outcome.as_str(),
+            error = self.error.as_deref().unwrap_or_default(),
+            prompt_tokens = usage.prompt_tokens,
+            completion_tokens = usage.completion_tokens,
+            first_content_ms = first.map_or(-1.0, |d| d.as_secs_f64() * 1e3),
+            total_ms = total.as_secs_f64() * 1e3,
+            "request"
+        );
+    }
+}

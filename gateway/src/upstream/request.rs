@@ -1,0 +1,74 @@
+//! What the attempts of one request share, and the HTTP request each of them sends.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Request, Version, header};
+use http_body_util::Full;
+use std::sync::Arc;
+use tokio::time::Instant;
+
+use super::attempt::Context;
+use super::endpoint::Endpoint;
+use crate::market::{Model, Offer};
+use crate::request::{Rewrite, Summary};
+use crate::stream::{Fallback, Limits, Plan, UsageMode};
+
+const EVIDENCE: HeaderName = HeaderName::from_static(openapi::evidence::HEADER);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// One client request on its way through the attempts.
+#[derive(Debug)]
+pub struct Job {
+    pub model: Arc<Model>,
+    pub summary: Summary,
+    pub body: Bytes,
+    pub request_id: HeaderValue,
+    /// What the answer is called where the provider gives it no name.
+    pub fallback: Fallback,
+    /// When the client's patience, or ours, ends.
+    pub deadline: Instant,
+}
+
+impl Job {
+    /// The request for `offer`: the client's bytes with as few splices as can be. Always streamed,
+    /// as closing a stream is the only cancel that servers honour.
+    pub(super) fn request(&self, offer: &Offer) -> Request<Full<Bytes>> {
+        let body = self.summary.upstream_body(
+            &self.body,
+            Rewrite { model: &offer.upstream_model, stream: true, seed: None },
+        );
+        let endpoint: &Endpoint = &offer.endpoint;
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.version_mut() = Version::HTTP_11;
+        *request.uri_mut() = endpoint.chat_uri.clone();
+        let headers = request.headers_mut();
+        headers.reserve(8);
+        headers.insert(header::HOST, endpoint.host_header.clone());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+        headers.insert(REQUEST_ID, self.request_id.clone());
+        headers.insert(EVIDENCE, HeaderValue::from_static("1"));
+        if let Some(authorization) = &endpoint.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
+        request
+    }
+
+    /// What the client of this request must see of an attempt.
+    pub(super) fn plan(&self, context: &Context) -> Plan {
+        Plan {
+            model: self.model.id.clone(),
+            identity: None,
+            fallback: self.fallback.clone(),
+            usage: if self.summary.include_usage { UsageMode::Pass } else { UsageMode::Strip },
+            evidence: true,
+            limits: Limits {
+                event_bytes_max: context.limits.event_bytes,
+                answer_bytes_max: usize::try_from(context.limits.answer_bytes)
+                    .unwrap_or(usize::MAX),
+                ..Limits::default()
+            },
+            choices: self.summary.choices,
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Before the first content a failing provider is replaced and the client does not notice.
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    MODEL, ask, chat, content, events, gateway, json_of, market, market_with, stream,
+};
+
+const GOOD: &str = "good answer";
+
+/// Everything that can go wrong before the first content.
+fn faults() -> Vec<Value> {
+    vec![
+        json!({"status": 500}),
+        json!({"status": 503, "body": "<html>", "content_type": "text/html"}),
+        json!({"status": 429, "retry_after": "7"}),
+        json!({"status": 401, "body": "{\"error\": \"our key\"}"}),
+        json!({"status": 403}),
+        json!({"status": 404}),
+        json!({"reset_before_head": true}),
+        json!({"cut_after": 0}),
+        json!({"error_after": 0}),
+        json!({"tokens": 0, "no_finish": true, "no_done": true}),
+    ]
+}
+
+#[tokio::test]
+async fn each_fault_leads_to_the_other_provider() {
+    for fault in faults() {
+        // The choice between two idle providers is random: ask until the faulty one was first.
+        let market = market(&[fault.clone(), json!({"text": GOOD})]).await;
+        let mut failed_over = 0;
+        for round in 0..24 {
+            let body = if round % 2 == 0 { chat(json!({})) } else { stream(json!({})) };
+            let (status, headers, bytes) = market.ask(&body).await;
+            assert_eq!(status, 200, "{fault}: {bytes:?}");
+            assert_eq!(headers["x-quorate-provider"], "p1", "{fault}");
+            if round % 2 == 0 {
+                assert_eq!(json_of(&bytes)["choices"][0]["message"]["content"], GOOD, "{fault}");
+            } else {
+                let events = events(&bytes);
+                assert_eq!(content(&events), GOOD, "{fault}");
+                assert_eq!(events.last().map(String::as_str), Some("[DONE]"), "{fault}");
+            }
+            failed_over += u32::from(headers["x-quorate-attempts"] == "2");
+        }
+        assert!(failed_over > 0, "{fault}: the faulty provider was never asked");
+        // It cools down after a failure, so it is not asked each time.
+        assert!(failed_over < 12, "{fault}: asked again and again");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_there_is_passed_over() {
+    let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let nobody = closed.local_addr().expect("an address");
+    drop(closed);
+    let good = provider::testing::scripted(MODEL, json!({"text": GOOD})).await.expect("serves");
+    let (gateway, _data) = gateway("", &[nobody, good.addr], MODEL).await;
+    for _ in 0..8 {
+        let (status, _, bytes) = ask(gateway.addr, &chat(json!({}))).await;
+        assert_eq!(status, 200, "{bytes:?}");
+    }
+}
+
+#[tokio::test]
+async fn silence_before_the_first_content_leads_to_the_other_provider() {
+    for slow in [json!({"ttft_ms": 60_000}), json!({"head_ms": 60_000})] {
+        let limits = "first_content_ms = 100\nhead_ms = 100";
+        let market = market_with(limits, &[slow.clone(), json!({"text": GOOD})]).await;
+        let mut attempts = Vec::new();
+        for _ in 0..6 {
+            let (status, headers, bytes) = market.ask(&chat(json!({}))).await;
+            assert_eq!(status, 200, "{slow}: {bytes:?}");
+            attempts.push(headers["x-quorate-attempts"].clone());
+            let (status, _, bytes) = market.ask(&stream(json!({}))).await;
+            assert_eq!((status.as_u16(), content(&events(&bytes)).as_str()), (200, GOOD), "{slow}");
+        }
+        market.until(|counters| counters.jobs_started() == counters.jobs_finished()).await;
+    }
+}
+
+#[tokio::test]
+async fn when_all_fail_the_client_is_told_what_it_can_act_on() {
+    for (script, status, code) in [
+        (json!({"status": 500}), 502, "provider_error"),
+        (json!({"status": 401, "body": "{}"}), 502, "provider_error"),
+        (json!({"cut_after": 0}), 502, "provider_error"),
+        (json!({"error_after": 0}), 502, "provider_error"),
+        (json!({"status": 429, "retry_after": "7"}), 429, "provider_rate_limited"),
+    ] {
+        for body in [chat(json!({})), stream(json!({}))] {
+            let market = market(&[script.clone(), script.clone()]).await;
+            let (seen, headers, bytes) = market.ask(&body).await;
+            let error = &json_of(&bytes)["error"];
+            assert_eq!((seen.as_u16(), error["code"].as_str()), (status, Some(code)), "{script}");
+            if status == 429 {
+                assert_eq!(headers["retry-after"], "7");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_was_given_up_is_asked_again_when_nobody_else_is_left() {
+    let market = market(&[json!({"status": 500})]).await;
+    let (status, ..) = market.ask(&chat(json!({}))).await;
+    assert_eq!(status, 502);
+    let (status, ..) = market.ask(&chat(json!({"script": {"status": null, "text": GOOD}}))).await;
+    assert_eq!(status, 200);
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_request_itself_is_passed_on_and_not_shopped_around() {
+    let ours = r#"{"error":{"message":"too long","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}"#;
+    let market =
+        market(&[json!({"status": 400, "body": ours}), json!({"status": 400, "body": ours})]).await;
+    let (status, _, bytes) = market.ask(&stream(json!({}))).await;
+    assert_eq!((status.as_u16(), &bytes[..]), (400, ours.as_bytes()));
+    let asked: u64 = market.providers.iter().map(|p| p.counters.jobs_started()).sum();
+    assert!(asked <= 1, "asked {asked} providers");
+}
+
+#[tokio::test]
+async fn a_whole_answer_that_breaks_in_the_middle_is_made_by_another() {
+    let market = market(&[json!({"cut_after": 5}), json!({"text": GOOD})]).await;
+    for _ in 0..8 {
+        let (status, _, bytes) = market.ask(&chat(json!({}))).await;
+        assert_eq!(status, 200);
+        assert_eq!(json_of(&bytes)["choices"][0]["message"]["content"], GOOD);
+    }
+}

@@ -1,0 +1,147 @@
+//! A market in a process: a gateway, its providers, and a plain HTTP client.
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// The model every provider of a test market serves.
+pub(crate) const MODEL: &str = "acme/test:1";
+
+pub(crate) struct Market {
+    pub(crate) gateway: gateway::Running,
+    pub(crate) providers: Vec<provider::app::Running>,
+    _data: tempfile::TempDir,
+}
+
+/// Scripted providers behind a gateway with default limits.
+pub(crate) async fn market(scripts: &[Value]) -> Market {
+    market_with("", scripts).await
+}
+
+/// The same, with a `[limits]` section of the test's.
+pub(crate) async fn market_with(limits: &str, scripts: &[Value]) -> Market {
+    let mut providers = Vec::new();
+    for script in scripts {
+        providers.push(provider::testing::scripted(MODEL, script.clone()).await.expect("serves"));
+    }
+    let addrs: Vec<SocketAddr> = providers.iter().map(|provider| provider.addr).collect();
+    let (gateway, data) = gateway(limits, &addrs, MODEL).await;
+    Market { gateway, providers, _data: data }
+}
+
+/// A gateway in front of whatever listens on `addrs`, which call the model `theirs`.
+pub(crate) async fn gateway(
+    limits: &str,
+    addrs: &[SocketAddr],
+    theirs: &str,
+) -> (gateway::Running, tempfile::TempDir) {
+    let data = tempfile::tempdir().expect("a folder");
+    let mut text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\ndata_dir = {:?}\n\
+         [auth]\nmode = \"open\"\n[limits]\n{limits}\n\
+         [[model]]\nid = {MODEL:?}\naliases = [\"gpt-test\"]\n",
+        data.path()
+    );
+    for (number, addr) in addrs.iter().enumerate() {
+        text += &format!(
+            "[[upstream]]\nid = \"p{number}\"\noperator = \"op{number}\"\nallow_private = true\n\
+             base_url = \"http://{addr}/v1\"\n\
+             models = [{{ id = {MODEL:?}, upstream_model = {theirs:?} }}]\n"
+        );
+    }
+    let settings = gateway::config::parse(&text, &|_| None).expect("valid settings");
+    (gateway::serve(settings).await.expect("serves"), data)
+}
+
+impl Market {
+    pub(crate) async fn send(&self, body: &Value) -> Response<Incoming> {
+        send(self.gateway.addr, body).await
+    }
+
+    pub(crate) async fn ask(&self, body: &Value) -> (StatusCode, http::HeaderMap, Bytes) {
+        ask(self.gateway.addr, body).await
+    }
+
+    /// Waits until a provider's counter says so. Bounded, so that a failure is a failure.
+    pub(crate) async fn until(&self, what: impl Fn(&provider::counters::Counters) -> bool) {
+        until(|| self.providers.iter().any(|provider| what(&provider.counters))).await;
+    }
+}
+
+/// Waits for a state that another task brings about.
+pub(crate) async fn until(is_so: impl Fn() -> bool) {
+    let reached = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(2));
+        while !is_so() {
+            ticks.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), reached).await.expect("the state is reached");
+}
+
+/// A chat request for [`MODEL`] with more members merged in.
+pub(crate) fn chat(more: Value) -> Value {
+    let mut body = json!({"model": MODEL, "messages": [{"role": "user", "content": "hello"}]});
+    let (Value::Object(body_members), Value::Object(more)) = (&mut body, more) else {
+        panic!("members are an object");
+    };
+    body_members.extend(more);
+    body
+}
+
+pub(crate) fn stream(more: Value) -> Value {
+    let mut body = chat(more);
+    body["stream"] = json!(true);
+    body
+}
+
+pub(crate) async fn send(addr: SocketAddr, body: &Value) -> Response<Incoming> {
+    send_bytes(addr, Bytes::from(body.to_string())).await
+}
+
+/// One request on a connection of its own; dropping the answer closes it.
+pub(crate) async fn send_bytes(addr: SocketAddr, body: Bytes) -> Response<Incoming> {
+    let stream = TcpStream::connect(addr).await.expect("connects");
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("h1");
+    tokio::task::spawn(connection);
+    let request = Request::post("/v1/chat/completions")
+        .header("host", addr.to_string())
+        .header("content-type", "application/json")
+        .body(Full::new(body))
+        .expect("a request");
+    sender.send_request(request).await.expect("an answer")
+}
+
+pub(crate) async fn ask(addr: SocketAddr, body: &Value) -> (StatusCode, http::HeaderMap, Bytes) {
+    let (parts, body) = send(addr, body).await.into_parts();
+    let bytes = body.collect().await.expect("a whole body").to_bytes();
+    (parts.status, parts.headers, bytes)
+}
+
+pub(crate) fn json_of(bytes: &Bytes) -> Value {
+    serde_json::from_slice(bytes).unwrap_or_else(|e| panic!("{e}: {bytes:?}"))
+}
+
+/// The `data:` payloads of a stream.
+pub(crate) fn events(bytes: &Bytes) -> Vec<String> {
+    let text = std::str::from_utf8(bytes).expect("UTF-8");
+    let payloads = text.lines().filter_map(|line| line.strip_prefix("data:"));
+    payloads.map(|payload| payload.trim_start().to_owned()).collect()
+}
+
+/// What a client would show of a stream.
+pub(crate) fn content(events: &[String]) -> String {
+    let mut text = String::new();
+    for event in events.iter().filter(|event| *event != "[DONE]") {
+        let chunk: Value = serde_json::from_str(event).expect("JSON");
+        text += chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default();
+    }
+    text
+}

@@ -1,0 +1,16 @@
+//! Chat completions through a whole gateway, in this process, over real sockets: scripted providers
+//! (the shipped provider server) and raw ones that write bytes of our choice.
+
+// The lints know test code by this attribute; the helpers beside the tests are test code too.
+#[cfg(test)]
+mod answers;
+#[cfg(test)]
+mod cancel;
+#[cfg(test)]
+mod fail_over;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod mid_stream;
+#[cfg(test)]
+mod wire;

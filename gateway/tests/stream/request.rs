@@ -1,0 +1,183 @@
+//! Requests read and sent on: only what must differ differs.
+
+use bytes::Bytes;
+use gateway::request::{Endpoint, Probe, Rewrite, Summary};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+const MESSAGES: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
+
+fn summary(body: &str) -> Summary {
+    let body = Bytes::from(body.to_owned());
+    Probe::parse(&body, Endpoint::ChatCompletions).unwrap().into_summary()
+}
+
+fn rewritten(body: &str, rewrite: Rewrite<'_>) -> String {
+    let out = summary(body).upstream_body(&Bytes::from(body.to_owned()), rewrite);
+    String::from_utf8(out.to_vec()).unwrap()
+}
+
+const AS_IT_IS: Rewrite<'_> = Rewrite { model: "m", stream: true, seed: None };
+
+#[test]
+fn the_facts_are_read() {
+    let body = Bytes::from(format!(
+        r#" {{"model":"org\/m\u00e9","x":[1e400],{MESSAGES},"stream":true,"stream_options":{{"a":1,"include_usage":true}},
+        "max_tokens":5,"max_completion_tokens":7,"n":2,"seed":-3,"temperature":0.5,"user":"u\n","tools":[{{}}],
+        "response_format":{{"type":"json_object"}},"logprobs":true,"provider":{{"sort":"price"}},"verification":null}} "#
+    ));
+    let probe = Probe::parse(&body, Endpoint::ChatCompletions).unwrap();
+    assert_eq!(probe.model, "org/mé");
+    assert_eq!(probe.messages, Some(r#"[{"role":"user","content":"hi"}]"#));
+    assert_eq!(probe.user.as_deref(), Some("u\n"));
+    assert_eq!((probe.tools, probe.provider), (Some("[{}]"), Some(r#"{"sort":"price"}"#)));
+    assert_eq!((probe.verification, probe.prompt), (None, None));
+    let facts = probe.into_summary();
+    assert!(
+        facts.stream && facts.include_usage && facts.logprobs && facts.tools && facts.structured
+    );
+    assert_eq!((facts.choices, facts.max_tokens, facts.seed), (2, Some(7), Some(-3)));
+    assert_eq!((facts.prompt_bytes, facts.messages, facts.temperature), (32, 1, Some(0.5)));
+}
+
+#[test]
+fn null_is_unset() {
+    let nulls = [
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "max_completion_tokens",
+        "n",
+        "seed",
+        "temperature",
+        "user",
+        "logprobs",
+        "tools",
+        "response_format",
+        "provider",
+        "verification",
+        "prompt",
+    ]
+    .map(|name| format!("\"{name}\":null,"))
+    .concat();
+    let facts = summary(&format!(r#"{{{nulls}"model":"m",{MESSAGES}}}"#));
+    assert!(
+        !(facts.stream || facts.include_usage || facts.logprobs || facts.tools || facts.structured)
+    );
+    assert_eq!(
+        (facts.choices, facts.max_tokens, facts.seed, facts.temperature),
+        (1, None, None, None)
+    );
+}
+
+#[test]
+fn legacy_completions_need_a_prompt() {
+    let body = Bytes::from(r#"{"model":"m","prompt":"Once","max_tokens":0,"logprobs":3}"#);
+    let probe = Probe::parse(&body, Endpoint::Completions).unwrap();
+    assert_eq!(probe.prompt, Some("\"Once\""));
+    assert_eq!((probe.summary().prompt_bytes, probe.summary().max_tokens), (6, Some(0)));
+}
+
+#[test]
+fn nothing_differs_and_the_very_same_bytes_come_back() {
+    let body = Bytes::from(format!(
+        r#"{{"model":"m",{MESSAGES},"stream":true,"stream_options":{{"include_usage":true}},"seed":1}}"#
+    ));
+    let facts = Probe::parse(&body, Endpoint::ChatCompletions).unwrap().into_summary();
+    let out = facts.upstream_body(&body, Rewrite { seed: Some(9), ..AS_IT_IS });
+    assert_eq!((out.as_ptr(), out.len()), (body.as_ptr(), body.len()));
+}
+
+#[test]
+fn a_whole_request_goes_out_as_a_stream_with_usage() {
+    let body = format!(r#"{{ "model" : "m", {MESSAGES} , "x":1.10 }}"#);
+    assert_eq!(
+        rewritten(&body, AS_IT_IS),
+        format!(
+            r#"{{"stream":true,"stream_options":{{"include_usage":true}}, "model" : "m", {MESSAGES} , "x":1.10 }}"#
+        )
+    );
+    let body = format!(r#"{{"stream":false,"model":"m",{MESSAGES},"stream_options":null}}"#);
+    assert_eq!(
+        rewritten(&body, AS_IT_IS),
+        format!(
+            r#"{{"stream":true,"model":"m",{MESSAGES},"stream_options":{{"include_usage":true}}}}"#
+        )
+    );
+}
+
+#[test]
+fn usage_is_merged_into_options_that_are_there() {
+    for (given, wanted) in [
+        (r#"{}"#, r#"{"include_usage":true}"#),
+        (
+            r#"{ "include_obfuscation":false}"#,
+            r#"{"include_usage":true, "include_obfuscation":false}"#,
+        ),
+        (r#"{"include_usage": false,"x":1}"#, r#"{"include_usage": true,"x":1}"#),
+        (r#"{"include_usage":null}"#, r#"{"include_usage":true}"#),
+    ] {
+        let body = |options: &str| {
+            format!(r#"{{"model":"m","stream_options":{options},"stream":true,{MESSAGES}}}"#)
+        };
+        assert_eq!(rewritten(&body(given), AS_IT_IS), body(wanted));
+    }
+}
+
+#[test]
+fn a_stream_goes_out_whole_where_the_upstream_has_none() {
+    let body = format!(
+        r#"{{"stream_options":{{"include_usage":true}},"model":"m","stream":true,{MESSAGES}}}"#
+    );
+    let whole = Rewrite { stream: false, ..AS_IT_IS };
+    assert_eq!(rewritten(&body, whole), format!(r#"{{"model":"m","stream":false,{MESSAGES}}}"#));
+    let body = format!(r#"{{"model":"m",{MESSAGES}}}"#);
+    assert_eq!(rewritten(&body, whole), body);
+}
+
+#[test]
+fn model_and_seed_are_put_in() {
+    let rewrite = Rewrite { model: "up/\"s\"", seed: Some(-5), stream: false };
+    let body = format!(r#"{{{MESSAGES},"model" : "\u006d", "seed": null}}"#);
+    assert_eq!(
+        rewritten(&body, rewrite),
+        format!(r#"{{{MESSAGES},"model" : "up/\"s\"", "seed": -5}}"#)
+    );
+    let body = format!(r#"{{"model":"m",{MESSAGES}}}"#);
+    let seeded = Rewrite { model: "m", ..rewrite };
+    assert_eq!(rewritten(&body, seeded), format!(r#"{{"seed":-5,"model":"m",{MESSAGES}}}"#));
+    let escaped = format!(r#"{{"mod\u0065l":"\u006d",{MESSAGES}}}"#);
+    assert_eq!(rewritten(&escaped, Rewrite { model: "m", stream: false, seed: None }), escaped);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, rng_seed: RngSeed::Fixed(3), ..Default::default() })]
+
+    #[test]
+    fn unknown_members_survive_in_order_with_their_number_text(
+        names in prop::collection::vec("[a-z]{1,3}", 0..8),
+        numbers in prop::collection::vec("-?(0|[1-9][0-9]{0,30})(\\.[0-9]{1,25})?([eE][+-]?[0-9]{1,4})?", 8),
+        order in any::<prop::sample::Index>(),
+        options in prop::sample::select(vec!["", r#""stream_options":{},"#, r#""stream_options":null ,"#]),
+        space in "[ \n\t]{0,2}",
+    ) {
+        let mut members: Vec<String> = names.iter().zip(&numbers)
+            .map(|(name, number)| format!("{space}\"x_{name}\"{space}:[{number}{space},\"\\u00e9\"]")).collect();
+        members.insert(order.index(members.len() + 1), format!("\"model\":{space}\"theirs\""));
+        let body = format!("{{{options}{},{MESSAGES}}}", members.join(","));
+        let out = rewritten(&body, Rewrite { model: "ours", stream: true, seed: Some(1) });
+        // Taking out what was put in gives back every byte.
+        let mut back = out.replacen("\"seed\":1,", "", 1).replacen("\"stream\":true,", "", 1).replacen("ours", "theirs", 1);
+        back = match options {
+            "" => back.replacen("\"stream_options\":{\"include_usage\":true},", "", 1),
+            r#""stream_options":{},"# => back.replacen("\"include_usage\":true", "", 1),
+            _ => back.replacen("{\"include_usage\":true}", "null", 1),
+        };
+        prop_assert_eq!(back, body);
+        let parsed: serde_json::Value = serde_json::from_str(&MESSAGES.replacen("\"messages\":", "", 1)).unwrap();
+        prop_assert!(parsed.is_array());
+        let again = Bytes::from(out);
+        let facts = Probe::parse(&again, Endpoint::ChatCompletions).unwrap().into_summary();
+        prop_assert!(facts.stream && facts.include_usage && facts.model == "ours" && facts.seed == Some(1));
+    }
+}

@@ -1,0 +1,103 @@
+use super::*;
+
+fn faults(text: &str) -> Vec<String> {
+    Settings::parse(text, &Flags::default()).unwrap_err().0
+}
+
+#[test]
+fn all_faults_are_reported_at_once_with_their_path() {
+    let text = r#"
+        colour = "red"
+        [server]
+        listen = "nowhere"
+        max_connections = 0
+        drain_timeout_ms = "soon"
+        speed = 9
+        [admission]
+        queue = -1
+        [engine]
+        kind = "upstream"
+        [upstream]
+        api_key = "$QUORATE_TEST_THIS_IS_NOT_SET"
+        models = [{ upstream_model = "x" }, 7]
+    "#;
+    let faults = faults(text);
+    for path in [
+        "colour",
+        "server.listen",
+        "server.max_connections",
+        "server.drain_timeout_ms",
+        "server.speed",
+        "admission.queue",
+        "upstream.api_key",
+        "upstream.base_url",
+        "upstream.models[0].id",
+        "upstream.models[1]",
+    ] {
+        let hits = faults.iter().filter(|line| line.starts_with(&format!("{path}: "))).count();
+        assert_eq!(hits, 1, "{path} in {faults:#?}");
+    }
+    assert_eq!(faults.len(), 10, "{faults:#?}");
+}
+
+#[test]
+fn flags_win_over_the_file() {
+    let text = r#"
+        [server]
+        listen = "127.0.0.1:1"
+        [engine]
+        kind = "scripted"
+        model_id = "a"
+        max_concurrent = 3
+        [script]
+        tokens = 5
+    "#;
+    let flags = Flags {
+        listen: Some("127.0.0.1:0".parse().unwrap()),
+        model_id: Some("b".into()),
+        ..Flags::default()
+    };
+    let settings = Settings::parse(text, &flags).unwrap();
+    assert_eq!(settings.listen.port(), 0);
+    let Engine::Scripted(options) = settings.engine else { panic!("not scripted") };
+    assert_eq!(options.models, ["b"]);
+    assert_eq!((options.max_concurrent, options.script.tokens), (3, 5));
+}
+
+#[test]
+fn defaults_need_only_a_model() {
+    assert_eq!(faults("").len(), 1);
+    let flags = Flags { model: Some("/models/m".into()), ..Flags::default() };
+    let settings = Settings::parse("", &flags).unwrap();
+    assert_eq!(settings.listen, LISTEN_DEFAULT);
+    assert_eq!(settings.queue, 64);
+    assert_eq!(settings.requests.body_bytes, 64 << 20);
+    assert!(matches!(settings.engine, Engine::Mistral(_)));
+}
+
+#[test]
+fn an_upstream_by_flags_alone() {
+    let flags = Flags {
+        upstream: Some("http://127.0.0.1:8000/v1".into()),
+        model: Some("Qwen/Qwen3-8B".into()),
+        model_id: Some("qwen3-8b".into()),
+        ..Flags::default()
+    };
+    let settings = Settings::parse("", &flags).unwrap();
+    let Engine::Upstream(options) = settings.engine else { panic!("not upstream") };
+    assert_eq!(options.models[0].id, "qwen3-8b");
+    assert_eq!(options.models[0].upstream_model, "Qwen/Qwen3-8B");
+}
+
+#[test]
+fn a_section_of_another_engine_is_a_fault() {
+    let text = "[engine]\nkind = \"mistral\"\nmodel = \"m\"\n[script]\ntokens = 1";
+    assert_eq!(faults(text), ["script.tokens: unknown member"]);
+}
+
+#[test]
+fn keys_are_not_printed() {
+    let text = "[upstream]\nbase_url = \"http://h/v1\"\napi_key = \"sk-canary\"\n[engine]\nkind = \"upstream\"";
+    let settings = Settings::parse(text, &Flags::default()).unwrap();
+    assert!(!format!("{settings:?}").contains("canary"));
+}

@@ -1,0 +1,148 @@
+//! One answer's way through the engine: wait for a permit, submit, drain to the end. The permit is
+//! given back when mistral.rs has let go of the sequence, which is when its channel closes.
+
+use mistralrs::{
+    Constraint, NormalRequest, Request, RequestMessage, Response, SamplingParams, StopTokens,
+};
+use openapi::chat::FinishReason;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+use super::Inner;
+use super::load::first_line;
+use super::processor::Processor;
+use crate::counters::Counters;
+use crate::decode::{Decode, Outcome};
+use crate::engine::Error;
+
+/// A dead engine's thread takes a moment to end; before that it cannot be started again.
+const RESTART_WAIT: Duration = Duration::from_millis(500);
+/// Room in an answer's channel beside one message a token.
+const CHANNEL_SPARE: usize = 16;
+
+pub(super) async fn run(inner: Arc<Inner>, decode: Decode, ids: Vec<u32>) {
+    let caller = decode.watch();
+    let permit = tokio::select! {
+        biased;
+        () = caller.closed() => {
+            Counters::add(&inner.counters.jobs_cancelled);
+            return;
+        }
+        permit = Arc::clone(&inner.permits).acquire_owned() => permit,
+    };
+    let Ok(_permit) = permit else { return };
+    drop(caller);
+    Counters::add(&inner.counters.jobs_started);
+    let eos = inner.model.tokenizer.eos().first().copied().unwrap_or_default();
+    let processor = Processor::new(decode, eos);
+    match inner.submit(&ids, &processor).await {
+        Some(responses) => inner.drain(responses, &processor).await,
+        None => {
+            inner.set_broken(Some("the engine does not start".to_owned()));
+            processor.decode().fail(stopped());
+        }
+    }
+    match processor.decode().outcome() {
+        Some(Outcome::Finished) => Counters::add(&inner.counters.jobs_finished),
+        Some(Outcome::Cancelled) => Counters::add(&inner.counters.jobs_cancelled),
+        Some(Outcome::Failed) | None => {}
+    }
+}
+
+impl Inner {
+    /// Sends the job; starts a dead engine again, once.
+    async fn submit(&self, ids: &[u32], processor: &Processor) -> Option<mpsc::Receiver<Response>> {
+        for attempt in 0..2 {
+            if attempt > 0 {
+                Counters::add(&self.counters.engine_restarts);
+                tokio::time::sleep(RESTART_WAIT).await;
+            }
+            let (request, responses) = self.request(ids, processor);
+            let Ok(sender) = self.runner.inner().get_sender(None) else { continue };
+            if sender.send(request).await.is_ok() {
+                self.set_broken(None);
+                return Some(responses);
+            }
+        }
+        None
+    }
+
+    fn request(&self, ids: &[u32], processor: &Processor) -> (Request, mpsc::Receiver<Response>) {
+        let max_tokens = usize::try_from(processor.decode().max_tokens()).unwrap_or(usize::MAX / 2);
+        let (response, responses) = mpsc::channel(max_tokens + CHANNEL_SPARE);
+        let eos = self.model.tokenizer.eos().first().copied();
+        let sampling_params = SamplingParams {
+            // Argmax of the row our processor hands back.
+            temperature: Some(0.0),
+            max_len: Some(max_tokens),
+            stop_toks: Some(StopTokens::Ids(eos.into_iter().collect())),
+            ..SamplingParams::neutral()
+        };
+        let request = NormalRequest {
+            id: self.runner.inner().next_request_id(),
+            messages: RequestMessage::CompletionTokens(ids.to_vec()),
+            sampling_params,
+            response,
+            return_logprobs: false,
+            is_streaming: true,
+            constraint: Constraint::None,
+            suffix: None,
+            tools: None,
+            tool_choice: None,
+            logits_processors: Some(vec![Arc::new(processor.clone())]),
+            return_raw_logits: false,
+            web_search_options: None,
+            model_id: None,
+            truncate_sequence: false,
+        };
+        (Request::Normal(Box::new(request)), responses)
+    }
+
+    async fn drain(&self, mut responses: mpsc::Receiver<Response>, processor: &Processor) {
+        let mut ended = None;
+        while let Some(response) = responses.recv().await {
+            match response {
+                Response::CompletionChunk(chunk) => {
+                    let reasons = chunk.choices.into_iter().filter_map(|c| c.finish_reason);
+                    ended = ended.or(reasons.last());
+                }
+                Response::ValidationError(error) | Response::InternalError(error) => {
+                    processor.decode().fail(failed(&error.to_string()));
+                }
+                Response::ModelError(message, _) | Response::CompletionModelError(message, _) => {
+                    processor.decode().fail(failed(&message));
+                }
+                _ => {}
+            }
+        }
+        let over = processor.decode().outcome().is_some();
+        match ended {
+            _ if over => {}
+            // mistral.rs knows an end token that the model's files did not name to us.
+            Some(reason) => processor.decode().conclude(match reason.as_str() {
+                "length" => FinishReason::Length,
+                _ => FinishReason::Stop,
+            }),
+            None => self.restart(processor).await,
+        }
+    }
+
+    /// The channel closed without an end: the engine's thread has died.
+    async fn restart(&self, processor: &Processor) {
+        Counters::add(&self.counters.engine_restarts);
+        self.set_broken(Some("the engine stopped and is being started again".to_owned()));
+        processor.decode().fail(stopped());
+        tokio::time::sleep(RESTART_WAIT).await;
+        let again = self.runner.inner().get_sender(None);
+        self.set_broken(again.err().map(|error| first_line(&error.to_string())));
+    }
+}
+
+fn stopped() -> Error {
+    Error::Unavailable("the engine stopped; try again".to_owned())
+}
+
+fn failed(message: &str) -> Error {
+    Error::Internal(format!("mistral.rs: {}", first_line(message)))
+}

@@ -1,0 +1,205 @@
+//! Loading: checks first, then mistral.rs in a task of its own, since a bad folder can make it panic.
+
+use mistralrs::{GgufModelBuilder, ModelDType, TextModelBuilder, TokenSource};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::UNIX_EPOCH;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use super::source::{hub_cache, hub_folder};
+use super::{Device, Dtype, Inner, ModelSource, Options};
+use crate::counters::Counters;
+use crate::engine::ModelInfo;
+use crate::model::Model;
+use crate::{tokenizer, weights};
+
+/// Name and version, as provenance gives it.
+pub(super) const ENGINE: &str = "mistral.rs 0.8.1";
+const CONCURRENT_MAX: usize = 1024;
+/// The KV cache grows by this many tokens and fails where that passes the context.
+const KV_BLOCK: u32 = 512;
+
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("{0}: no such folder or file")]
+    NotFound(PathBuf),
+    #[error("{0}: not a model; give a folder with safetensors, or a .gguf file")]
+    NotAModel(PathBuf),
+    #[error("`{0}` is no path here, and fetching models from the hub is not allowed")]
+    HubNotAllowed(String),
+    #[error("`{0}` was fetched, but its files are not in the hub's cache")]
+    HubCache(String),
+    #[error("bf16 does not work on the CPU; use f32 or f16")]
+    Bf16OnCpu,
+    #[error("max_concurrent: 1 to {CONCURRENT_MAX}")]
+    Concurrency,
+    #[error(transparent)]
+    Files(#[from] tokenizer::Error),
+    #[error("{path}: {source}")]
+    Weights { path: PathBuf, source: std::io::Error },
+    #[error("no usable device: {0}")]
+    Device(String),
+    #[error("mistral.rs cannot load this model: {0}")]
+    Engine(String),
+    #[error("loading broke off: {0}")]
+    Panicked(String),
+}
+
+pub(super) async fn load(
+    options: Options,
+    counters: Arc<Counters>,
+    tracker: TaskTracker,
+) -> Result<Inner, LoadError> {
+    options.model.check()?;
+    if !(1..=CONCURRENT_MAX).contains(&options.max_concurrent) {
+        return Err(LoadError::Concurrency);
+    }
+    let cpu = is_cpu(options.device)?;
+    if cpu && options.dtype == Dtype::Bf16 {
+        return Err(LoadError::Bf16OnCpu);
+    }
+    // What stands on this disk is read before the engine is started: its errors are clearer.
+    let mut read = match &options.model {
+        ModelSource::Hub(_) => None,
+        local => Some(read_files(local.clone(), &tracker).await?),
+    };
+    let concurrency = if cpu { 1 } else { options.max_concurrent };
+    let build = build(options.clone(), cpu, concurrency);
+    let runner = tracker.spawn(build).await.map_err(|error| panicked(&error))??;
+    if read.is_none() {
+        read = Some(read_files(options.model.clone(), &tracker).await?);
+    }
+    let Some(Read { mut model, weights_id, created }) = read else {
+        return Err(LoadError::Panicked("no files".to_owned()));
+    };
+    let limit = runner.max_sequence_length().ok().flatten();
+    let limit = limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(model.context);
+    model.context = usable(model.context.min(limit));
+    let gguf = matches!(options.model, ModelSource::Gguf(_));
+    let stored_as = model.stored_as.clone();
+    let quant = match (gguf, dtype(options.dtype, cpu)) {
+        (false, ModelDType::F32) => "f32".to_owned(),
+        (false, ModelDType::F16) => "f16".to_owned(),
+        (false, ModelDType::BF16) => "bf16".to_owned(),
+        _ => stored_as.unwrap_or_else(|| "auto".to_owned()),
+    };
+    // GGUF computes, and keeps its cache, in f32 on the CPU.
+    let kv_dtype = if gguf && cpu { "f32".to_owned() } else { quant.clone() };
+    let info = ModelInfo {
+        id: options.id,
+        created,
+        context_length: Some(model.context.into()),
+        weights_id: Some(weights_id),
+        quant: Some(quant),
+    };
+    Ok(Inner {
+        info,
+        model: Arc::new(model),
+        runner,
+        permits: Arc::new(Semaphore::new(concurrency)),
+        concurrency,
+        kv_dtype,
+        counters,
+        tracker,
+        broken: Mutex::new(None),
+    })
+}
+
+struct Read {
+    model: Model,
+    weights_id: String,
+    /// When the weights were last written, Unix seconds.
+    created: i64,
+}
+
+async fn read_files(source: ModelSource, tracker: &TaskTracker) -> Result<Read, LoadError> {
+    let read = tracker.spawn_blocking(move || {
+        let (path, model) = match source {
+            ModelSource::Folder(path) => (path.clone(), Model::from_folder(&path)?),
+            ModelSource::Gguf(path) => (path.clone(), Model::from_gguf(&path)?),
+            ModelSource::Hub(name) => {
+                let folder = hub_folder(&hub_cache(), &name).ok_or(LoadError::HubCache(name))?;
+                (folder.clone(), Model::from_folder(&folder)?)
+            }
+        };
+        let failed = |source| LoadError::Weights { path: path.clone(), source };
+        let weights_id = weights::id(&path).map_err(failed)?;
+        let files = weights::files(&path).map_err(failed)?;
+        let created = files.iter().filter_map(|file| modified(file)).max().unwrap_or(0);
+        Ok(Read { model, weights_id, created })
+    });
+    read.await.map_err(|error| panicked(&error))?
+}
+
+async fn build(
+    options: Options,
+    cpu: bool,
+    concurrency: usize,
+) -> Result<mistralrs::Model, LoadError> {
+    let built = match &options.model {
+        ModelSource::Gguf(file) => {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new("."));
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let mut builder = GgufModelBuilder::new(folder.display(), vec![name])
+                .with_token_source(TokenSource::None)
+                .with_max_num_seqs(concurrency);
+            if cpu {
+                builder = builder.with_force_cpu().with_prefix_cache_n(None);
+            }
+            Box::pin(builder.build()).await
+        }
+        ModelSource::Folder(_) | ModelSource::Hub(_) => {
+            let (name, token) = match &options.model {
+                ModelSource::Hub(name) => (name.clone(), TokenSource::CacheToken),
+                ModelSource::Folder(path) | ModelSource::Gguf(path) => {
+                    (path.display().to_string(), TokenSource::None)
+                }
+            };
+            let mut builder = TextModelBuilder::new(name)
+                .with_token_source(token)
+                .with_dtype(dtype(options.dtype, cpu))
+                .with_max_num_seqs(concurrency);
+            if cpu {
+                builder = builder.with_force_cpu().with_prefix_cache_n(None);
+            }
+            Box::pin(builder.build()).await
+        }
+    };
+    built.map_err(|error| LoadError::Engine(first_line(&error.to_string())))
+}
+
+fn is_cpu(device: Device) -> Result<bool, LoadError> {
+    let found = mistralrs::best_device(device == Device::Cpu);
+    found.map(|device| device.is_cpu()).map_err(|e| LoadError::Device(first_line(&e.to_string())))
+}
+
+fn dtype(dtype: Dtype, cpu: bool) -> ModelDType {
+    match dtype {
+        Dtype::Auto if cpu => ModelDType::F32,
+        Dtype::Auto => ModelDType::Auto,
+        Dtype::F32 => ModelDType::F32,
+        Dtype::F16 => ModelDType::F16,
+        Dtype::Bf16 => ModelDType::BF16,
+    }
+}
+
+/// The context an answer can really reach.
+pub(super) fn usable(context: u32) -> u32 {
+    if context < KV_BLOCK { context } else { context - context % KV_BLOCK }
+}
+
+/// mistral.rs' messages carry back traces.
+pub(super) fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().chars().take(400).collect()
+}
+
+fn panicked(error: &tokio::task::JoinError) -> LoadError {
+    LoadError::Panicked(first_line(&error.to_string()))
+}
+
+fn modified(file: &Path) -> Option<i64> {
+    let modified = std::fs::metadata(file).ok()?.modified().ok()?;
+    i64::try_from(modified.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
+}

@@ -1,0 +1,172 @@
+//! Plays scripts: deterministic tokens with delays and faults. What tests, benches and load tests put
+//! in a model's place, behind the same server code. It never pretends to be a model of its own accord.
+//!
+//! A script comes from the configuration; the request's member `script` (an object) overrides single
+//! members of it. Plain scripts give events, as any engine does. Scripts that misbehave on the wire
+//! (see [`Script::is_quirky`]) write their own bytes, one choice only.
+
+mod plan;
+mod play;
+mod script;
+mod wire;
+
+pub use script::{Script, ScriptError, ToolCall, UsageMode};
+
+use super::tally::Tally;
+use super::{Answer, Engine, Error, Generation, Job, ModelInfo, Prompt, Relayed};
+use crate::counters::Counters;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, stream};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use openapi::evidence::Provenance;
+use openapi::usage::Usage;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How a scripted engine is set up.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Ids of the models it serves, all alike.
+    pub models: Vec<String>,
+    /// Unix seconds, for the model list.
+    pub created: i64,
+    pub max_concurrent: usize,
+    pub script: Script,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            models: vec!["scripted".to_owned()],
+            created: 0,
+            max_concurrent: 1024,
+            script: Script::default(),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub struct Scripted {
+    options: Options,
+    counters: Arc<Counters>,
+}
+
+impl Scripted {
+    pub fn new(options: Options, counters: Arc<Counters>) -> Self {
+        Self { options, counters }
+    }
+
+    async fn play(&self, job: Job) -> Result<Answer, Error> {
+        let script = self.script_of(&job)?;
+        let mut tally = Tally::start(&self.counters);
+        tokio::time::sleep(Duration::from_millis(script.head_ms)).await;
+        if script.reset_before_head {
+            tally.fail();
+            return Err(Error::Abort);
+        }
+        if let Some(status) = script.status {
+            tally.fail();
+            return foreign(status, &script);
+        }
+        let plan = plan::Plan::new(&script, &job);
+        if script.is_quirky() {
+            return Ok(wire::answer(script, &job, plan, tally, self.options.created));
+        }
+        Ok(Answer::Events(Generation {
+            prompt_tokens: plan.prompt_tokens,
+            provenance: job.evidence.then(|| self.provenance(&job)),
+            events: play::events(plan.steps, tally),
+        }))
+    }
+
+    fn script_of(&self, job: &Job) -> Result<Script, Error> {
+        let invalid = |error: ScriptError| Error::Invalid {
+            message: error.to_string(),
+            param: Some("script".to_owned()),
+            code: None,
+        };
+        match script_member(job) {
+            None => Ok(self.options.script.clone()),
+            Some(Value::Object(members)) => {
+                self.options.script.overridden(&members).map_err(invalid)
+            }
+            Some(_) => Err(invalid(ScriptError("`script` must be an object".to_owned()))),
+        }
+    }
+
+    fn provenance(&self, job: &Job) -> Provenance {
+        let hash = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
+        Provenance {
+            weights_id: format!("b3:{}", blake3::hash(b"scripted").to_hex()),
+            quant: "none".to_owned(),
+            kv_dtype: "none".to_owned(),
+            engine: concat!("scripted/", env!("CARGO_PKG_VERSION")).to_owned(),
+            template_sha256: hash(b""),
+            sampler: "scripted".to_owned(),
+            seed: job.sampling.seed,
+            prompt_ids_sha256: hash(plan::prompt_text(&job.prompt).as_bytes()),
+            usage: Usage::default(),
+        }
+    }
+}
+
+impl Engine for Scripted {
+    fn models(&self) -> Vec<ModelInfo> {
+        let info = |id: &String| ModelInfo {
+            id: id.clone(),
+            created: self.options.created,
+            context_length: None,
+            weights_id: None,
+            quant: None,
+        };
+        self.options.models.iter().map(info).collect()
+    }
+
+    fn start(&self, job: Job) -> BoxFuture<'_, Result<Answer, Error>> {
+        Box::pin(self.play(job))
+    }
+
+    fn concurrency(&self) -> usize {
+        self.options.max_concurrent
+    }
+
+    fn health(&self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// The request's own script: a member this API doesn't otherwise know.
+fn script_member(job: &Job) -> Option<Value> {
+    match &job.prompt {
+        Prompt::Chat(request) => request.extra.get("script").cloned(),
+        // Legacy completions keep no unknown members in the job; the request as it came has them.
+        Prompt::Text(_) | Prompt::Ids(_) => {
+            let mut members: Map<String, Value> = serde_json::from_slice(&job.raw.body).ok()?;
+            members.remove("script")
+        }
+    }
+}
+
+/// An answer that is no OpenAI answer: any status, any body.
+fn foreign(status: u16, script: &Script) -> Result<Answer, Error> {
+    let invalid = |what: &str| Error::Invalid {
+        message: format!("`script.{what}` can't be sent"),
+        param: Some(format!("script.{what}")),
+        code: None,
+    };
+    let status = StatusCode::from_u16(status).map_err(|_| invalid("status"))?;
+    let mut headers = HeaderMap::new();
+    let kind = script.content_type.as_deref().unwrap_or("application/json");
+    headers.insert(CONTENT_TYPE, HeaderValue::from_str(kind).map_err(|_| invalid("content_type"))?);
+    if let Some(after) = &script.retry_after {
+        let value = HeaderValue::from_str(after).map_err(|_| invalid("retry_after"))?;
+        headers.insert(RETRY_AFTER, value);
+    }
+    let body = Bytes::from(script.body.clone().unwrap_or_default());
+    let body = stream::once(std::future::ready(Ok(body))).boxed();
+    Ok(Answer::Relay(Relayed { status, headers, body }))
+}

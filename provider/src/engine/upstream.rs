@@ -1,0 +1,155 @@
+//! Fronts any OpenAI-compatible server: requests go on as they came, with the model's name there put
+//! in; status, harmless headers and body bytes come back as they are. It judges no request and mends
+//! no answer; that is the gateway's work.
+
+mod body;
+mod client;
+mod listing;
+
+use super::tally::Tally;
+use super::{Answer, Engine, Error, Job, ModelInfo, Relayed};
+use crate::counters::Counters;
+use client::Client;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use http::{StatusCode, Uri};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+
+pub use client::{ApiKey, SetupError};
+
+/// How a foreign server is reached and what of it is served.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Ends in the version, as OpenAI clients have it: `http://10.0.0.5:8000/v1`.
+    pub base_url: Uri,
+    pub api_key: Option<ApiKey>,
+    /// Served models. Empty: all the server lists, under their own names.
+    pub models: Vec<ModelMap>,
+    pub max_concurrent: usize,
+    pub connect_timeout: Duration,
+    /// Until the response's head. A whole answer has its head when it is done.
+    pub header_timeout: Duration,
+    /// Silence inside a response body.
+    pub idle_timeout: Duration,
+    /// Between two looks at the server's model list.
+    pub refresh: Duration,
+}
+
+/// One served model and its name at the foreign server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelMap {
+    pub id: String,
+    pub upstream_model: String,
+    pub context_length: Option<u64>,
+}
+
+#[derive(Debug)]
+pub struct Upstream {
+    client: Client,
+    options: Options,
+    counters: Arc<Counters>,
+    seen: RwLock<Seen>,
+}
+
+/// What the last look at the server's list showed.
+#[derive(Debug, Clone)]
+struct Seen {
+    models: Vec<ModelInfo>,
+    health: Result<(), String>,
+}
+
+impl Upstream {
+    /// Checks the options; connects to nothing. Call [`Self::refresh`] before serving.
+    pub fn new(options: Options, counters: Arc<Counters>) -> Result<Self, SetupError> {
+        let client = Client::new(&options)?;
+        let models = options.models.iter().map(|map| listing::mapped(map, None)).collect();
+        let health = Err("the server was not asked yet".to_owned());
+        Ok(Self { client, options, counters, seen: RwLock::new(Seen { models, health }) })
+    }
+
+    /// Asks the server for its models once and remembers the outcome.
+    pub async fn refresh(&self) {
+        let listed = listing::fetch(&self.client).await;
+        let seen = match listed {
+            Ok(listed) => Seen { models: self.served(listed), health: Ok(()) },
+            Err(reason) => {
+                tracing::warn!(reason, "the fronted server's models can't be listed");
+                let models = self.models();
+                Seen { models, health: Err(format!("the fronted server: {reason}")) }
+            }
+        };
+        *self.seen.write().unwrap_or_else(PoisonError::into_inner) = seen;
+    }
+
+    /// Refreshes until `stop`.
+    pub async fn keep_fresh(self: Arc<Self>, stop: CancellationToken) {
+        let every = self.options.refresh;
+        while stop.run_until_cancelled(tokio::time::sleep(every)).await.is_some() {
+            self.refresh().await;
+        }
+    }
+
+    fn served(&self, listed: Vec<ModelInfo>) -> Vec<ModelInfo> {
+        if self.options.models.is_empty() {
+            return listed;
+        }
+        let map = |map: &ModelMap| {
+            let there = listed.iter().find(|info| info.id == map.upstream_model);
+            listing::mapped(map, there)
+        };
+        self.options.models.iter().map(map).collect()
+    }
+
+    fn name_there<'a>(&'a self, model: &'a str) -> &'a str {
+        let map = self.options.models.iter().find(|map| map.id == model);
+        map.map_or(model, |map| map.upstream_model.as_str())
+    }
+
+    async fn pass_on(&self, job: Job) -> Result<Answer, Error> {
+        let body = body::with_model(&job.raw.body, self.name_there(&job.model))?;
+        let mut tally = Tally::start(&self.counters);
+        let sent = self.client.post(&job.raw.path, body).await;
+        let response = match sent {
+            Ok(response) => response,
+            Err(reason) => {
+                tally.fail();
+                return Err(Error::Unavailable(format!("the fronted server: {reason}")));
+            }
+        };
+        let (head, incoming) = response.into_parts();
+        if matches!(head.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            // Its quarrel is with our key, which is not the caller's affair.
+            tally.fail();
+            tracing::error!(status = head.status.as_u16(), "the fronted server refuses our key");
+            let reason = "the fronted server refuses this provider's credentials";
+            return Err(Error::Unavailable(reason.to_owned()));
+        }
+        let headers = body::passing(&head.headers);
+        let body = body::relayed(incoming, self.options.idle_timeout, tally).boxed();
+        Ok(Answer::Relay(Relayed { status: head.status, headers, body }))
+    }
+}
+
+impl Engine for Upstream {
+    fn models(&self) -> Vec<ModelInfo> {
+        self.seen.read().unwrap_or_else(PoisonError::into_inner).models.clone()
+    }
+
+    fn start(&self, job: Job) -> BoxFuture<'_, Result<Answer, Error>> {
+        Box::pin(self.pass_on(job))
+    }
+
+    fn concurrency(&self) -> usize {
+        self.options.max_concurrent
+    }
+
+    fn health(&self) -> Result<(), String> {
+        self.seen.read().unwrap_or_else(PoisonError::into_inner).health.clone()
+    }
+
+    fn relays(&self) -> bool {
+        true
+    }
+}

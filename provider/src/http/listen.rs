@@ -1,0 +1,229 @@
+//! The accept loop: connection limit, TCP_NODELAY, time to the first request, idle time, HTTP/1.1
+//! and HTTP/2 with prior knowledge, and an orderly end of every connection.
+
+use super::abort::Reset;
+use crate::metrics::Metrics;
+use crate::shutdown::Shutdown;
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use prometheus_client::metrics::gauge::Gauge;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::Sleep;
+use tower::ServiceExt;
+
+/// How long to leave the listener alone when the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+const HEADER_BYTES_MAX: u32 = 64 * 1024;
+const HEADERS_MAX: usize = 128;
+const H2_STREAMS_MAX: u32 = 250;
+const H2_PING_EVERY: Duration = Duration::from_secs(30);
+
+/// Limits of connections.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Open at once; more wait in the kernel's backlog.
+    pub connections: usize,
+    /// From the connection to the head of its first request.
+    pub first_request: Duration,
+    /// From one answer to the head of the next request.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            first_request: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+        }
+    }
+}
+
+/// Accepts until [`Shutdown::closing`]; connections run on the tracker of `shutdown`.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+    shutdown: Shutdown,
+) {
+    let slots = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
+    loop {
+        let accepted = async {
+            let slot = Arc::clone(&slots).acquire_owned().await;
+            (slot, listener.accept().await)
+        };
+        let (slot, accepted) = tokio::select! {
+            biased;
+            () = shutdown.closing().cancelled() => return,
+            accepted = accepted => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "accept failed");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let connection = connection(stream, router.clone(), limits, shutdown.clone());
+        let metrics = Arc::clone(&metrics);
+        shutdown.tracker().spawn(async move {
+            let _open = Open::new(&metrics.connections);
+            if let Err(error) = Box::pin(connection).await {
+                tracing::debug!(error, "connection ended");
+            }
+            drop(slot);
+        });
+    }
+}
+
+async fn connection(
+    stream: TcpStream,
+    router: Router,
+    limits: Limits,
+    shutdown: Shutdown,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    stream.set_nodelay(true)?;
+    let state = Arc::new(State::default());
+    let socket = Socket {
+        stream,
+        state: Arc::clone(&state),
+        first_request: Box::pin(tokio::time::sleep(limits.first_request)),
+    };
+    let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
+        state.greeted.store(true, Relaxed);
+        let (state, router) = (Arc::clone(&state), router.clone());
+        async move {
+            let Ok(response) = router.oneshot(request.map(Body::new)).await;
+            if response.extensions().get::<Reset>().is_some() {
+                state.reset.store(true, Relaxed);
+                return Err(io::Error::from(io::ErrorKind::ConnectionReset));
+            }
+            Ok(response)
+        }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.idle)
+        .max_buf_size(HEADER_BYTES_MAX as usize)
+        .max_headers(HEADERS_MAX);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(H2_STREAMS_MAX)
+        .max_header_list_size(HEADER_BYTES_MAX)
+        .keep_alive_interval(H2_PING_EVERY);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = shutdown.closing().cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        ended = connection => ended,
+        () = shutdown.dead().cancelled() => Ok(()),
+    }
+}
+
+/// Counts a connection as long as it lives, however it ends.
+struct Open(Gauge);
+
+impl Open {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// What the service tells the socket.
+#[derive(Debug, Default)]
+struct State {
+    /// A request was seen.
+    greeted: AtomicBool,
+    /// Close with a reset, not with an end.
+    reset: AtomicBool,
+}
+
+/// The stream, with a deadline until its first request.
+struct Socket {
+    stream: TcpStream,
+    state: Arc<State>,
+    first_request: Pin<Box<Sleep>>,
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.stream).poll_read(task, buffer) {
+            Poll::Pending if !self.state.greeted.load(Relaxed) => {
+                ready!(self.first_request.as_mut().poll(task));
+                // The timer may fire while the first request is being answered.
+                if self.state.greeted.load(Relaxed) {
+                    return Poll::Pending;
+                }
+                Poll::Ready(Err(io::Error::from(io::ErrorKind::TimedOut)))
+            }
+            polled => polled,
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(task, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(task, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(task)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(task)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.state.reset.load(Relaxed) && self.stream.set_zero_linger().is_err() {
+            tracing::debug!("the socket could not be reset");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! From a parsed request to a checked [`Plan`]: every range and form is checked here, once, and each
+//! error names its member. What only the engine can know (context length, a bad grammar) is its own.
+
+mod chat;
+mod head;
+mod knobs;
+mod messages;
+mod text;
+mod tools;
+
+pub(super) use chat::plan as chat;
+pub(super) use head::plan as relayed;
+pub(super) use text::plan as text;
+
+use crate::engine::{Job, RawRequest};
+use bytes::Bytes;
+
+/// A request that may be started.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The job of choice 0.
+    pub(super) job: Job,
+    pub(super) choices: u32,
+    pub(super) stream: bool,
+    /// Whether a stream ends with a chunk that carries usage.
+    pub(super) include_usage: bool,
+}
+
+/// What every check needs besides the members.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) request_id: String,
+    pub(super) evidence: bool,
+    pub(super) path: &'static str,
+    pub(super) body: Bytes,
+    /// The most choices a request may ask for.
+    pub(super) choices_max: u32,
+    /// The seed when the request brings none.
+    pub(super) seed: u64,
+}
+
+impl Origin {
+    fn raw(&self) -> RawRequest {
+        RawRequest { path: self.path.to_owned(), body: self.body.clone() }
+    }
+}
+
+impl Plan {
+    /// The job of one choice: same request, next seed.
+    pub(super) fn job(&self, choice: u32) -> Job {
+        let mut job = self.job.clone();
+        job.choice = choice;
+        job.sampling.seed = job.sampling.seed.wrapping_add(u64::from(choice));
+        // Only what passes requests on needs the body, and it takes one job.
+        job.raw.body = if choice == 0 { job.raw.body } else { Bytes::new() };
+        job
+    }
+}
