@@ -233,3 +233,11 @@ fn an_event_that_is_dropped_settles_nothing_for_those_after_it() {
         assert!(!out.contains("theirs") && !out.contains("other"), "{out}");
     }
 }
+
+#[test]
+fn an_index_that_is_no_number_is_put_right_and_not_doubled() {
+    for index in ["null", "\"0\"", "0.0"] {
+        let given = text("x").replace("\"index\":0", &format!("\"index\":{index}"));
+        check(&given, &text("x"));
+    }
+}
