@@ -89,6 +89,8 @@ async fn serve(
     let plan =
         market::Plan { listen: args.listen, admin_listen: args.admin, data, key, model: &model.id };
     let settings = plan.settings(members)?;
+    // Before anybody is told that it is ready: a signal must find somebody who waits for it.
+    let signals = gateway::Signals::listen()?;
     let running = gateway::serve(settings).await?;
     let banner = banner::Banner {
         addr: running.addr,
@@ -100,7 +102,7 @@ async fn serve(
     };
     // A reader that has gone away is no reason to stop serving.
     let _printed = write!(std::io::stdout().lock(), "{banner}");
-    running.until_signal().await?;
+    running.until(signals).await;
     Ok(())
 }
 

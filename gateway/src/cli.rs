@@ -69,13 +69,14 @@ async fn serve_until_signal(file: PathBuf) -> Result<(), Error> {
     let settings = load(file)?;
     // A process that already logs, because the gateway is embedded in it, goes on as it does.
     let _ = telemetry::init(&settings.telemetry);
+    let signals = serve::Signals::listen()?;
     let running = serve::serve(settings).await?;
     {
         let mut out = io::stdout().lock();
         writeln!(out, "listening on http://{}", running.addr)?;
         out.flush()?;
     }
-    running.until_signal().await?;
+    running.until(signals).await;
     Ok(())
 }
 

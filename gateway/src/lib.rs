@@ -22,4 +22,4 @@ pub mod stream;
 pub mod telemetry;
 pub mod upstream;
 
-pub use serve::{Error as ServeError, Running, serve, serve_app};
+pub use serve::{Error as ServeError, Running, Signals, serve, serve_app};

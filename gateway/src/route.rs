@@ -13,11 +13,11 @@ pub struct Candidate {
     pub in_flight: u32,
     /// How long it is still to be left alone after failures; zero when it may be asked.
     pub cool_down: Duration,
-    /// Already tried for this request.
-    pub is_tried: bool,
+    /// Already tried for this request, or at the limit of connections to it.
+    pub is_out: bool,
 }
 
-/// Index of the provider to ask; `None` when every one was tried or none is there.
+/// Index of the provider to ask; `None` when all are out or none is there.
 ///
 /// One that is cooling down is chosen only where all that are left are (panic mode: a model whose
 /// every provider just failed must still be tried, or it never comes back), then the one whose
@@ -26,7 +26,7 @@ pub fn choose(candidates: impl Iterator<Item = Candidate>, random: u64) -> Optio
     let mut best: Option<(usize, (Duration, u32))> = None;
     let mut ties = 0u64;
     for (index, candidate) in candidates.enumerate() {
-        if candidate.is_tried {
+        if candidate.is_out {
             continue;
         }
         let rank = (candidate.cool_down, candidate.in_flight);
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     fn candidate(in_flight: u32) -> Candidate {
-        Candidate { in_flight, cool_down: Duration::ZERO, is_tried: false }
+        Candidate { in_flight, cool_down: Duration::ZERO, is_out: false }
     }
 
     #[test]
@@ -73,10 +73,10 @@ mod tests {
     }
 
     #[test]
-    fn a_tried_one_is_never_chosen() {
-        let all = [Candidate { is_tried: true, ..candidate(0) }, candidate(9)];
+    fn one_that_is_out_is_never_chosen() {
+        let all = [Candidate { is_out: true, ..candidate(0) }, candidate(9)];
         assert_eq!(choose(all.into_iter(), 7), Some(1));
-        let all = [Candidate { is_tried: true, ..candidate(0) }];
+        let all = [Candidate { is_out: true, ..candidate(0) }];
         assert_eq!(choose(all.into_iter(), 7), None);
         assert_eq!(choose(std::iter::empty(), 7), None);
     }

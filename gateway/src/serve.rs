@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::app::App;
 use crate::config::Settings;
@@ -41,6 +41,13 @@ pub struct Running {
     pub admin_addr: SocketAddr,
     pub app: Arc<App>,
     admin: Shutdown,
+}
+
+/// SIGTERM and SIGINT.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 /// Starts a gateway; it serves when this returns.
@@ -94,36 +101,58 @@ async fn sweep(app: Arc<App>) {
     }
 }
 
+// === impl Signals ===
+
+impl Signals {
+    /// From now on the process does not end by itself on SIGTERM or SIGINT. To be called before
+    /// anybody is told that the gateway is ready.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub fn listen() -> Result<Self, Error> {
+        let terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
+        let interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
+        Ok(Self { terminate, interrupt })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
 // === impl Running ===
 
 impl Running {
-    /// Serves until SIGTERM or SIGINT (or until the accept loop breaks), then drains; a second signal
-    /// cuts the drain short.
-    ///
-    /// # Errors
-    /// Signals can't be waited for.
-    pub async fn until_signal(self) -> Result<Drained, Error> {
-        let mut terminate = signal(SignalKind::terminate()).map_err(Error::Signals)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Signals)?;
+    /// Serves until a signal (or until the accept loop breaks), then drains; a second signal cuts the
+    /// drain short.
+    pub async fn until(self, mut signals: Signals) -> Drained {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            () = signals.next() => {}
             () = self.app.shutdown.draining() => {}
         }
         let shutdown = self.app.shutdown.clone();
         let again = async {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            signals.next().await;
             tracing::warn!("second signal: cutting what is in flight");
             shutdown.cut_now();
             std::future::pending::<Drained>().await
         };
         tokio::select! {
-            drained = self.stop() => Ok(drained),
-            drained = again => Ok(drained),
+            drained = self.stop() => drained,
+            drained = again => drained,
         }
+    }
+
+    /// As [`Self::until`], listening for signals from now on. Who says that it is ready before calling
+    /// this may be ended by a signal without a drain.
+    ///
+    /// # Errors
+    /// Signals can't be waited for.
+    pub async fn until_signal(self) -> Result<Drained, Error> {
+        Ok(self.until(Signals::listen()?).await)
     }
 
     /// Drains: the port closes, requests in flight may end within `drain_ms`, then they are cut.

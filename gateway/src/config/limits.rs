@@ -119,7 +119,7 @@ limits! {
     h2_streams => h2_streams: u32 = 250, 1..=10_000,
         "Concurrent requests of one HTTP/2 connection; further ones are refused by the protocol.";
     event_bytes => event_bytes: usize = MIB, 4 * KIB..=64 * MIB,
-        "A longer event of a provider's stream ends the attempt.";
+        "A longer event of a provider's stream, or more than that before its first content, ends the attempt.";
     answer_bytes => answer_bytes: u64 = 64 * MIB, 64 * KIB..=1024 * MIB,
         "A longer whole answer of a provider ends the attempt.";
     connect_ms => connect: Duration = 5 * SECOND, 10..=HOUR,

@@ -4,27 +4,27 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Response, StatusCode, header, response::Parts};
 use smallvec::SmallVec;
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use super::connect;
 use super::endpoint::{Endpoint, InFlight};
-use super::error::{Error, Phase};
-use super::link::LinkBody;
+use super::error::{ERROR_BODY_MAX, Error, Phase};
+use super::link::{LinkBody, Stale};
 use super::opened::Opened;
 use super::record::Record;
 use super::request::Job;
 use super::whole;
 use crate::config::Limits;
 use crate::market::Offer;
-use crate::metrics::{AttemptOutcome, Metrics};
+use crate::metrics::{AttemptOutcome, ConnectionState, Held, Metrics};
 use crate::route;
 
-/// Of a provider's error answer; more is cut off.
-const ERROR_BODY_MAX: usize = 64 * 1024;
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 /// How long a provider may take to end a body whose answer is complete.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
@@ -87,10 +87,17 @@ impl Exchange {
 
     /// Attempt after attempt, until one reaches the goal.
     pub(super) async fn run(&mut self, goal: Goal) -> Result<Good, Error> {
-        let deadline = self.job.deadline;
-        tokio::time::timeout_at(deadline, self.attempts(goal))
-            .await
-            .unwrap_or(Err(Error::Timeout(Phase::Request)))
+        let context = self.context.clone();
+        let mut attempts = pin!(tokio::time::timeout_at(self.job.deadline, self.attempts(goal)));
+        poll_fn(|cx| match attempts.as_mut().poll(cx) {
+            Poll::Ready(result) => {
+                Poll::Ready(result.unwrap_or(Err(Error::Timeout(Phase::Request))))
+            }
+            // Who waits for an answer at the cut is told, and not just disconnected.
+            Poll::Pending if context.shutdown.is_cut() => Poll::Ready(Err(Error::Draining)),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
     }
 
     async fn attempts(&mut self, goal: Goal) -> Result<Good, Error> {
@@ -99,12 +106,13 @@ impl Exchange {
         let mut worst: Option<Error> = None;
         let attempts_max = usize::try_from(context.limits.attempts).unwrap_or(usize::MAX);
         while self.tried.len() < attempts_max {
-            let candidates =
-                model.offers.iter().enumerate().map(|(index, offer)| route::Candidate {
-                    in_flight: offer.endpoint.in_flight(),
-                    cool_down: offer.endpoint.cool_down(),
-                    is_tried: self.tried.contains(&index),
-                });
+            let candidates = model.offers.iter().enumerate().map(|(index, offer)| {
+                let (in_flight, cool_down) =
+                    (offer.endpoint.in_flight(), offer.endpoint.cool_down());
+                let is_out = self.tried.contains(&index)
+                    || in_flight as usize >= context.limits.upstream_connections;
+                route::Candidate { in_flight, cool_down, is_out }
+            });
             let chosen = route::choose(candidates, (context.random)());
             let Some((index, offer)) = chosen.and_then(|i| Some((i, model.offers.get(i)?))) else {
                 break;
@@ -127,7 +135,11 @@ impl Exchange {
             worst = Some(more_telling(worst, error));
         }
         Err(worst.unwrap_or(Error::NoProvider {
-            reason: "no provider offers it",
+            reason: if model.offers.is_empty() {
+                "no provider offers it"
+            } else {
+                "all of its providers are at their limit of connections"
+            },
             retry_after: RETRY_AFTER_DEFAULT,
         }))
     }
@@ -181,8 +193,12 @@ async fn ask(context: &Context, job: &Job, offer: &Offer) -> Result<Try, Error> 
 async fn send(context: &Context, job: &Job, offer: &Offer) -> Result<Response<LinkBody>, Error> {
     let endpoint = &offer.endpoint;
     let request = job.request(offer);
+    let mut may_reuse = true;
     loop {
-        let pooled = poll_fn(|cx| Poll::Ready(endpoint.pool.take(cx))).await;
+        let pooled = match may_reuse {
+            true => poll_fn(|cx| Poll::Ready(endpoint.pool.take(cx))).await,
+            false => None,
+        };
         let link = match pooled {
             Some(link) => link,
             None => connect::dial(endpoint, context.limits.connect).await?,
@@ -190,7 +206,9 @@ async fn send(context: &Context, job: &Job, offer: &Offer) -> Result<Response<Li
         match link.send(request.clone()).await {
             Ok(response) => return Ok(response),
             // The provider had closed an idle connection; nothing was sent. Each turn uses one up.
-            Err(failed) if failed.is_unsent => {}
+            Err(failed) if failed.stale == Some(Stale::Unsent) => {}
+            // It was closing it just then. A fresh connection tells whether that was all.
+            Err(failed) if failed.stale == Some(Stale::Unanswered) => may_reuse = false,
             Err(failed) => return Err(failed.error),
         }
     }
@@ -202,19 +220,14 @@ async fn judge_head(parts: Parts, body: LinkBody) -> Result<(Parts, LinkBody), E
     if status.is_success() {
         return Ok((parts, body));
     }
-    match status {
-        StatusCode::TOO_MANY_REQUESTS => Err(Error::RateLimited {
-            retry_after: retry_after(parts.headers.get(header::RETRY_AFTER)),
-        }),
-        StatusCode::BAD_REQUEST
-        | StatusCode::PAYLOAD_TOO_LARGE
-        | StatusCode::UNSUPPORTED_MEDIA_TYPE
-        | StatusCode::UNPROCESSABLE_ENTITY => {
-            Err(Error::Rejected { status, body: read_some(body).await })
-        }
-        // A provider's 401 and 403 are about our credentials, its 404 about its own models.
-        status => Err(Error::Status(status)),
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        let retry_after = retry_after(parts.headers.get(header::RETRY_AFTER));
+        return Err(Error::RateLimited { retry_after });
     }
+    if Error::is_about_request(status) {
+        return Err(Error::Rejected { status, body: read_some(body).await });
+    }
+    Err(Error::Status(status))
 }
 
 async fn read_some(mut body: LinkBody) -> Bytes {
@@ -230,20 +243,23 @@ async fn read_some(mut body: LinkBody) -> Bytes {
     read.freeze()
 }
 
-/// Seconds only; a date is not worth a calendar here.
+/// Seconds only; a date is not worth a calendar here. No provider sends a client away for days.
 fn retry_after(value: Option<&HeaderValue>) -> Option<Duration> {
-    value?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    let seconds = value?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
 /// Counts an attempt exactly once, whatever becomes of it.
 struct Tally {
     metrics: Arc<Metrics>,
     outcome: AttemptOutcome,
+    _active: Held,
 }
 
 impl Tally {
     fn new(metrics: Arc<Metrics>) -> Self {
-        Self { metrics, outcome: AttemptOutcome::Cancelled }
+        let active = Held::new(metrics.upstream_connections.get(ConnectionState::Active));
+        Self { metrics, outcome: AttemptOutcome::Cancelled, _active: active }
     }
 
     fn failed(&mut self, error: Error) -> Error {

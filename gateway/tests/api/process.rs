@@ -3,22 +3,24 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use crate::support::file;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_quorate-gateway");
 
 /// A gateway process; killed when a test fails before it ended it.
-struct Process {
-    child: Child,
-    addr: String,
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    pub(crate) addr: String,
     _data: tempfile::TempDir,
 }
 
-fn start(prelude: &str) -> Process {
+/// Starts it from a shell that runs `prelude` first, with `more` in its configuration.
+pub(crate) fn start(prelude: &str, more: &str) -> Process {
     let data = tempfile::tempdir().expect("a folder");
     let config = data.path().join("gateway.toml");
-    std::fs::write(&config, file(&data, "")).expect("written");
+    std::fs::write(&config, file(&data, more)).expect("written");
     let mut child = Command::new("sh")
         .args(["-c", &format!("{prelude} exec \"$0\" --config \"$1\""), BINARY])
         .arg(&config)
@@ -33,7 +35,7 @@ fn start(prelude: &str) -> Process {
 }
 
 impl Process {
-    fn get(&self, path: &str) -> std::io::Result<String> {
+    pub(crate) fn get(&self, path: &str) -> std::io::Result<String> {
         let mut socket = TcpStream::connect(&self.addr)?;
         write!(socket, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
         let mut answer = String::new();
@@ -41,7 +43,7 @@ impl Process {
         Ok(answer)
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").args([name, &self.child.id().to_string()]).status();
         assert!(status.expect("kill runs").success());
     }
@@ -61,7 +63,7 @@ fn run(args: &[&str]) -> Output {
 #[test]
 fn sigterm_and_sigint_end_it_cleanly() {
     for signal in ["-TERM", "-INT"] {
-        let mut process = start("");
+        let mut process = start("", "");
         assert!(process.get("/readyz").expect("answered").starts_with("HTTP/1.1 200"));
         process.signal(signal);
         assert!(process.child.wait().expect("ended").success(), "{signal}");
@@ -69,8 +71,28 @@ fn sigterm_and_sigint_end_it_cleanly() {
 }
 
 #[test]
+fn a_second_signal_cuts_the_drain_short() {
+    let mut process = start("", "");
+    // A client that asks for much and reads nothing keeps its connection busy.
+    let mut stuck = TcpStream::connect(&process.addr).expect("connected");
+    // Its own writes stand still once the gateway has stopped reading, which it does when it can't
+    // write.
+    stuck.set_write_timeout(Some(Duration::from_secs(2))).expect("set");
+    while stuck.write(b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n").is_ok() {}
+    let log = BufReader::new(process.child.stderr.take().expect("piped"));
+    let mut lines = log.lines().map_while(Result::ok);
+    process.signal("-TERM");
+    assert!(lines.any(|line| line.contains("draining")));
+    assert!(process.child.try_wait().expect("a status").is_none(), "it waits for the client");
+    process.signal("-TERM");
+    assert!(lines.any(|line| line.contains("second signal")));
+    assert!(lines.any(|line| line.contains("cut")));
+    assert!(process.child.wait().expect("ended").success());
+}
+
+#[test]
 fn without_file_descriptors_it_waits_and_serves_again() {
-    let mut process = start("ulimit -n 24;");
+    let mut process = start("ulimit -n 24;", "");
     let held: Vec<TcpStream> =
         (0..64).filter_map(|_| TcpStream::connect(&process.addr).ok()).collect();
     assert!(held.len() > 24, "more connections than the process can hold");

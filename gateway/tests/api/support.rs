@@ -14,6 +14,8 @@ use tempfile::TempDir;
 
 /// The key that the test configuration knows.
 pub(crate) const KEY: &str = "qk_0123456789abcdef";
+/// The gateway's key at its first upstream.
+pub(crate) const UPSTREAM_KEY: &str = "sk-upstream-canary";
 /// 2026-01-01, in milliseconds.
 pub(crate) const NOW_MS: u64 = 1_767_225_600_000;
 
@@ -48,6 +50,8 @@ pub(crate) fn file(data: &TempDir, more: &str) -> String {
         id = "a"
         operator = "acme"
         base_url = "http://127.0.0.1:1/v1"
+        api_key = "{UPSTREAM_KEY}"
+        allow_private = true
         models = [
             {{ id = "pip", context = 2048 }},
             {{ id = "org/name:tag", context = 4096, price_in = 0.5 }},

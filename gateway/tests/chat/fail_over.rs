@@ -130,3 +130,22 @@ async fn a_whole_answer_that_breaks_in_the_middle_is_made_by_another() {
         assert_eq!(json_of(&bytes)["choices"][0]["message"]["content"], GOOD);
     }
 }
+
+#[tokio::test]
+async fn a_provider_at_its_limit_of_connections_is_asked_no_more() {
+    let slow = json!({"tokens": 100_000, "itl_ms": 20});
+    let market = market_with("upstream_connections = 2", &[slow]).await;
+    let first = market.send(&stream(json!({}))).await;
+    let second = market.send(&stream(json!({}))).await;
+    let (status, headers, bytes) = market.ask(&stream(json!({}))).await;
+    assert_eq!(
+        (status.as_u16(), json_of(&bytes)["error"]["code"].as_str()),
+        (503, Some("no_provider"))
+    );
+    assert!(headers.contains_key("retry-after"));
+    drop(first);
+    market.until(|counters| counters.jobs_cancelled() == 1).await;
+    let third = market.send(&stream(json!({}))).await;
+    assert_eq!(third.status(), 200);
+    drop((second, third));
+}

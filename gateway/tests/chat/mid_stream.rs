@@ -88,6 +88,16 @@ async fn a_request_has_one_time_limit() {
 }
 
 #[tokio::test]
+async fn a_stream_that_never_ends_is_ended_by_the_requests_time_limit() {
+    let script = json!({"tokens": 1_000_000, "itl_ms": 10});
+    let market = market_with("request_ms = 300", &[script]).await;
+    let (status, _, body) = market.ask(&stream(json!({}))).await;
+    assert_eq!(status, 200);
+    assert_eq!(last_error(&body)["code"], "timeout");
+    market.until(|counters| counters.jobs_cancelled() == 1).await;
+}
+
+#[tokio::test]
 async fn a_drain_lets_streams_end_and_cuts_them_at_its_deadline() {
     let script = json!({"tokens": 1000, "itl_ms": 50});
     let market = market_with("drain_ms = 200", &[script]).await;

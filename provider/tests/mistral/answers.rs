@@ -1,6 +1,6 @@
 //! What is answered: texts, seeds, neighbours, ids, log-probabilities, provenance.
 
-use super::*;
+use crate::bench::*;
 
 #[tokio::test]
 async fn a_question_is_answered_token_by_token() {
@@ -44,7 +44,7 @@ async fn a_seed_gives_the_same_tokens_and_another_seed_others() {
     let story = |seed| bench.read(warm(ask("Tell me a story."), 1.2, seed));
     let first = story(7).await.unwrap();
     assert_eq!(first, story(7).await.unwrap());
-    let other = super::bench().await;
+    let other = crate::bench::bench().await;
     assert_eq!(first, other.read(warm(ask("Tell me a story."), 1.2, 7)).await.unwrap());
     assert_ne!(first.ids, story(8).await.unwrap().ids);
 }

@@ -1,6 +1,6 @@
 //! How answers end: stop strings, lengths, the context, callers who leave.
 
-use super::*;
+use crate::bench::*;
 
 #[tokio::test]
 async fn stop_strings_cut_the_text_and_end_the_work() {

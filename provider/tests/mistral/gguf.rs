@@ -1,7 +1,7 @@
 //! The bundled model as other files of the same weights: Q8_0 in GGUF, with and without the
 //! tokenizer's files beside it, and f16 arithmetic.
 
-use super::*;
+use crate::bench::*;
 use std::fs;
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! Answers under a grammar, however hot.
 
-use super::*;
+use crate::bench::*;
 use provider::engine::Constraint;
 
 fn hot(constraint: Constraint, seed: u64) -> Job {

@@ -1,6 +1,6 @@
 //! Memory stays flat: 2,000 requests, half of them cancelled, constrained or cut.
 
-use super::*;
+use crate::bench::*;
 use provider::engine::Constraint;
 
 const WARM_UP: u64 = 300;

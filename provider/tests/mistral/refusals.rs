@@ -1,6 +1,6 @@
 //! What is refused, and that nothing refused ever hurts the engine.
 
-use super::*;
+use crate::bench::*;
 use provider::engine::Constraint;
 
 async fn refused(bench: &Bench, job: Job) -> (String, Option<&'static str>) {

@@ -1,6 +1,6 @@
 //! Tool calls: of the model's own accord, forced, and what becomes of their results.
 
-use super::*;
+use crate::bench::*;
 
 fn weather() -> Value {
     json!([{"type": "function", "function": {"name": "get_weather", "description": "Get the weather of a city.",

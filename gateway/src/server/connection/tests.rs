@@ -95,7 +95,7 @@ impl Client {
     }
 
     /// Until the server closes: what it sent, and how long it took.
-    async fn to_end(&mut self) -> (String, Duration) {
+    async fn until_closed(&mut self) -> (String, Duration) {
         let start = Instant::now();
         let mut text = Vec::new();
         let _ = self.socket.read_to_end(&mut text).await;
@@ -106,7 +106,7 @@ impl Client {
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_says_nothing_is_closed() {
     let mut client = connect();
-    let (said, after) = client.to_end().await;
+    let (said, after) = client.until_closed().await;
     assert_eq!((said.as_str(), after), ("", limits().header_read));
     client.served.await.expect("ends");
     assert_eq!(client.metrics.connections.get(), 0);
@@ -137,7 +137,7 @@ async fn an_idle_connection_is_kept_and_then_closed() {
         assert!(client.read("hello").await.starts_with("HTTP/1.1 200"));
         tokio::time::sleep(limits().keep_alive / 2).await;
     }
-    let (_, after) = client.to_end().await;
+    let (_, after) = client.until_closed().await;
     assert!(after <= limits().keep_alive * 2, "{after:?}");
 }
 
@@ -148,7 +148,7 @@ async fn a_second_head_that_does_not_end_is_cut_off_too() {
     client.read("hello").await;
     tokio::time::sleep(Duration::from_secs(30)).await;
     client.send(b"GET / HT").await;
-    let (_, after) = client.to_end().await;
+    let (_, after) = client.until_closed().await;
     assert!(after <= limits().header_read + Duration::from_secs(1), "{after:?}");
 }
 
@@ -182,12 +182,12 @@ async fn a_drain_closes_idle_connections_and_lets_answers_go_on() {
     busy.read("tick").await;
     idle.signals.raise(Signal::Drain);
     busy.signals.raise(Signal::Drain);
-    assert_eq!(idle.to_end().await.1, Duration::ZERO);
+    assert_eq!(idle.until_closed().await.1, Duration::ZERO);
     for _ in 0..20 {
         busy.read("tick").await;
     }
     busy.signals.raise(Signal::Cut);
-    let (_, after) = busy.to_end().await;
+    let (_, after) = busy.until_closed().await;
     assert!(after <= CUT_GRACE, "{after:?}");
     busy.served.await.expect("ends");
     busy.signals.all_gone().await;
@@ -198,7 +198,7 @@ async fn a_connection_that_said_nothing_does_not_hold_the_drain() {
     let mut client = connect();
     tokio::task::yield_now().await;
     client.signals.raise(Signal::Drain);
-    assert_eq!(client.to_end().await.1, Duration::ZERO);
+    assert_eq!(client.until_closed().await.1, Duration::ZERO);
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,7 +220,7 @@ async fn a_refused_client_that_goes_on_sending_still_gets_its_answer() {
         client.send(&chunk).await;
     }
     client.socket.shutdown().await.expect("half closed");
-    let (answer, _) = client.to_end().await;
+    let (answer, _) = client.until_closed().await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }
 

@@ -113,8 +113,8 @@ impl Inner {
         while let Some(response) = responses.recv().await {
             match response {
                 Response::CompletionChunk(chunk) => {
-                    let reasons = chunk.choices.into_iter().filter_map(|c| c.finish_reason);
-                    ended = ended.or(reasons.last());
+                    let mut reasons = chunk.choices.into_iter().filter_map(|c| c.finish_reason);
+                    ended = ended.or(reasons.next());
                 }
                 Response::ValidationError(error) | Response::InternalError(error) => {
                     processor.decode().fail(failed(&error.to_string()));

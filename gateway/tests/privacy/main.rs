@@ -1,0 +1,103 @@
+//! Prompts and keys reach no log line at any level, no metric and no debug text. A binary of its
+//! own: it listens to everything this process logs.
+
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use tokio::net::TcpStream;
+use tracing_subscriber::fmt::MakeWriter;
+
+const PROMPT: &str = "canary-prompt-7f3a";
+const KEY: &str = "qk_canary-key-0123456789abcdef";
+const UPSTREAM_KEY: &str = "sk-canary-upstream-0123456789";
+const ANSWER: &str = "canary-answer-51cc";
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut log = self.0.lock().map_err(|_| io::Error::other("poisoned"))?;
+        log.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a test has no drain that waits for its tasks")]
+async fn canaries_stay_where_they_belong() {
+    let log = Log::default();
+    tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).init();
+    let script = serde_json::json!({"text": ANSWER});
+    let provider = provider::testing::scripted("m", script).await.expect("serves");
+    let data = tempfile::tempdir().expect("a folder");
+    let text = format!(
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\ndata_dir = {:?}\n\
+         [[key]]\nname = \"alice\"\nkey = {KEY:?}\n\
+         [[upstream]]\nid = \"p\"\nbase_url = \"http://{}/v1\"\napi_key = {UPSTREAM_KEY:?}\n\
+         allow_private = true\nmodels = [{{ id = \"m\" }}]\n",
+        data.path(),
+        provider.addr
+    );
+    let settings = gateway::config::parse(&text, &|_| None).expect("valid settings");
+    let mut seen = format!("{settings:?}");
+    let gateway = gateway::serve(settings).await.expect("serves");
+    for (key, body) in [
+        (KEY, format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{PROMPT}"}}]}}"#)),
+        (
+            KEY,
+            format!(
+                r#"{{"model":"m","stream":true,"messages":[{{"role":"user","content":"{PROMPT}"}}]}}"#
+            ),
+        ),
+        (
+            KEY,
+            format!(
+                r#"{{"model":"m","messages":[{{"role":"user","content":"{PROMPT}"}}],"script":{{"cut_after":0}}}}"#
+            ),
+        ),
+        (
+            KEY,
+            format!(
+                r#"{{"model":"m","messages":[{{"role":"user","content":"{PROMPT}"}}],"script":{{"error_after":1}},"stream":true}}"#
+            ),
+        ),
+        (KEY, format!(r#"{{"model":"m","messages":[{{"role":"{PROMPT}","content":3}}]}}"#)),
+        (KEY, format!(r#"{{"model":"m","messages":"{PROMPT}"#)),
+        ("qk_wrong-canary-key-0123456789ab", PROMPT.to_owned()),
+    ] {
+        let stream = TcpStream::connect(gateway.addr).await.expect("connects");
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.expect("h1");
+        tokio::task::spawn(connection);
+        let request = http::Request::post("/v1/chat/completions")
+            .header("host", "h")
+            .header("authorization", format!("Bearer {key}"))
+            .body(Full::new(bytes::Bytes::from(body)))
+            .expect("a request");
+        let answer = sender.send_request(request).await.expect("an answer");
+        let _ = answer.into_body().collect().await;
+    }
+    seen += &format!("{:?}{:?}", gateway.app, provider);
+    seen += &gateway.app.metrics.encode();
+    gateway.stop().await;
+    seen += &String::from_utf8_lossy(&log.0.lock().expect("unpoisoned"));
+    assert!(seen.contains("attempt failed") && seen.contains("request_id"), "the log was heard");
+    for canary in [PROMPT, ANSWER, KEY, UPSTREAM_KEY, "qk_wrong-canary-key"] {
+        let line = seen.lines().find(|line| line.contains(canary));
+        assert_eq!(line, None, "{canary}");
+    }
+}
