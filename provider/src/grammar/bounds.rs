@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 pub(super) const PATTERN_BYTES_MAX: usize = 4096;
 /// Schemas inside schemas, references followed. Each takes some kilobytes of stack.
 pub(super) const LEVELS_MAX: usize = 2048;
+/// Properties or prefix items side by side: 30,000 take many seconds and fail in the end.
+pub(super) const MEMBERS_MAX: usize = 4096;
 /// For [`LEVELS_MAX`], and for what else recurses: an object's properties.
 pub(super) const STACK_BYTES: usize = 128 << 20;
 
@@ -65,6 +67,8 @@ impl Bounds {
                     ("patternProperties", Value::Object(patterns)) => {
                         patterns.keys().try_for_each(|regex| self.regex(regex))?;
                     }
+                    ("properties", Value::Object(properties)) => beside(properties.len())?,
+                    ("prefixItems" | "items", Value::Array(items)) => beside(items.len())?,
                     _ => {}
                 }
                 self.count(value, references)
@@ -72,6 +76,13 @@ impl Bounds {
             _ => Ok(()),
         }
     }
+}
+
+fn beside(members: usize) -> Result<(), String> {
+    if members > MEMBERS_MAX {
+        return Err(format!("{members} properties or items side by side, at most {MEMBERS_MAX}"));
+    }
+    Ok(())
 }
 
 fn depth(value: &Value) -> usize {

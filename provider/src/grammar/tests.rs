@@ -141,11 +141,15 @@ fn deep_references_do_not_overflow_the_stack() {
         let _ = grammars.constraint(&chain(480, link));
         assert!(refused(&chain(5_000, link)).contains("levels deep"));
     }
-    let names: Vec<String> = (0..4_000).map(|at| format!("p{at}")).collect();
-    let properties: serde_json::Map<_, _> =
-        names.iter().map(|name| (name.clone(), json!({}))).collect();
-    let wide = json!({"type": "object", "properties": properties, "required": names});
-    let _ = grammars.constraint(&Constraint::JsonSchema(wide));
+    let wide = |n: usize| {
+        let names: Vec<String> = (0..n).map(|at| format!("p{at}")).collect();
+        let properties: serde_json::Map<_, _> =
+            names.iter().map(|name| (name.clone(), json!({}))).collect();
+        let object = json!({"type": "object", "properties": properties, "required": names});
+        Constraint::JsonSchema(object)
+    };
+    grammars.constraint(&wide(bounds::MEMBERS_MAX)).unwrap();
+    assert!(refused(&wide(30_000)).contains("side by side"));
 }
 
 #[test]
