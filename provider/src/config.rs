@@ -92,9 +92,8 @@ impl Settings {
 
     /// The same, from text.
     pub fn parse(text: &str, flags: &Flags) -> Result<Self, Error> {
-        let table = text
-            .parse::<toml::Table>()
-            .map_err(|error| Error(vec![error.to_string().trim_end().to_owned()]))?;
+        let table =
+            text.parse::<toml::Table>().map_err(|error| Error(vec![malformed(text, &error)]))?;
         let mut faults = Faults::default();
         let mut root = Section::root(table);
         let mut server = root.section("server", &mut faults);
@@ -124,6 +123,13 @@ impl Settings {
     }
 }
 
+/// Without the line itself, which the library would show: it may hold a key.
+fn malformed(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    format!("line {line}: no TOML: {}", error.message())
+}
+
 fn listen(server: &mut Section, flags: &Flags, faults: &mut Faults) -> SocketAddr {
     let from_file = server.text("listen", faults).and_then(|text| match text.parse() {
         Ok(address) => Some(address),
@@ -150,6 +156,7 @@ fn connections(server: &mut Section, faults: &mut Faults) -> http::listen::Limit
         connections: server.count("max_connections", 1, 1_000_000, 10_000, faults),
         first_request: server.millis("header_read_timeout_ms", 10_000, faults),
         idle: server.millis("idle_timeout_ms", 75_000, faults),
+        write_stall: server.millis("write_stall_timeout_ms", 30_000, faults),
     }
 }
 

@@ -158,12 +158,16 @@ impl Decode {
 
     fn finish(&mut self, reason: FinishReason) {
         let mut deltas = Vec::new();
-        let Rest { ids, tool_calls, reasoning_tokens } = self.text.finish(&mut deltas);
+        let Rest { ids, tool_calls, stopped, reasoning_tokens } = self.text.finish(&mut deltas);
         self.send_all(deltas);
         let mut usage = Usage::new(self.prompt_tokens.into(), self.generated.into());
         if reasoning_tokens > 0 {
             usage.completion_tokens_details = Some(CompletionTokensDetails { reasoning_tokens });
         }
+        let reason = match reason {
+            FinishReason::Length if stopped => FinishReason::Stop,
+            reason => reason,
+        };
         let reason = match reason {
             FinishReason::Stop if tool_calls => FinishReason::ToolCalls,
             reason => reason,

@@ -63,6 +63,8 @@ pub struct Rest {
     /// Ids whose text was never shown.
     pub ids: Vec<u32>,
     pub tool_calls: bool,
+    /// A stop string was in what was held back, or the answer had stopped before.
+    pub stopped: bool,
     pub reasoning_tokens: u64,
 }
 
@@ -106,9 +108,10 @@ impl Text {
     /// No more tokens come: adds what was held back. A character that is not whole is dropped.
     pub fn finish(&mut self, deltas: &mut Vec<Delta>) -> Rest {
         let mut found = Vec::new();
-        self.scan.finish(&mut found);
+        let stopped = self.scan.finish(&mut found) == Verdict::Stop;
         self.show(found, deltas);
         Rest {
+            stopped,
             ids: self.waiting.drain(..).map(|token| token.id).collect(),
             tool_calls: self.scan.has_calls(),
             reasoning_tokens: self.reasoning_tokens,

@@ -101,3 +101,11 @@ fn keys_are_not_printed() {
     let settings = Settings::parse(text, &Flags::default()).unwrap();
     assert!(!format!("{settings:?}").contains("canary"));
 }
+
+#[test]
+fn malformed_text_is_placed_and_not_repeated() {
+    let error = Settings::parse("[upstream]\napi_key = \"sk-hidden\nx = 1", &Flags::default());
+    let text = error.unwrap_err().to_string();
+    assert!(text.contains("line 2: "), "{text}");
+    assert!(!text.contains("sk-hidden"), "{text}");
+}

@@ -74,6 +74,8 @@ struct Inner {
     runner: mistralrs::Model,
     /// One permit an answer; on the CPU there is one.
     permits: Arc<Semaphore>,
+    /// One permit a request that is tokenised, with its grammar compiled.
+    preparing: Arc<Semaphore>,
     concurrency: usize,
     kv_dtype: String,
     counters: Arc<Counters>,
@@ -112,7 +114,12 @@ impl Mistral {
         }
         let model = Arc::clone(&inner.model);
         let Job { sampling, logprobs, evidence, .. } = job.clone();
-        let prepared = inner.tracker.spawn_blocking(move || model.prepare(&job));
+        let place = Arc::clone(&inner.preparing).acquire_owned().await;
+        let prepared = inner.tracker.spawn_blocking(move || {
+            // Kept to the end even where the caller has left: nothing can break this work off.
+            let _place = place;
+            model.prepare(&job)
+        });
         let prepared = prepared.await.map_err(|error| {
             // A panic of a library over this request's grammar or text; the engine never saw it.
             Error::Internal(format!("preparing the request failed: {error}"))

@@ -1,5 +1,5 @@
-//! The accept loop: connection limit, TCP_NODELAY, time to the first request, idle time, HTTP/1.1
-//! and HTTP/2 with prior knowledge, and an orderly end of every connection.
+//! The accept loop: connection limit, TCP_NODELAY, time to the first request, idle time, time for a
+//! client to read, HTTP/1.1 and HTTP/2 with prior knowledge, and an orderly end of every connection.
 
 use super::abort::Reset;
 use crate::metrics::Metrics;
@@ -38,6 +38,9 @@ pub struct Limits {
     pub first_request: Duration,
     /// From one answer to the head of the next request.
     pub idle: Duration,
+    /// Nothing read by the client while bytes wait for it. A client that stops reading holds its
+    /// job's place, and on a CPU there is one place.
+    pub write_stall: Duration,
 }
 
 impl Default for Limits {
@@ -46,6 +49,7 @@ impl Default for Limits {
             connections: 10_000,
             first_request: Duration::from_secs(10),
             idle: Duration::from_secs(75),
+            write_stall: Duration::from_secs(30),
         }
     }
 }
@@ -101,6 +105,8 @@ async fn connection(
         stream,
         state: Arc::clone(&state),
         first_request: Box::pin(tokio::time::sleep(limits.first_request)),
+        write_stall: limits.write_stall,
+        stalled: None,
     };
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         state.greeted.store(true, Relaxed);
@@ -163,11 +169,34 @@ struct State {
     reset: AtomicBool,
 }
 
-/// The stream, with a deadline until its first request.
+/// The stream, with a deadline until its first request, and one for a client that does not read.
 struct Socket {
     stream: TcpStream,
     state: Arc<State>,
     first_request: Pin<Box<Sleep>>,
+    write_stall: Duration,
+    /// Runs while a write waits.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+// === impl Socket ===
+
+impl Socket {
+    /// The outcome of a write; one that waits for too long fails.
+    fn written(
+        &mut self,
+        task: &mut Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if polled.is_ready() {
+            self.stalled = None;
+            return polled;
+        }
+        let limit = self.write_stall;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        ready!(stalled.as_mut().poll(task));
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
+    }
 }
 
 impl AsyncRead for Socket {
@@ -196,7 +225,8 @@ impl AsyncWrite for Socket {
         task: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(task, bytes)
+        let polled = Pin::new(&mut self.stream).poll_write(task, bytes);
+        self.written(task, polled)
     }
 
     fn poll_write_vectored(
@@ -204,7 +234,8 @@ impl AsyncWrite for Socket {
         task: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(task, slices)
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(task, slices);
+        self.written(task, polled)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -101,8 +101,9 @@ impl Scan {
         }
     }
 
-    /// The answer has ended: whatever is held back leaves, a call that is whole as a call.
-    pub(super) fn finish(&mut self, found: &mut Vec<Found>) {
+    /// The answer has ended: whatever is held back leaves, a call that is whole as a call. `Stop` when
+    /// what was held back holds a stop string.
+    pub(super) fn finish(&mut self, found: &mut Vec<Found>) -> Verdict {
         let length = self.text.len();
         match self.mode {
             Mode::Over => {}
@@ -110,15 +111,23 @@ impl Scan {
                 let end = self.text.trim_end().len();
                 self.show(end, Kind::Reasoning, found);
             }
-            Mode::Start if self.bare_start => {}
-            Mode::Start | Mode::Content => self.show(length, Kind::Content, found),
+            Mode::Start => {
+                if self.bare_start {
+                    self.skip(length - self.text.trim_start().len());
+                }
+                self.show_content(self.text.len(), found);
+            }
+            Mode::Content => self.show(length, Kind::Content, found),
             Mode::Hermes | Mode::ToEnd => {
                 if !self.take_calls(length, found) {
                     self.show_content(length, found);
                 }
             }
         }
-        self.mode = Mode::Over;
+        match std::mem::replace(&mut self.mode, Mode::Over) {
+            Mode::Over => Verdict::Stop,
+            _ => Verdict::GoOn,
+        }
     }
 
     fn start(&mut self) {

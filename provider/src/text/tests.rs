@@ -85,7 +85,7 @@ fn plain_text_comes_token_by_token_with_its_ids() {
     let (read, deltas, rest) = run(chat(), &[259, 262, u32::from(b'!')]);
     assert_eq!(read.content, "hello wor!");
     assert_eq!(deltas.iter().map(|d| d.ids.clone()).collect::<Vec<_>>(), [[259], [262], [33]]);
-    assert_eq!(rest, Rest { ids: vec![], tool_calls: false, reasoning_tokens: 0 });
+    assert_eq!(rest, Rest { ids: vec![], tool_calls: false, stopped: false, reasoning_tokens: 0 });
 }
 
 #[test]
@@ -115,6 +115,33 @@ fn stop_strings_cut_and_their_starts_are_given_back() {
     assert_eq!(read(stop(&["aab"]), "aaab"), stopped("a"));
     assert_eq!(read(stop(&["x"]), "x"), stopped(""));
     assert_eq!(read(stop(&["\n"]), "\n\nx"), stopped(""));
+}
+
+#[test]
+fn a_stop_string_in_what_an_end_gives_back_stops_the_answer() {
+    let mut with_tools = tools(true);
+    with_tools.stop = vec!["[T".into()];
+    for (options, text, shown) in [
+        (stop(&["\n"]), "\n", ""),
+        (stop(&["\n\n"]), " \n\n ", " "),
+        (stop(&["<t"]), "<thin", ""),
+        (with_tools, " [TOOL", " "),
+    ] {
+        let (read, _, rest) = run(options, &bytes(text));
+        assert_eq!((read.content.as_str(), rest.stopped), (shown, true), "{text:?}");
+    }
+    let (read, _, rest) = run(stop(&["\n"]), &bytes(" "));
+    assert_eq!((read.content.as_str(), rest.stopped), (" ", false));
+}
+
+#[test]
+fn what_may_be_a_mark_is_not_lost_behind_reasoning_or_calls() {
+    for start in ["[", "<", "<|py", "{ \"na"] {
+        let got = read(tools(true), &format!("<think>a</think>\n{start}"));
+        assert_eq!(got, Read { reasoning: "a".into(), ..content(start) });
+        let call = "<tool_call>{\"name\": \"f\"}</tool_call>";
+        assert_eq!(read(tools(true), &format!("{call}\n{start}")).content, start);
+    }
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! A client who leaves takes the job along, in every phase.
 
-use crate::client::{eventually, jobs, next, read_until, scripted, scripted_with};
+use crate::client::{chat_body, eventually, jobs, next, read_until, scripted, scripted_with};
 use serde_json::json;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 #[tokio::test(start_paused = true)]
 async fn in_mid_stream_within_two_tokens() {
@@ -85,4 +87,20 @@ async fn all_choices_at_once() {
     eventually("all begun", || jobs(&running.counters).0 == 3).await;
     drop(body);
     eventually("all cancelled", || jobs(&running.counters).2 == 3).await;
+}
+
+/// Such a client would hold the only place of a CPU for ever.
+#[tokio::test(start_paused = true)]
+async fn when_the_client_stops_reading() {
+    let (running, client) = scripted_with(json!({"tokens": 1_000_000}), 1, |_| {}).await;
+    let mut socket = TcpStream::connect(client.addr).await.unwrap();
+    let body = chat_body(json!({"stream": true})).to_string();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    eventually("cancelled", || jobs(&running.counters).2 == 1).await;
+    let next = client.chat(json!({"max_tokens": 1})).await;
+    assert_eq!(next.status, 200);
 }

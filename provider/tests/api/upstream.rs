@@ -126,3 +126,12 @@ async fn a_client_who_leaves_here_leaves_there() {
     eventually("cancelled here", || jobs(&running.counters).2 == 1).await;
     eventually("cancelled there", || jobs(&back.counters).2 == 1).await;
 }
+
+/// The client's library logs the address it connects to.
+#[test]
+fn a_base_url_with_a_password_is_refused() {
+    let mut options = options(([127, 0, 0, 1], 1).into());
+    options.base_url = "http://user:hidden@127.0.0.1:1/v1".parse().unwrap();
+    let error = Upstream::new(options, Arc::default()).unwrap_err().to_string();
+    assert!(error.contains("base_url") && !error.contains("hidden"), "{error}");
+}

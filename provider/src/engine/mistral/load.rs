@@ -102,6 +102,8 @@ pub(super) async fn load(
         model: Arc::new(model),
         runner,
         permits: Arc::new(Semaphore::new(concurrency)),
+        // One more than can run, so that the next is ready.
+        preparing: Arc::new(Semaphore::new(concurrency.saturating_add(1))),
         concurrency,
         kv_dtype,
         counters,

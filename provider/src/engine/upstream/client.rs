@@ -26,6 +26,8 @@ pub struct ApiKey(HeaderValue);
 pub enum SetupError {
     #[error("base_url must be http://… or https://… with a host")]
     BaseUrl,
+    #[error("base_url must not hold a name or a password, which logs would show; use api_key")]
+    UserInfo,
     #[error("the key holds characters no header can carry")]
     ApiKey,
     #[error("TLS can't be set up: {0}")]
@@ -56,6 +58,9 @@ impl Client {
         let scheme = options.base_url.scheme_str();
         if !matches!(scheme, Some("http" | "https")) || options.base_url.host().is_none() {
             return Err(SetupError::BaseUrl);
+        }
+        if options.base_url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            return Err(SetupError::UserInfo);
         }
         let mut connector = HttpConnector::new();
         connector.enforce_http(false);
