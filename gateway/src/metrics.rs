@@ -205,6 +205,8 @@ impl Metrics {
             (TokenKind::Prompt, usage.prompt_tokens),
             (TokenKind::Completion, usage.completion_tokens),
         ] {
+            // A provider's word: one wild number must not wrap the counter around.
+            let tokens = tokens.min(u64::from(u32::MAX));
             self.tokens.get(kind).inc_by(tokens);
             self.gen_ai.tokens.get(kind).observe(tokens as f64);
         }

@@ -100,8 +100,8 @@ impl Decode {
         }
         match self.draw(row) {
             Ok(step) => step,
-            Err(message) => {
-                self.fail(Error::Internal(message));
+            Err(error) => {
+                self.fail(error);
                 Step::Over
             }
         }
@@ -122,7 +122,7 @@ impl Decode {
         }
     }
 
-    fn draw(&mut self, row: &[f32]) -> Result<Step, String> {
+    fn draw(&mut self, row: &[f32]) -> Result<Step, Error> {
         let mask = self.guide.as_mut().map(Guide::mask).transpose()?;
         let eos = &self.eos;
         let allows = |mask: &Mask, id: u32| {
@@ -131,7 +131,8 @@ impl Decode {
         let allowed = mask.as_ref().map(|mask| move |id: u32| allows(mask, id));
         let allowed = allowed.as_ref().map(|allowed| allowed as &dyn Fn(u32) -> bool);
         let pick = self.sampler.pick(row, allowed);
-        let pick = pick.ok_or_else(|| "the model gave no finite logit".to_owned())?;
+        let none = || Error::Internal("the model gave no finite logit".to_owned());
+        let pick = pick.ok_or_else(none)?;
         Counters::add(&self.counters.tokens_generated);
         self.generated = self.generated.saturating_add(1);
         let id = pick.id;

@@ -119,7 +119,7 @@ limits! {
     h2_streams => h2_streams: u32 = 250, 1..=10_000,
         "Concurrent requests of one HTTP/2 connection; further ones are refused by the protocol.";
     event_bytes => event_bytes: usize = MIB, 4 * KIB..=64 * MIB,
-        "A longer event of a provider's stream ends the attempt.";
+        "A longer event of a provider's stream, or more than that before its first content, ends the attempt.";
     answer_bytes => answer_bytes: u64 = 64 * MIB, 64 * KIB..=1024 * MIB,
         "A longer whole answer of a provider ends the attempt.";
     connect_ms => connect: Duration = 5 * SECOND, 10..=HOUR,
@@ -127,7 +127,7 @@ limits! {
     head_ms => head: Duration = 60 * SECOND, 10..=HOUR,
         "From request to a provider's response head; then the next provider is tried.";
     first_content_ms => first_content: Duration = 60 * SECOND, 10..=HOUR,
-        "From request to a provider's first content; then the next provider is tried.";
+        "From a provider's response head to its first content; then the next provider is tried.";
     stall_ms => stall: Duration = 30 * SECOND, 10..=HOUR,
         "Between two pieces of a provider's answer; then the stream ends with an error event.";
     request_ms => request: Duration = 600 * SECOND, 100..=24 * HOUR,

@@ -32,12 +32,13 @@ const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 #[utoipa::path(
     post,
     path = "/v1/chat/completions",
+    operation_id = "createChatCompletion",
     tag = "chat",
     request_body = chat::Request,
     responses(
         (status = 200, description = "The answer; with `stream: true` its chunks as events", content(
             (chat::Response = "application/json"),
-            (chat::Chunk = "text/event-stream"),
+            ("text/event-stream", item_schema = chat::Chunk),
         )),
         (status = 400, description = "The request is wrong; `param` names the member", body = ErrorBody),
         (status = 401, description = "No valid key", body = ErrorBody),

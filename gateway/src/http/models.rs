@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::auth::Principal;
 
 /// The models that can be asked for.
-#[utoipa::path(get, path = "/v1/models", tag = "models", security(("api_key" = [])),
+#[utoipa::path(get, path = "/v1/models", operation_id = "listModels", tag = "models", security(("api_key" = [])),
     responses(
         (status = 200, description = "Every model, without aliases", body = ModelList),
         (status = 401, description = "No valid key", body = ErrorBody),
@@ -23,7 +23,7 @@ pub async fn list(_: Principal, State(app): State<Arc<App>>) -> Json<ModelList> 
 }
 
 /// One model, by id or alias. Ids contain slashes and colons, plain or percent-encoded.
-#[utoipa::path(get, path = "/v1/models/{*id}", tag = "models", security(("api_key" = [])),
+#[utoipa::path(get, path = "/v1/models/{*id}", operation_id = "retrieveModel", tag = "models", security(("api_key" = [])),
     params(("id" = String, Path, description = "The model's id or an alias; it may contain slashes")),
     responses(
         (status = 200, description = "The model", body = Model),

@@ -70,6 +70,17 @@ impl<'a> Value<'a> {
         text.decode(bytes).ok_or_else(|| self.out_of_range("text without lone surrogates"))
     }
 
+    /// Fall-backs that a provider would take for its own: it would run what nobody here looked up.
+    pub(super) fn no_items(&self) -> Result<(), Error> {
+        let items = self.text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        if self.is_null() || items.is_some_and(|items| items.trim_ascii().is_empty()) {
+            return Ok(());
+        }
+        let name = self.name;
+        let message = format!("Invalid value for '{name}': fall-backs are not supported.");
+        Err(Error::member(name, message))
+    }
+
     pub(super) fn bool_or_null(&self) -> Result<bool, Error> {
         match self.kind {
             Kind::Bool => Ok(self.text == "true"),

@@ -22,8 +22,8 @@ pub struct Assembler {
     /// Members of the first chunk that are not rewritten.
     head: Fold,
     head_read: bool,
-    /// Bytes kept beside text.
-    other_bytes: u64,
+    /// Bytes kept, as JSON.
+    kept_bytes: u64,
     failed: bool,
 }
 
@@ -47,7 +47,7 @@ impl Assembler {
             parts: SmallVec::new(),
             head: Fold::default(),
             head_read: false,
-            other_bytes: 0,
+            kept_bytes: 0,
             failed: false,
         }
     }
@@ -95,7 +95,7 @@ impl Assembler {
                 // Padding against guessing tokens from the sizes of events.
                 b"obfuscation",
             ];
-            self.other_bytes += self.head.take_members(json, &REWRITTEN);
+            self.kept_bytes += self.head.take_members(json, &REWRITTEN);
         }
         let legacy = self.reader.legacy();
         for (position, choice) in self.reader.shape().choices().iter().enumerate() {
@@ -104,12 +104,15 @@ impl Assembler {
                 self.parts.resize_with(slot + 1, Part::default);
             }
             if let Some(part) = self.parts.get_mut(slot) {
-                self.other_bytes += part.take(json, choice, legacy)?;
+                self.kept_bytes += part.take(json, choice, legacy)?;
             }
         }
         let limit_bytes = self.reader.plan().limits.answer_bytes_max;
-        let kept = self.progress().text_bytes.saturating_add(self.other_bytes);
-        if kept > limit_bytes as u64 { Err(Error::AnswerTooLarge { limit_bytes }) } else { Ok(()) }
+        if self.kept_bytes > limit_bytes as u64 {
+            Err(Error::AnswerTooLarge { limit_bytes })
+        } else {
+            Ok(())
+        }
     }
 
     /// The upstream's body ended, or `[DONE]` was seen.

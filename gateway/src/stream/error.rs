@@ -29,6 +29,9 @@ pub enum Error {
     Failed,
 }
 
+/// Of a provider's message; more is cut off.
+const MESSAGE_BYTES_MAX: usize = 2048;
+
 /// The provider's own words, as far as they could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProviderError {
@@ -36,7 +39,7 @@ pub struct ProviderError {
     pub raw: Bytes,
     /// HTTP status, 400 to 599, where the provider named one as a number.
     pub status: Option<u16>,
-    /// Never empty.
+    /// Never empty, at most 2 KiB.
     pub message: String,
     pub kind: Option<String>,
     pub param: Option<String>,
@@ -69,6 +72,7 @@ impl ProviderError {
         let message = text("message")
             .or_else(|| text("detail"))
             .or_else(|| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned))
+            .map(cut)
             .unwrap_or_else(|| "the provider gave no reason".to_owned());
         Self {
             raw: Bytes::copy_from_slice(raw),
@@ -90,4 +94,9 @@ impl ProviderError {
             code: None,
         }
     }
+}
+
+fn cut(mut message: String) -> String {
+    message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+    message
 }

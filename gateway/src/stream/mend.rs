@@ -36,7 +36,10 @@ impl State {
     ) -> Result<(), Failed> {
         let first = !std::mem::replace(&mut self.seen, true);
         if choice.index.is_none() {
-            edits.push(insert_first(json, choice.open, &format!("\"index\":{index}")));
+            edits.push(match choice.index_value {
+                Some(value) => replace(value, index.to_string().into()),
+                None => insert_first(json, choice.open, &format!("\"index\":{index}")),
+            });
             choice.index = Some(index);
         }
         if choice.text == Piece::Absent {

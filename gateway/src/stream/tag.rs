@@ -42,6 +42,11 @@ impl Tag {
         Some((self.id.as_deref()?, self.created.as_deref()?, &self.model))
     }
 
+    /// An event was read afresh: nothing is known of the members before its `choices`.
+    pub(crate) fn unsettle(&mut self) {
+        self.clean = false;
+    }
+
     /// Splices what differs from the stream's own and fills in what is missing. Returns the identity
     /// where this event has settled it.
     pub(crate) fn mend(

@@ -4,15 +4,16 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderValue, Response, StatusCode, header, response::Parts};
 use smallvec::SmallVec;
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use super::connect;
 use super::endpoint::{Endpoint, InFlight};
-use super::error::{Error, Phase};
-use super::link::LinkBody;
+use super::error::{ERROR_BODY_MAX, Error, Phase};
+use super::link::{LinkBody, Stale};
 use super::opened::Opened;
 use super::record::Record;
 use super::request::Job;
@@ -22,9 +23,8 @@ use crate::market::Offer;
 use crate::metrics::{AttemptOutcome, ConnectionState, Held, Metrics};
 use crate::route;
 
-/// Of a provider's error answer; more is cut off.
-const ERROR_BODY_MAX: usize = 64 * 1024;
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 /// How long a provider may take to end a body whose answer is complete.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
@@ -87,10 +87,17 @@ impl Exchange {
 
     /// Attempt after attempt, until one reaches the goal.
     pub(super) async fn run(&mut self, goal: Goal) -> Result<Good, Error> {
-        let deadline = self.job.deadline;
-        tokio::time::timeout_at(deadline, self.attempts(goal))
-            .await
-            .unwrap_or(Err(Error::Timeout(Phase::Request)))
+        let context = self.context.clone();
+        let mut attempts = pin!(tokio::time::timeout_at(self.job.deadline, self.attempts(goal)));
+        poll_fn(|cx| match attempts.as_mut().poll(cx) {
+            Poll::Ready(result) => {
+                Poll::Ready(result.unwrap_or(Err(Error::Timeout(Phase::Request))))
+            }
+            // Who waits for an answer at the cut is told, and not just disconnected.
+            Poll::Pending if context.shutdown.is_cut() => Poll::Ready(Err(Error::Draining)),
+            Poll::Pending => Poll::Pending,
+        })
+        .await
     }
 
     async fn attempts(&mut self, goal: Goal) -> Result<Good, Error> {
@@ -186,8 +193,12 @@ async fn ask(context: &Context, job: &Job, offer: &Offer) -> Result<Try, Error> 
 async fn send(context: &Context, job: &Job, offer: &Offer) -> Result<Response<LinkBody>, Error> {
     let endpoint = &offer.endpoint;
     let request = job.request(offer);
+    let mut may_reuse = true;
     loop {
-        let pooled = poll_fn(|cx| Poll::Ready(endpoint.pool.take(cx))).await;
+        let pooled = match may_reuse {
+            true => poll_fn(|cx| Poll::Ready(endpoint.pool.take(cx))).await,
+            false => None,
+        };
         let link = match pooled {
             Some(link) => link,
             None => connect::dial(endpoint, context.limits.connect).await?,
@@ -195,7 +206,9 @@ async fn send(context: &Context, job: &Job, offer: &Offer) -> Result<Response<Li
         match link.send(request.clone()).await {
             Ok(response) => return Ok(response),
             // The provider had closed an idle connection; nothing was sent. Each turn uses one up.
-            Err(failed) if failed.is_unsent => {}
+            Err(failed) if failed.stale == Some(Stale::Unsent) => {}
+            // It was closing it just then. A fresh connection tells whether that was all.
+            Err(failed) if failed.stale == Some(Stale::Unanswered) => may_reuse = false,
             Err(failed) => return Err(failed.error),
         }
     }
@@ -207,24 +220,23 @@ async fn judge_head(parts: Parts, body: LinkBody) -> Result<(Parts, LinkBody), E
     if status.is_success() {
         return Ok((parts, body));
     }
-    match status {
-        StatusCode::TOO_MANY_REQUESTS => Err(Error::RateLimited {
-            retry_after: retry_after(parts.headers.get(header::RETRY_AFTER)),
-        }),
-        StatusCode::BAD_REQUEST
-        | StatusCode::PAYLOAD_TOO_LARGE
-        | StatusCode::UNSUPPORTED_MEDIA_TYPE
-        | StatusCode::UNPROCESSABLE_ENTITY => {
-            Err(Error::Rejected { status, body: read_some(body).await })
-        }
-        // A provider's 401 and 403 are about our credentials, its 404 about its own models.
-        status => Err(Error::Status(status)),
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        let retry_after = retry_after(parts.headers.get(header::RETRY_AFTER));
+        return Err(Error::RateLimited { retry_after });
     }
+    if Error::is_about_request(status) {
+        return Err(Error::Rejected { status, body: read_some(body).await });
+    }
+    Err(Error::Status(status))
 }
 
+/// What there is of an error's body soon: a refusal counts even if its text never ends.
 async fn read_some(mut body: LinkBody) -> Bytes {
     let mut read = BytesMut::new();
-    while let Some(Ok(chunk)) = poll_fn(|cx| body.poll_data(cx)).await {
+    let end = tokio::time::Instant::now() + DRAIN_MAX;
+    while let Ok(Some(Ok(chunk))) =
+        tokio::time::timeout_at(end, poll_fn(|cx| body.poll_data(cx))).await
+    {
         let room = ERROR_BODY_MAX.saturating_sub(read.len());
         if chunk.len() >= room {
             read.extend_from_slice(chunk.get(..room).unwrap_or_default());
@@ -235,9 +247,10 @@ async fn read_some(mut body: LinkBody) -> Bytes {
     read.freeze()
 }
 
-/// Seconds only; a date is not worth a calendar here.
+/// Seconds only; a date is not worth a calendar here. No provider sends a client away for days.
 fn retry_after(value: Option<&HeaderValue>) -> Option<Duration> {
-    value?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+    let seconds = value?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
 }
 
 /// Counts an attempt exactly once, whatever becomes of it.

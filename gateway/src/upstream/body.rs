@@ -6,7 +6,7 @@ use futures_util::future::BoxFuture;
 use http_body::Frame;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context as Cx, Poll};
+use std::task::{Context as Cx, Poll, ready};
 
 use super::attempt::{Exchange, Goal, Good, note};
 use super::error::{Error, Phase};
@@ -121,7 +121,12 @@ impl Relaying {
     /// after the last.
     fn poll_next(&mut self, cx: &mut Cx<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            if self.is_complete || self.opened.out.len_bytes() >= BATCH_BYTES {
+            let is_full = self.opened.out.len_bytes() >= BATCH_BYTES;
+            if is_full && let Poll::Ready(error) = self.poll_due(cx) {
+                // A flood never comes to rest, where the time is looked at otherwise.
+                self.cut_short(error);
+            }
+            if is_full || self.is_complete {
                 return Poll::Ready(self.take().map(Ok));
             }
             if let Some(error) = self.failure.take() {
@@ -149,18 +154,36 @@ impl Relaying {
                 Poll::Pending if !self.opened.out.is_empty() => {
                     return Poll::Ready(self.take().map(Ok));
                 }
-                Poll::Pending if self.exchange.context.shutdown.is_cut() => {
-                    return Poll::Ready(Some(Err(Error::Draining)));
-                }
                 Poll::Pending => {
-                    return self.stall.poll(cx).map(|expired| {
-                        Some(Err(Error::Timeout(match expired {
-                            Expired::Idle => Phase::MidStream,
-                            Expired::End => Phase::Request,
-                        })))
-                    });
+                    let error = ready!(self.poll_due(cx));
+                    self.cut_short(error);
                 }
             }
+        }
+    }
+
+    /// Why the stream must end now.
+    fn poll_due(&mut self, cx: &mut Cx<'_>) -> Poll<Error> {
+        if self.exchange.context.shutdown.is_cut() {
+            return Poll::Ready(Error::Draining);
+        }
+        self.stall.poll(cx).map(|expired| {
+            Error::Timeout(match expired {
+                Expired::Idle => Phase::MidStream,
+                Expired::End => Phase::Request,
+            })
+        })
+    }
+
+    /// Ends the stream before the provider does: whole, where only the end was missing.
+    fn cut_short(&mut self, error: Error) {
+        if !self.opened.progress().finished {
+            self.failure = Some(error);
+            return;
+        }
+        match self.opened.close() {
+            Ok(()) => self.is_complete = true,
+            Err(error) => self.failure = Some(error),
         }
     }
 

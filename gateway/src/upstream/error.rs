@@ -1,9 +1,13 @@
 //! Why an attempt, or all attempts of a request, came to nothing.
 
 use bytes::Bytes;
+use http::StatusCode;
 use std::time::Duration;
 
 use crate::stream::ProviderError;
+
+/// Of a provider's error answer; more is cut off.
+pub(super) const ERROR_BODY_MAX: usize = 64 * 1024;
 
 /// In which phase the provider was when time ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,16 +47,17 @@ pub enum Error {
     Timeout(Phase),
     /// The provider's word about the request itself; it would be the same anywhere.
     #[error("the provider refused the request with status {status}")]
-    Rejected { status: http::StatusCode, body: Bytes },
+    Rejected { status: StatusCode, body: Bytes },
     #[error("the provider is at its limit")]
     RateLimited { retry_after: Option<Duration> },
     /// Any other status: its own failure, or one about our credentials there.
     #[error("the provider answered with status {0}")]
-    Status(http::StatusCode),
+    Status(StatusCode),
     #[error("the provider answered with {0}")]
     NotAStream(String),
-    /// An error event before or in the stream.
-    #[error("the provider reported an error: {}", .0.message)]
+    /// An error event before or in the stream. This text goes to the log, and the provider's own
+    /// words may quote the prompt: they are for the client alone.
+    #[error("the provider reported an error in its stream")]
     ErrorEvent(Box<ProviderError>),
     #[error("the provider's stream is not usable: {0}")]
     Stream(String),
@@ -85,8 +90,68 @@ impl Error {
         }
     }
 
+    /// Whether a provider's status is its word about the request itself. Its 401 and 403 are about our
+    /// credentials there, its 404 about its own models.
+    pub(super) fn is_about_request(status: StatusCode) -> bool {
+        matches!(
+            status,
+            StatusCode::BAD_REQUEST
+                | StatusCode::PAYLOAD_TOO_LARGE
+                | StatusCode::UNSUPPORTED_MEDIA_TYPE
+                | StatusCode::UNPROCESSABLE_ENTITY
+        )
+    }
+
+    /// What an error event comes to: the same as the answer it would have been, had the provider known
+    /// before it sent its status line.
+    pub(super) fn from_event(event: Box<ProviderError>) -> Self {
+        match event.status.and_then(|status| StatusCode::from_u16(status).ok()) {
+            Some(StatusCode::TOO_MANY_REQUESTS) => Self::RateLimited { retry_after: None },
+            Some(status) if Self::is_about_request(status) && event.raw.len() <= ERROR_BODY_MAX => {
+                let body = [b"{\"error\":", &*event.raw, b"}"].concat();
+                Self::Rejected { status, body: body.into() }
+            }
+            _ => Self::ErrorEvent(event),
+        }
+    }
+
     /// Whether it counts against the provider's health. A 429 is honesty, not failure.
     pub(super) fn is_failure(&self) -> bool {
         self.is_retryable() && !matches!(self, Self::RateLimited { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(status: Option<u16>, raw: &str) -> Error {
+        Error::from_event(Box::new(ProviderError {
+            raw: Bytes::copy_from_slice(raw.as_bytes()),
+            status,
+            message: "cannot answer: my prompt".to_owned(),
+            kind: None,
+            param: None,
+            code: None,
+        }))
+    }
+
+    #[test]
+    fn a_providers_words_are_not_for_the_log() {
+        for status in [None, Some(400), Some(429), Some(500)] {
+            let error = event(status, r#"{"message":"cannot answer: my prompt"}"#);
+            assert!(!error.to_string().contains("my prompt"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_event_with_a_status_is_what_the_status_would_have_been() {
+        assert!(matches!(event(Some(400), "{}"), Error::Rejected { .. }));
+        assert!(matches!(event(Some(429), "{}"), Error::RateLimited { .. }));
+        for status in [None, Some(401), Some(404), Some(500)] {
+            assert!(matches!(event(status, "{}"), Error::ErrorEvent(_)), "{status:?}");
+        }
+        let long = "x".repeat(ERROR_BODY_MAX + 1);
+        assert!(matches!(event(Some(400), &long), Error::ErrorEvent(_)));
     }
 }

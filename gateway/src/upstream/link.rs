@@ -7,7 +7,9 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1;
+use std::error::Error as _;
 use std::future::{Future as _, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
@@ -25,10 +27,20 @@ pub(super) struct Link {
     quiet: Quiet,
 }
 
-/// Sending failed; `unsent` when not one byte of the request was written.
+/// Sending failed.
 pub(super) struct SendError {
     pub(super) error: Error,
-    pub(super) is_unsent: bool,
+    /// It may have been about the connection alone, which was used before.
+    pub(super) stale: Option<Stale>,
+}
+
+/// How far a connection got that the provider closed for its age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stale {
+    /// Not one byte of the request was written.
+    Unsent,
+    /// The request was written, and the connection ended without an answer.
+    Unanswered,
 }
 
 impl Link {
@@ -80,12 +92,16 @@ impl Link {
                 Ok(Response::from_parts(parts, LinkBody { body, link: Some(self) }))
             }
             Some(Err(mut failed)) => {
-                let is_unsent = is_reused && failed.take_message().is_some();
-                Err(SendError { error: Error::Broken(failed.error().to_string()), is_unsent })
+                let stale = match failed.take_message() {
+                    _ if !is_reused => None,
+                    Some(_) => Some(Stale::Unsent),
+                    None => is_closed(failed.error()).then_some(Stale::Unanswered),
+                };
+                Err(SendError { error: Error::Broken(failed.error().to_string()), stale })
             }
             None => Err(SendError {
                 error: Error::Broken("closed before the answer".to_owned()),
-                is_unsent: false,
+                stale: is_reused.then_some(Stale::Unanswered),
             }),
         }
     }
@@ -141,6 +157,12 @@ impl LinkBody {
         drop(self.body);
         link.is_ready(cx).then_some(link)
     }
+}
+
+/// The connection ended, by the book or by a reset; the provider did not say anything wrong.
+fn is_closed(error: &hyper::Error) -> bool {
+    let io = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    error.is_incomplete_message() || error.is_canceled() || io.is_some()
 }
 
 fn poll_body(body: &mut Incoming, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {

@@ -15,6 +15,8 @@ pub(super) struct Opened {
     pub(super) out: Out,
     /// The answer was complete with its first content.
     pub(super) is_over: bool,
+    /// Bytes that may wait for the first content.
+    held_max: usize,
 }
 
 impl Opened {
@@ -30,6 +32,7 @@ impl Opened {
             relay: Relay::new(job.plan(context)),
             out: Out::default(),
             is_over: false,
+            held_max: context.limits.event_bytes,
         };
         let content = poll_fn(|cx| opened.poll_content(cx));
         let result = tokio::time::timeout(context.limits.first_content, content)
@@ -48,6 +51,11 @@ impl Opened {
                 self.is_over = true;
                 break;
             }
+            // Nobody reads it yet, so nothing else holds back a flood of comments and empty deltas.
+            if self.out.len_bytes() > self.held_max && !self.relay.progress().content_seen {
+                let what = format!("more than {} bytes before its first content", self.held_max);
+                return Poll::Ready(Err(Error::Stream(what)));
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -65,6 +73,12 @@ impl Opened {
         Poll::Ready(pulled.map_err(Error::from))
     }
 
+    /// Ends the relay though the body goes on: every choice has its finish reason.
+    pub(super) fn close(&mut self) -> Result<(), Error> {
+        self.relay.finish(&mut self.out)?;
+        Ok(())
+    }
+
     pub(super) fn progress(&self) -> &Progress {
         self.relay.progress()
     }
@@ -74,7 +88,7 @@ impl From<stream::Error> for Error {
     fn from(error: stream::Error) -> Self {
         match error {
             stream::Error::Truncated => Self::Truncated,
-            stream::Error::ErrorEvent(error) => Self::ErrorEvent(error),
+            stream::Error::ErrorEvent(error) => Self::from_event(error),
             other => Self::Stream(other.to_string()),
         }
     }

@@ -5,9 +5,10 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use openapi::usage::Usage;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 
 use super::error::Error;
-use crate::stream::Progress;
+use crate::stream::{self, Progress};
 
 #[derive(Deserialize)]
 struct Read<'a> {
@@ -22,7 +23,7 @@ struct Read<'a> {
 #[derive(Deserialize)]
 struct Choice<'a> {
     #[serde(borrow)]
-    finish_reason: Option<&'a RawValue>,
+    finish_reason: Option<Cow<'a, str>>,
 }
 
 /// `body` as the client gets it. It must be an answer: a choice, and a finish reason in each.
@@ -31,7 +32,8 @@ pub(super) fn answer(body: Bytes, model: &str) -> Result<(Bytes, Progress), Erro
     let read: Read<'_> =
         serde_json::from_slice(&body).map_err(|_| unusable("it sent JSON that is no answer"))?;
     let is_finished = |choice: &&RawValue| {
-        serde_json::from_str::<Choice<'_>>(choice.get()).is_ok_and(|c| c.finish_reason.is_some())
+        let choice = serde_json::from_str::<Choice<'_>>(choice.get());
+        choice.is_ok_and(|c| c.finish_reason.is_some_and(|reason| stream::is_finish(&reason)))
     };
     if read.choices.is_empty() || !read.choices.iter().all(is_finished) {
         return Err(Error::Truncated);
@@ -96,6 +98,9 @@ mod tests {
             r#"{"choices":[]}"#,
             r#"{"choices":[{"finish_reason":null}]}"#,
             r#"{"choices":[{}]}"#,
+            r#"{"choices":[{"finish_reason":""}]}"#,
+            r#"{"choices":[{"finish_reason":"stop"},{"finish_reason":"abort"}]}"#,
+            r#"{"choices":[{"finish_reason":"error"}],"error":{"message":"out of memory"}}"#,
             r#"{"error":"x"}"#,
         ] {
             assert!(mended(body).is_err(), "{body}");

@@ -46,3 +46,16 @@ fn every_operation_under_v1_needs_a_key_and_has_an_error_shape() {
         }
     }
 }
+
+#[test]
+fn operations_have_ids_of_their_own() {
+    let contract: Value =
+        serde_json::from_str(&gateway::http::document().to_json().expect("JSON")).expect("JSON");
+    let mut seen = std::collections::HashSet::new();
+    for (path, item) in contract["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+            assert!(!id.is_empty() && seen.insert(id), "{method} {path}");
+        }
+    }
+}

@@ -13,6 +13,8 @@ mod fail_over;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod mid_stream;
 #[cfg(test)]
 mod wire;

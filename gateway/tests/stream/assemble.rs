@@ -190,3 +190,29 @@ fn an_answer_is_bounded_and_holds_text_only() {
     let result = assemble(&plan(), vec![Bytes::from(parts)]);
     assert!(matches!(result, Err(Error::NotText { member: "content" })));
 }
+
+#[test]
+fn everything_that_is_kept_counts_towards_the_limit() {
+    let long = "x".repeat(9_000);
+    let call = |index: usize, member: &str| {
+        let entry = format!("{{\"index\":{index},{member}}}");
+        event(&format!("\"delta\":{{\"tool_calls\":[{entry}]}},\"finish_reason\":null"))
+    };
+    let kinds: [&dyn Fn(usize) -> String; 5] = [
+        &|index| call(index, &format!("\"id\":\"{long}\"")),
+        &|index| call(index, &format!("\"type\":\"{long}\"")),
+        &|index| call(index, &format!("\"function\":{{\"name\":\"{long}\"}}")),
+        &|index| call(index, &format!("\"{long}\":0")),
+        &|index| text(&format!("{index}{}", "\\u0041".repeat(1_500))),
+    ];
+    let mut plan = plan();
+    plan.limits.answer_bytes_max = 20_000;
+    for (number, kind) in kinds.iter().enumerate() {
+        let input: String = (0..3).map(kind).collect();
+        let result = assemble(&plan, vec![Bytes::from(role() + &input + &stop() + DONE)]);
+        assert!(matches!(result, Err(Error::AnswerTooLarge { .. })), "{number}: {result:?}");
+        let input: String = (0..2).map(kind).collect();
+        let result = assemble(&plan, vec![Bytes::from(role() + &input + &stop() + DONE)]);
+        assert!(result.is_ok(), "{number}: {result:?}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Providers' quirks, each mended by rewriting just the bytes at fault.
 
-use gateway::stream::{Identity, Plan};
+use gateway::stream::{Identity, Plan, UsageMode};
 use std::sync::Arc;
 
 use super::support::{DONE, MODEL, event, plan, relay_all_ways, role, stop, text};
@@ -214,5 +214,30 @@ fn an_event_of_countless_small_things_is_dropped() {
         event(&format!("\"delta\":{{\"tool_calls\":[{}{{}}]}}", "{},".repeat(200))),
     ] {
         check(&crowd, "");
+    }
+}
+
+#[test]
+fn an_event_that_is_dropped_settles_nothing_for_those_after_it() {
+    let foreign = |rest: &str| {
+        format!(
+            "data: {{\"id\":\"other\",\"object\":\"chat.completion.chunk\",\"created\":9,\
+             \"model\":\"theirs\",\"choices\":{rest}}}\n\n"
+        )
+    };
+    let delta = "[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":null}]";
+    let unasked = delta.replace("\"index\":0", "\"index\":5");
+    for dropped in [foreign(&unasked), foreign("[],\"usage\":{\"prompt_tokens\":1}")] {
+        let input = format!("{}{dropped}{}{}{DONE}", role(), foreign(delta), stop());
+        let out = mended(&Plan { usage: UsageMode::Strip, ..plan() }, &input);
+        assert!(!out.contains("theirs") && !out.contains("other"), "{out}");
+    }
+}
+
+#[test]
+fn an_index_that_is_no_number_is_put_right_and_not_doubled() {
+    for index in ["null", "\"0\"", "0.0"] {
+        let given = text("x").replace("\"index\":0", &format!("\"index\":{index}"));
+        check(&given, &text("x"));
     }
 }

@@ -111,6 +111,39 @@ fn the_member_at_fault_is_named() {
 }
 
 #[test]
+fn fall_backs_that_only_the_provider_would_look_up_are_refused() {
+    for value in [r#"["other"]"#, r#""other""#, "{}", "[[]]", "[null]"] {
+        let error = refused(format!(r#"{{"model":"m",{MESSAGES},"models":{value}}}"#));
+        assert_eq!(error.param.as_deref(), Some("models"), "{value}: {error}");
+    }
+    for value in ["null", "[]", "[ ]"] {
+        let body = Bytes::from(format!(r#"{{"model":"m",{MESSAGES},"models":{value}}}"#));
+        assert!(Probe::parse(&body, Endpoint::ChatCompletions).is_ok(), "{value}");
+    }
+}
+
+#[test]
+fn a_member_in_other_letters_is_not_an_unknown_one() {
+    // Go's JSON reader takes it for the member, and the last one holds.
+    for (name, meant) in [
+        ("Model", "model"),
+        ("MODEL", "model"),
+        ("m\\u004fdel", "model"),
+        ("Stream", "stream"),
+        ("\u{17f}tream", "stream"),
+        ("max_to\u{212a}ens", "max_tokens"),
+        ("N", "n"),
+    ] {
+        let error = refused(format!(r#"{{"model":"m",{MESSAGES},"{name}":"x"}}"#));
+        assert_eq!(error.param.as_deref(), Some(meant), "{name}: {error}");
+    }
+    for name in ["mo_del", "modèl", "x-Model"] {
+        let body = Bytes::from(format!(r#"{{"model":"m",{MESSAGES},"{name}":"x"}}"#));
+        assert!(Probe::parse(&body, Endpoint::ChatCompletions).is_ok(), "{name}");
+    }
+}
+
+#[test]
 fn syntax_comes_before_meaning() {
     assert_eq!(refused(r#"{"model":1,"n":0"#).param, None);
 }

@@ -103,3 +103,73 @@ fn forms_are_read_off_templates() {
     assert_eq!(ToolForm::of_template("<|python_tag|>"), ToolForm::Llama);
     assert_eq!(ToolForm::of_template(""), ToolForm::Hermes);
 }
+
+fn refused(constraint: &Constraint) -> String {
+    let grammars = Grammars::new(tokenizer().env()).unwrap();
+    match grammars.constraint(constraint) {
+        Err(Error::Invalid { message, param, .. }) => {
+            assert_eq!(param.as_deref(), Some("response_format"));
+            message
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// `n` definitions, each made by `link` from a reference to the next.
+fn chain(n: usize, link: fn(Value) -> Value) -> Constraint {
+    let reference = |at: usize| json!({"$ref": format!("#/$defs/d{at}")});
+    let mut definitions = serde_json::Map::new();
+    for at in 0..n {
+        definitions.insert(format!("d{at}"), link(reference(at + 1)));
+    }
+    definitions.insert(format!("d{n}"), json!({"type": "string"}));
+    Constraint::JsonSchema(json!({"$ref": "#/$defs/d0", "$defs": definitions}))
+}
+
+#[test]
+fn deep_references_do_not_overflow_the_stack() {
+    let links: [fn(Value) -> Value; 5] = [
+        |next| next,
+        |next| json!({"allOf": [next, {"type": "string"}]}),
+        |next| json!({"anyOf": [next, {"type": "integer"}]}),
+        |next| json!({"type": "array", "items": next}),
+        |next| json!({"type": "object", "properties": {"x": next}, "required": ["x"]}),
+    ];
+    let grammars = Grammars::new(tokenizer().env()).unwrap();
+    for link in links {
+        // As deep as is taken, or one of the compiler's own refusals; either way it returns.
+        let _ = grammars.constraint(&chain(480, link));
+        assert!(refused(&chain(5_000, link)).contains("levels deep"));
+    }
+    let names: Vec<String> = (0..4_000).map(|at| format!("p{at}")).collect();
+    let properties: serde_json::Map<_, _> =
+        names.iter().map(|name| (name.clone(), json!({}))).collect();
+    let wide = json!({"type": "object", "properties": properties, "required": names});
+    let _ = grammars.constraint(&Constraint::JsonSchema(wide));
+}
+
+#[test]
+fn regular_expressions_are_bounded_together() {
+    let long = ".?a?b?".repeat(20_000);
+    assert!(refused(&Constraint::Regex(long.clone())).contains("regular expressions"));
+    let pattern = json!({"type": "string", "pattern": long});
+    assert!(refused(&Constraint::JsonSchema(pattern)).contains("regular expressions"));
+    let half =
+        |c: &str| json!({"type": "string", "pattern": c.repeat(bounds::PATTERN_BYTES_MAX / 2 + 1)});
+    let both = json!({"type": "array", "prefixItems": [half("a"), half("b")]});
+    assert!(refused(&Constraint::JsonSchema(both)).contains("regular expressions"));
+    let keys = json!({"type": "object", "patternProperties": {".?a?b?".repeat(20_000): {}}});
+    assert!(refused(&Constraint::JsonSchema(keys)).contains("regular expressions"));
+}
+
+#[test]
+fn a_grammar_that_outgrows_its_limits_on_the_way_is_the_callers_fault() {
+    let grammars = Grammars::new(tokenizer().env()).unwrap();
+    let mut guide = grammars.constraint(&Constraint::Regex("(a{1000}){1000}".into())).unwrap();
+    let failed = (0..2_000).find_map(|_| {
+        let step = guide.mask().and_then(|_| guide.accept(u32::from(b'a')));
+        step.err()
+    });
+    let Some(Error::Invalid { param, .. }) = failed else { panic!("{failed:?}") };
+    assert_eq!(param.as_deref(), Some("response_format"));
+}

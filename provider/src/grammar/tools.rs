@@ -1,6 +1,6 @@
 //! The grammar of a forced tool call, in the form the model was taught.
 
-use openapi::chat::Tool;
+use openapi::chat::{FunctionDefinition, Tool};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -22,6 +22,18 @@ pub enum Choice<'a> {
     Any { tools: &'a [Tool], parallel: bool },
     /// One call of this one.
     One(&'a Tool),
+}
+
+// === impl Choice ===
+
+impl<'a> Choice<'a> {
+    pub(super) fn functions(&self) -> impl Iterator<Item = &'a FunctionDefinition> + use<'a> {
+        let tools = match self {
+            Choice::Any { tools, .. } => *tools,
+            Choice::One(tool) => std::slice::from_ref(*tool),
+        };
+        tools.iter().filter_map(|tool| tool.function.as_ref())
+    }
 }
 
 // === impl ToolForm ===
@@ -48,10 +60,7 @@ pub(super) fn lark(
     choice: &Choice<'_>,
     id_of: &dyn Fn(&str) -> Option<u32>,
 ) -> String {
-    let (tools, parallel): (Vec<&Tool>, bool) = match choice {
-        Choice::Any { tools, parallel } => (tools.iter().collect(), *parallel),
-        Choice::One(tool) => (vec![*tool], false),
-    };
+    let parallel = matches!(choice, Choice::Any { parallel: true, .. });
     let mark = |token: &str| match id_of(token) {
         Some(id) => format!("<[{id}]>"),
         None => literal(token),
@@ -72,7 +81,7 @@ pub(super) fn lark(
         }
         ToolForm::Llama | ToolForm::Mistral => "body".to_owned(),
     };
-    let functions: Vec<_> = tools.iter().filter_map(|tool| tool.function.as_ref()).collect();
+    let functions: Vec<_> = choice.functions().collect();
     let names: Vec<String> = (0..functions.len()).map(|at| format!("tool_{at}")).collect();
     let mut source = format!("start: {start}\ncall: {call}\nbody: {}\n", names.join(" | "));
     for (at, function) in functions.iter().enumerate() {

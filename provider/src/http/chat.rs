@@ -12,7 +12,7 @@ use openapi::error::ErrorBody;
 use std::sync::Arc;
 
 /// Answers a conversation, whole or as a stream of server-sent events that ends with `[DONE]`.
-#[utoipa::path(post, path = "/v1/chat/completions", tag = "openai",
+#[utoipa::path(post, path = "/v1/chat/completions", operation_id = "createChatCompletion", tag = "openai",
     request_body = chat::Request,
     params(
         ("x-request-id" = Option<String>, Header, description = "Echoed; at most 128 visible ASCII characters."),

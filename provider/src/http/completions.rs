@@ -12,7 +12,7 @@ use openapi::error::ErrorBody;
 use std::sync::Arc;
 
 /// Continues a text, whole or as a stream of server-sent events that ends with `[DONE]`.
-#[utoipa::path(post, path = "/v1/completions", tag = "openai",
+#[utoipa::path(post, path = "/v1/completions", operation_id = "createCompletion", tag = "openai",
     request_body = completions::Request,
     params(
         ("x-request-id" = Option<String>, Header, description = "Echoed; at most 128 visible ASCII characters."),

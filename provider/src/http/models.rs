@@ -11,7 +11,7 @@ use std::future::{Ready, ready};
 use std::sync::Arc;
 
 /// The models served now.
-#[utoipa::path(get, path = "/v1/models", tag = "openai",
+#[utoipa::path(get, path = "/v1/models", operation_id = "listModels", tag = "openai",
     responses((status = 200, description = "The models served now.", body = ModelList)))]
 pub(super) fn list(State(context): State<Arc<Context>>) -> Ready<Json<ModelList>> {
     let models = context.engine.models().into_iter().map(model).collect();
@@ -19,7 +19,7 @@ pub(super) fn list(State(context): State<Arc<Context>>) -> Ready<Json<ModelList>
 }
 
 /// One model. Ids may contain slashes and colons.
-#[utoipa::path(get, path = "/v1/models/{*id}", tag = "openai",
+#[utoipa::path(get, path = "/v1/models/{*id}", operation_id = "retrieveModel", tag = "openai",
     params(("id" = String, Path, description = "The model's id; may contain slashes and colons.")),
     responses((status = 200, description = "The model.", body = Model),
         (status = 404, description = "No such model here.", body = ErrorBody)))]

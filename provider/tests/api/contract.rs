@@ -68,3 +68,15 @@ fn both_endpoints_keep_their_own_types() {
     let text = &contract["components"]["schemas"]["CompletionRequest"]["properties"];
     assert!(chat["messages"].is_object() && text["prompt"].is_object());
 }
+
+#[test]
+fn operations_have_ids_of_their_own() {
+    let contract = contract();
+    let mut seen = std::collections::HashSet::new();
+    for (path, item) in contract["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
+            assert!(!id.is_empty() && seen.insert(id), "{method} {path}");
+        }
+    }
+}

@@ -32,8 +32,9 @@ pub(super) struct Found<'a> {
 }
 
 /// The members acted on; their place in the list is their bit in `seen`.
-const ACTED_ON: [&str; 16] = [
+const ACTED_ON: [&str; 17] = [
     "model",
+    "models",
     "messages",
     "prompt",
     "stream",
@@ -70,6 +71,11 @@ pub(super) fn read(text: &str) -> Result<Result<Found<'_>, Error>, Fault> {
         let known = (0u32..).zip(ACTED_ON).find(|(_, known)| known.as_bytes() == &*name);
         let Some((bit, name)) = known else {
             lexer.skip()?;
+            if let Some(meant) = ACTED_ON.into_iter().find(|known| folds_to(&name, known)) {
+                let name = String::from_utf8_lossy(&name);
+                let message = format!("Invalid request: '{name}' must be written as '{meant}'.");
+                wrong.get_or_insert(Error::member(meant, message));
+            }
             continue;
         };
         let result = found.member(&mut lexer, text, name, key.quoted().start)?;
@@ -86,6 +92,19 @@ pub(super) fn read(text: &str) -> Result<Result<Found<'_>, Error>, Fault> {
     }
     lexer.end()?;
     Ok(wrong.map_or(Ok(found), Err))
+}
+
+/// Whether a name is `known` but for the case of its letters. Go's JSON reader, and so Ollama, takes
+/// such a member for the known one, and the last of the two holds: it must not pass as an unknown.
+fn folds_to(name: &[u8], known: &str) -> bool {
+    let Ok(name) = std::str::from_utf8(name) else { return false };
+    // Long s and the Kelvin sign fold to ASCII letters.
+    let folded = name.chars().map(|letter| match letter {
+        '\u{17f}' => 's',
+        '\u{212a}' => 'k',
+        letter => letter.to_ascii_lowercase(),
+    });
+    folded.eq(known.chars())
 }
 
 // === impl Found ===
@@ -122,6 +141,7 @@ impl<'a> Found<'a> {
                 self.spots.model = value.span;
                 self.model = Some(value.model()?);
             }
+            "models" => value.no_items()?,
             "messages" => self.messages = self.messages.map(|(count, _)| (count, value.text)),
             "prompt" => self.prompt = raw,
             "stream" => {

@@ -71,7 +71,10 @@ impl Fold {
             }
             (Some(member), fresh) => member.value = fresh,
             (None, _) if full => return 0,
-            (None, fresh) => self.members.push(Member { name: name.to_vec(), value: fresh }),
+            (None, fresh) => {
+                self.members.push(Member { name: name.to_vec(), value: fresh });
+                return (name.len() + value.len()) as u64;
+            }
         }
         value.len() as u64
     }

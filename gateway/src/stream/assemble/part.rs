@@ -36,7 +36,7 @@ pub(super) struct Call {
 // === impl Part ===
 
 impl Part {
-    /// Takes what one event says of this choice; returns the bytes kept beside text.
+    /// Takes what one event says of this choice; returns the bytes kept of it.
     pub(super) fn take(
         &mut self,
         json: &[u8],
@@ -44,12 +44,11 @@ impl Part {
         legacy: bool,
     ) -> Result<u64, Error> {
         let content = if legacy { choice.text } else { choice.content };
-        join(json, content, &mut self.content, "content")?;
-        join(json, choice.refusal, &mut self.refusal, "refusal")?;
-        join(json, choice.reasoned(), &mut self.reasoning, "reasoning")?;
-        join(json, choice.function_arguments, &mut self.function_arguments, "arguments")?;
-        once(json, choice.function_name, &mut self.function_name);
-        let mut kept = 0;
+        let mut kept = join(json, content, &mut self.content, "content")?;
+        kept += join(json, choice.refusal, &mut self.refusal, "refusal")?;
+        kept += join(json, choice.reasoned(), &mut self.reasoning, "reasoning")?;
+        kept += join(json, choice.function_arguments, &mut self.function_arguments, "arguments")?;
+        kept += once(json, choice.function_name, &mut self.function_name);
         for tool in &choice.tools {
             kept += self.take_tool(json, tool)?;
         }
@@ -87,10 +86,10 @@ impl Part {
             }
         };
         let Some(call) = self.calls.get_mut(at) else { return Ok(0) };
-        once(json, tool.id, &mut call.id);
-        once(json, tool.kind, &mut call.kind);
-        once(json, tool.name, &mut call.name);
-        join(json, tool.arguments, &mut call.arguments, "arguments")?;
+        kept += once(json, tool.id, &mut call.id);
+        kept += once(json, tool.kind, &mut call.kind);
+        kept += once(json, tool.name, &mut call.name);
+        kept += join(json, tool.arguments, &mut call.arguments, "arguments")?;
         if tool.extra {
             let known: [&[u8]; 4] = [b"index", b"id", b"type", b"function"];
             kept += call.extra.take_members(tool.span.of(json), &known);
@@ -99,21 +98,25 @@ impl Part {
     }
 }
 
-/// Appends text.
-fn join(json: &[u8], piece: Piece, to: &mut Joined, member: &'static str) -> Result<(), Error> {
+/// Appends text; returns how much.
+fn join(json: &[u8], piece: Piece, to: &mut Joined, member: &'static str) -> Result<u64, Error> {
     match piece {
         Piece::Text(text) => {
-            to.get_or_insert_default().extend_from_slice(text.span.of(json));
-            Ok(())
+            let text = text.span.of(json);
+            to.get_or_insert_default().extend_from_slice(text);
+            Ok(text.len() as u64)
         }
         Piece::Other(_) if piece.carries() => Err(Error::NotText { member }),
-        _ => Ok(()),
+        _ => Ok(0),
     }
 }
 
-/// Takes the first text that is not empty: some providers repeat a name on every fragment.
-fn once(json: &[u8], piece: Piece, to: &mut Joined) {
-    if let (Some(text), None) = (piece.text(), &to) {
-        *to = Some(Span::of(text.span, json).to_vec());
-    }
+/// Takes the first text that is not empty: some providers repeat a name on every fragment. Returns
+/// how much was taken.
+fn once(json: &[u8], piece: Piece, to: &mut Joined) -> u64 {
+    let (Some(text), None) = (piece.text(), &to) else { return 0 };
+    let text = Span::of(text.span, json).to_vec();
+    let kept = text.len() as u64;
+    *to = Some(text);
+    kept
 }

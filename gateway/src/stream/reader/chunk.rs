@@ -23,6 +23,10 @@ impl Reader {
                 Ok(None)
             };
         }
+        if !self.shape.repeated {
+            // What lies before `choices` is new, and this event may be dropped before it is mended.
+            self.tag.unsettle();
+        }
         if let Some(error) = self.failure(json, named_error) {
             return Err(Self::provider_error(error));
         }

@@ -13,6 +13,8 @@ pub(crate) struct Choice {
     /// Right after the opening brace.
     pub(crate) open: usize,
     pub(crate) index: Option<u32>,
+    /// Where `index` stands, a number or not.
+    pub(crate) index_value: Option<Span>,
     pub(crate) finish: Piece,
     pub(crate) logprobs: Piece,
     /// Legacy completions.
@@ -48,7 +50,11 @@ impl Choice {
         let mut first = true;
         while let Some(key) = lexer.member(&mut first)? {
             match &*key.name(lexer.bytes()) {
-                b"index" => self.index = integer(lexer.skip()?.of(lexer.bytes())),
+                b"index" => {
+                    let value = lexer.skip()?;
+                    self.index = integer(value.of(lexer.bytes()));
+                    self.index_value = Some(value);
+                }
                 b"finish_reason" => self.finish = Piece::read(lexer)?,
                 b"logprobs" => self.logprobs = Piece::read(lexer)?,
                 b"text" => self.text = Piece::read(lexer)?,
