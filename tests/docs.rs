@@ -26,7 +26,7 @@ fn every_limit_of_the_gateway_is_documented_as_it_is() {
 fn shown(name: &str, value: u64) -> String {
     const MIB: u64 = 1024 * 1024;
     if name.ends_with("_ms") {
-        return if value % 1000 == 0 {
+        return if value.is_multiple_of(1000) {
             format!("{} s", value / 1000)
         } else {
             format!("{value} ms")
@@ -34,7 +34,7 @@ fn shown(name: &str, value: u64) -> String {
     }
     if name.ends_with("_bytes") {
         let (number, unit) =
-            if value % MIB == 0 { (value / MIB, "MiB") } else { (value / 1024, "KiB") };
+            if value.is_multiple_of(MIB) { (value / MIB, "MiB") } else { (value / 1024, "KiB") };
         return format!("{number} {unit}");
     }
     let digits = value.to_string();

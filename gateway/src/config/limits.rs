@@ -127,7 +127,7 @@ limits! {
     head_ms => head: Duration = 60 * SECOND, 10..=HOUR,
         "From request to a provider's response head; then the next provider is tried.";
     first_content_ms => first_content: Duration = 60 * SECOND, 10..=HOUR,
-        "From request to a provider's first content; then the next provider is tried.";
+        "From a provider's response head to its first content; then the next provider is tried.";
     stall_ms => stall: Duration = 30 * SECOND, 10..=HOUR,
         "Between two pieces of a provider's answer; then the stream ends with an error event.";
     request_ms => request: Duration = 600 * SECOND, 100..=24 * HOUR,

@@ -230,9 +230,13 @@ async fn judge_head(parts: Parts, body: LinkBody) -> Result<(Parts, LinkBody), E
     Err(Error::Status(status))
 }
 
+/// What there is of an error's body soon: a refusal counts even if its text never ends.
 async fn read_some(mut body: LinkBody) -> Bytes {
     let mut read = BytesMut::new();
-    while let Some(Ok(chunk)) = poll_fn(|cx| body.poll_data(cx)).await {
+    let end = tokio::time::Instant::now() + DRAIN_MAX;
+    while let Ok(Some(Ok(chunk))) =
+        tokio::time::timeout_at(end, poll_fn(|cx| body.poll_data(cx))).await
+    {
         let room = ERROR_BODY_MAX.saturating_sub(read.len());
         if chunk.len() >= room {
             read.extend_from_slice(chunk.get(..room).unwrap_or_default());

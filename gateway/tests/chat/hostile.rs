@@ -255,3 +255,18 @@ async fn bytes_after_an_answer_never_reach_the_next_client() {
         assert!(text.contains("mine") && !text.contains("evil"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_refusal_whose_text_never_ends_is_still_a_refusal() {
+    let addr = upstream(|mut socket, _| async move {
+        request(&mut socket).await?;
+        let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n";
+        write(&mut socket, &format!("{head}{{\"error\":")).await?;
+        std::future::pending().await
+    })
+    .await;
+    let (gateway, _data) = gateway("", &[addr], MODEL).await;
+    let (status, _, body) = soon(ask(gateway.addr, &chat(json!({})))).await;
+    assert_eq!(status, 400);
+    assert_eq!(json_of(&body)["error"]["type"], "invalid_request_error");
+}
