@@ -35,7 +35,10 @@ pub struct Seen {
 
 impl Default for Seen {
     fn default() -> Self {
-        let histogram = || Histogram::new(3).expect("3 significant digits are allowed");
+        // Bounded up front (10 min): what is recorded saturates and never resizes.
+        let histogram = || {
+            Histogram::new_with_bounds(1, 600_000_000, 3).expect("bounds and digits are allowed")
+        };
         Self {
             total: histogram(),
             first_byte: histogram(),
