@@ -66,7 +66,7 @@ async fn a_provider_that_is_not_there_is_passed_over() {
 #[tokio::test]
 async fn silence_before_the_first_content_leads_to_the_other_provider() {
     for slow in [json!({"ttft_ms": 60_000}), json!({"head_ms": 60_000})] {
-        let limits = "first_content_ms = 100\nhead_ms = 100";
+        let limits = "first_content_ms = 500\nhead_ms = 500";
         let market = market_with(limits, &[slow.clone(), json!({"text": GOOD})]).await;
         let mut attempts = Vec::new();
         for _ in 0..6 {

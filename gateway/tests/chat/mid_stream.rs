@@ -90,7 +90,7 @@ async fn a_request_has_one_time_limit() {
 #[tokio::test]
 async fn a_stream_that_never_ends_is_ended_by_the_requests_time_limit() {
     let script = json!({"tokens": 1_000_000, "itl_ms": 10});
-    let market = market_with("request_ms = 300", &[script]).await;
+    let market = market_with("request_ms = 1000", &[script]).await;
     let (status, _, body) = market.ask(&stream(json!({}))).await;
     assert_eq!(status, 200);
     assert_eq!(last_error(&body)["code"], "timeout");
