@@ -9,6 +9,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 /// The model every provider of a test market serves.
@@ -144,4 +145,20 @@ pub(crate) fn content(events: &[String]) -> String {
         text += chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default();
     }
     text
+}
+
+/// Reads a request to the end of its body.
+pub(crate) async fn read_request(socket: &mut TcpStream) -> Option<()> {
+    let mut read = Vec::new();
+    loop {
+        let mut buffer = [0u8; 4096];
+        let n = socket.read(&mut buffer).await.ok().filter(|n| *n > 0)?;
+        read.extend_from_slice(&buffer[..n]);
+        let text = String::from_utf8_lossy(&read).to_lowercase();
+        let Some((head, _)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.split("content-length: ").nth(1)?.split("\r\n").next()?;
+        if read.len() >= head.len() + 4 + length.parse::<usize>().ok()? {
+            return Some(());
+        }
+    }
 }

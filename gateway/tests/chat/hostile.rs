@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::{
-    MODEL, ask, chat, content, events, gateway, json_of, market_with, send, stream,
+    MODEL, ask, chat, content, events, gateway, json_of, market_with, read_request, send, stream,
 };
 
 const HEAD: &str =
@@ -32,22 +32,6 @@ where
         }
     });
     addr
-}
-
-/// Reads a request to the end of its body.
-async fn request(socket: &mut TcpStream) -> Option<()> {
-    let mut read = Vec::new();
-    loop {
-        let mut buffer = [0u8; 4096];
-        let n = socket.read(&mut buffer).await.ok().filter(|n| *n > 0)?;
-        read.extend_from_slice(&buffer[..n]);
-        let text = String::from_utf8_lossy(&read).to_lowercase();
-        let Some((head, _)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.split("content-length: ").nth(1)?.split("\r\n").next()?;
-        if read.len() >= head.len() + 4 + length.parse::<usize>().ok()? {
-            return Some(());
-        }
-    }
 }
 
 async fn write(socket: &mut TcpStream, text: &str) -> Option<()> {
@@ -79,7 +63,7 @@ fn error_event(body: &Bytes) -> Value {
 #[tokio::test]
 async fn a_flood_ends_with_the_requests_time() {
     let addr = upstream(|mut socket, _| async move {
-        request(&mut socket).await?;
+        read_request(&mut socket).await?;
         write(&mut socket, HEAD).await?;
         write_chunk(&mut socket, &event("{\"content\":\"x\"}", "null")).await?;
         let flood = ": comment\n\n".repeat(10_000);
@@ -110,7 +94,7 @@ async fn what_comes_before_the_first_content_is_bounded() {
         let addr = upstream(move |mut socket, _| {
             let filler = filler.clone();
             async move {
-                request(&mut socket).await?;
+                read_request(&mut socket).await?;
                 write(&mut socket, HEAD).await?;
                 loop {
                     write_chunk(&mut socket, &filler).await?;
@@ -127,7 +111,7 @@ async fn what_comes_before_the_first_content_is_bounded() {
 #[tokio::test]
 async fn an_answer_that_is_finished_but_never_closed_is_an_answer() {
     let addr = upstream(|mut socket, _| async move {
-        request(&mut socket).await?;
+        read_request(&mut socket).await?;
         write(&mut socket, HEAD).await?;
         write_chunk(&mut socket, &event("{\"content\":\"all\"}", "null")).await?;
         write_chunk(&mut socket, &event("{}", "\"stop\"")).await?;
@@ -146,12 +130,12 @@ async fn an_answer_that_is_finished_but_never_closed_is_an_answer() {
 #[tokio::test]
 async fn a_kept_connection_that_closes_on_the_next_request_costs_no_attempt() {
     let addr = upstream(|mut socket, _| async move {
-        request(&mut socket).await?;
+        read_request(&mut socket).await?;
         write(&mut socket, HEAD).await?;
         write_chunk(&mut socket, &event("{\"content\":\"hi\"}", "\"stop\"")).await?;
         write(&mut socket, "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n").await?;
         // The provider's idle time ends just as the next request arrives.
-        request(&mut socket).await
+        read_request(&mut socket).await
     })
     .await;
     let (gateway, _data) = gateway("attempts = 1", &[addr], MODEL).await;
@@ -190,7 +174,7 @@ async fn a_drain_tells_who_waits_for_the_first_content() {
 #[tokio::test]
 async fn a_refusal_inside_a_stream_is_a_refusal() {
     let addr = upstream(|mut socket, _| async move {
-        request(&mut socket).await?;
+        read_request(&mut socket).await?;
         write(&mut socket, HEAD).await?;
         let refusal = "data: {\"error\":{\"message\":\"too long\",\"type\":\"invalid_request_error\",\
              \"param\":\"messages\",\"code\":\"context_length_exceeded\",\"status\":400}}\n\n";
@@ -236,7 +220,7 @@ async fn a_refusal_before_the_request_is_read_is_told() {
 async fn bytes_after_an_answer_never_reach_the_next_client() {
     let addr = upstream(|mut socket, _| async move {
         loop {
-            request(&mut socket).await?;
+            read_request(&mut socket).await?;
             let good = event("{\"content\":\"mine\"}", "\"stop\"") + "data: [DONE]\n\n";
             let evil = event("{\"content\":\"evil\"}", "\"stop\"") + "data: [DONE]\n\n";
             let evil = format!("{HEAD}{:x}\r\n{evil}\r\n0\r\n\r\n", evil.len());
@@ -259,7 +243,7 @@ async fn bytes_after_an_answer_never_reach_the_next_client() {
 #[tokio::test]
 async fn a_refusal_whose_text_never_ends_is_still_a_refusal() {
     let addr = upstream(|mut socket, _| async move {
-        request(&mut socket).await?;
+        read_request(&mut socket).await?;
         let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\ncontent-length: 999\r\n\r\n";
         write(&mut socket, &format!("{head}{{\"error\":")).await?;
         std::future::pending().await

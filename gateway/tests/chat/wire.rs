@@ -10,7 +10,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::harness::{MODEL, ask, chat, content, events, gateway, json_of, send, stream};
+use crate::harness::{
+    MODEL, ask, chat, content, events, gateway, json_of, read_request, send, stream,
+};
 
 /// An upstream that answers every request with the same bytes, written in `pieces` bytes at a time.
 struct Raw {
@@ -44,22 +46,6 @@ async fn answer_all(mut socket: TcpStream, answer: Vec<u8>, piece: usize, reques
                 return;
             }
             tokio::task::yield_now().await;
-        }
-    }
-}
-
-/// Reads a head and as many bytes as its Content-Length says.
-async fn read_request(socket: &mut TcpStream) -> Option<()> {
-    let mut read = Vec::new();
-    loop {
-        let mut buffer = [0u8; 4096];
-        let n = socket.read(&mut buffer).await.ok().filter(|n| *n > 0)?;
-        read.extend_from_slice(&buffer[..n]);
-        let text = String::from_utf8_lossy(&read).to_lowercase();
-        let Some((head, _)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.split("content-length: ").nth(1)?.split("\r\n").next()?;
-        if read.len() >= head.len() + 4 + length.parse::<usize>().ok()? {
-            return Some(());
         }
     }
 }
