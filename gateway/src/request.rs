@@ -2,6 +2,7 @@
 //! knows no provider and no policy, and it checks only the members the gateway acts on.
 
 mod check;
+mod dialect;
 mod error;
 pub mod policy;
 pub mod probe;
@@ -9,6 +10,7 @@ mod prompt;
 pub mod rewrite;
 mod syntax;
 
+pub use dialect::{DeveloperRole, Dialect, TokenLimit};
 pub use error::Error;
 pub use probe::{Endpoint, Probe, Summary};
 pub use rewrite::Rewrite;

@@ -76,6 +76,18 @@ pub(super) struct Spots {
     /// The value of `seed`.
     pub(super) seed: Option<Span>,
     pub(super) options: Option<Options>,
+    pub(super) max_tokens: Option<Spot>,
+    pub(super) max_completion_tokens: Option<Spot>,
+    /// The value of a chat's `messages`.
+    pub(super) messages: Option<Span>,
+}
+
+/// A member that may be renamed or taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spot {
+    /// Where its key's quote stands.
+    pub(super) key: usize,
+    pub(super) value: Span,
 }
 
 /// `stream_options`.

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 
-use super::Summary;
 use super::probe::Options;
+use super::{Dialect, Summary};
 use crate::stream::splice::{Edits, apply, insert_first, remove, replace};
 
 /// What this upstream must read.
@@ -16,6 +16,7 @@ pub struct Rewrite<'a> {
     pub stream: bool,
     /// The seed to put in where the client gave none.
     pub seed: Option<i64>,
+    pub dialect: Dialect,
 }
 
 impl Summary {
@@ -55,6 +56,9 @@ impl Summary {
                 Some(null) => edits.push(replace(null, seed.to_string().into())),
                 None => put_in(&format!("\"seed\":{seed}"), &mut edits),
             }
+        }
+        if self.spots.messages.is_some() {
+            rewrite.dialect.translate(body, &self.spots, &mut edits);
         }
         if edits.is_empty() { body.clone() } else { apply(body, &mut edits).into() }
     }

@@ -51,6 +51,26 @@ pub(crate) fn remove(bytes: &[u8], key: usize, end: usize) -> Edit {
     }
 }
 
+/// As [`remove`], for several members of one object, side by side or not.
+pub(crate) fn remove_all(bytes: &[u8], members: &mut [Span], edits: &mut Edits) {
+    members.sort_by_key(|member| member.start);
+    let mut run: Option<Span> = None;
+    for member in members.iter() {
+        match &mut run {
+            Some(run) if only_a_comma(bytes, run.end, member.start) => run.end = member.end,
+            _ => {
+                let done = run.replace(*member);
+                edits.extend(done.map(|done| remove(bytes, done.start, done.end)));
+            }
+        }
+    }
+    edits.extend(run.map(|run| remove(bytes, run.start, run.end)));
+}
+
+fn only_a_comma(bytes: &[u8], start: usize, end: usize) -> bool {
+    bytes.get(start..end).unwrap_or_default().iter().all(|byte| *byte == b',' || is_space(*byte))
+}
+
 /// Carries the edits out.
 pub(crate) fn apply(bytes: &[u8], edits: &mut Edits) -> Vec<u8> {
     edits.sort_by_key(|edit| (edit.start, edit.end));
@@ -93,6 +113,26 @@ mod tests {
         assert_eq!(removed(r#"{"a":1,"x":9}"#), r#"{"a":1}"#);
         assert_eq!(removed(r#"{"a":1 , "x" : 9 , "b":1}"#), r#"{"a":1  , "b":1}"#);
         assert_eq!(removed(r#"{ "x": 9 , "b":1}"#), r#"{  "b":1}"#);
+    }
+
+    #[test]
+    fn members_side_by_side_go_together() {
+        let gone = |text: &str| {
+            let mut members: Vec<Span> = text
+                .match_indices("\"x\":9")
+                .map(|(start, member)| Span { start, end: start + member.len() })
+                .collect();
+            members.reverse();
+            let mut edits = Edits::new();
+            remove_all(text.as_bytes(), &mut members, &mut edits);
+            String::from_utf8(apply(text.as_bytes(), &mut edits)).unwrap()
+        };
+        assert_eq!(gone(r#"{"x":9,"x":9}"#), "{}");
+        assert_eq!(gone(r#"{"x":9 , "x":9,"b":1}"#), r#"{"b":1}"#);
+        assert_eq!(gone(r#"{"a":1,"x":9,"x":9,"b":1}"#), r#"{"a":1,"b":1}"#);
+        assert_eq!(gone(r#"{"x":9,"a":1,"x":9}"#), r#"{"a":1}"#);
+        assert_eq!(gone(r#"{"x":9,"a":1,"x":9,"x":9,"b":1}"#), r#"{"a":1,"b":1}"#);
+        assert_eq!(gone(r#"{"a":1}"#), r#"{"a":1}"#);
     }
 
     #[test]
