@@ -9,8 +9,11 @@ pub mod probe;
 mod prompt;
 pub mod rewrite;
 mod syntax;
+pub mod target;
 
 pub use dialect::{DeveloperRole, Dialect, TokenLimit};
 pub use error::Error;
+pub use policy::{Policy, Verification};
 pub use probe::{Endpoint, Probe, Summary};
 pub use rewrite::Rewrite;
+pub use target::Target;

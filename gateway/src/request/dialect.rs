@@ -2,10 +2,11 @@
 //! one name that it knows, and `developer` as `system`. It guesses nothing: the configuration says.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::probe::{Spot, Spots};
 use crate::json::{Fault, Kind, Lexer, Span};
-use crate::stream::splice::{Edits, remove_all, replace};
+use crate::stream::splice::{Edits, replace};
 
 /// Of one upstream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,16 +39,28 @@ const MAX_COMPLETION_TOKENS: &[u8] = b"\"max_completion_tokens\"";
 // === impl Dialect ===
 
 impl Dialect {
-    /// Adds the splices for a chat request.
-    pub(super) fn translate(self, body: &Bytes, spots: &Spots, edits: &mut Edits) {
-        self.limit(body, spots, edits);
+    /// Adds the splices for a chat request, and to `unwanted` the members that must go.
+    pub(super) fn translate(
+        self,
+        body: &Bytes,
+        spots: &Spots,
+        unwanted: &mut SmallVec<[Span; 4]>,
+        edits: &mut Edits,
+    ) {
+        self.limit(body, spots, unwanted, edits);
         if let (DeveloperRole::System, Some(messages)) = (self.developer, spots.messages) {
             // Read before, so it reads.
             let _ = system(body, messages, edits);
         }
     }
 
-    fn limit(self, body: &[u8], spots: &Spots, edits: &mut Edits) {
+    fn limit(
+        self,
+        body: &[u8],
+        spots: &Spots,
+        unwanted: &mut SmallVec<[Span; 4]>,
+        edits: &mut Edits,
+    ) {
         let set = |spot: &Spot| spot.value.of(body) != b"null";
         let older = spots.max_tokens.filter(set);
         let newer = spots.max_completion_tokens.filter(set);
@@ -57,14 +70,9 @@ impl Dialect {
             TokenLimit::AsSent | TokenLimit::MaxTokens => MAX_TOKENS,
             TokenLimit::MaxCompletionTokens => MAX_COMPLETION_TOKENS,
         };
-        let other = [spots.max_tokens, spots.max_completion_tokens];
-        let mut gone: Vec<Span> = other
-            .into_iter()
-            .flatten()
-            .filter(|spot| *spot != holds)
-            .map(|spot| Span { start: spot.key, end: spot.value.end })
-            .collect();
-        remove_all(body, &mut gone, edits);
+        let both = [spots.max_tokens, spots.max_completion_tokens];
+        let losers = both.into_iter().flatten().filter(|spot| *spot != holds);
+        unwanted.extend(losers.map(|spot| Span { start: spot.key, end: spot.value.end }));
         let named = if newer.is_some() { MAX_COMPLETION_TOKENS } else { MAX_TOKENS };
         if named != wanted
             && let Ok(name) = Lexer::resume(body, holds.key, 1).string()

@@ -33,7 +33,7 @@ pub(crate) fn insert_first(bytes: &[u8], open: usize, member: &str) -> Edit {
 }
 
 /// Takes out the member whose key starts at `key` and whose value ends at `end`, with one comma. Two
-/// removals side by side would share theirs: at most one an object.
+/// removals side by side would share theirs: see [`remove_all`].
 pub(crate) fn remove(bytes: &[u8], key: usize, end: usize) -> Edit {
     let before = bytes.get(..key).unwrap_or_default();
     let text = Bytes::new();
@@ -51,24 +51,28 @@ pub(crate) fn remove(bytes: &[u8], key: usize, end: usize) -> Edit {
     }
 }
 
-/// As [`remove`], for several members of one object, side by side or not.
-pub(crate) fn remove_all(bytes: &[u8], members: &mut [Span], edits: &mut Edits) {
-    members.sort_by_key(|member| member.start);
-    let mut run: Option<Span> = None;
-    for member in members.iter() {
-        match &mut run {
-            Some(run) if only_a_comma(bytes, run.end, member.start) => run.end = member.end,
-            _ => {
-                let done = run.replace(*member);
-                edits.extend(done.map(|done| remove(bytes, done.start, done.end)));
-            }
-        }
+/// Takes out members of one object, each from its key's quote to the end of its value, with one comma
+/// each. `open` is right after the object's brace.
+pub(crate) fn remove_all(bytes: &[u8], open: usize, members: &mut [Span], edits: &mut Edits) {
+    members.sort_unstable_by_key(|member| member.start);
+    // Up to here nothing is kept.
+    let mut bare = open;
+    for &Span { start, end } in members.iter() {
+        let between = bytes.get(bare..start).unwrap_or_default();
+        let is_first = between.iter().all(|byte| is_space(*byte));
+        let edit = if is_first {
+            let rest = bytes.get(end..).unwrap_or_default();
+            let comma = rest.iter().position(|byte| !is_space(*byte));
+            let comma = comma.filter(|at| rest.get(*at) == Some(&b','));
+            let end = comma.map_or(end, |at| end + at + 1);
+            bare = end;
+            Edit { start, end, text: Bytes::new() }
+        } else {
+            let comma = between.iter().rposition(|byte| *byte == b',');
+            Edit { start: comma.map_or(start, |at| bare + at), end, text: Bytes::new() }
+        };
+        edits.push(edit);
     }
-    edits.extend(run.map(|run| remove(bytes, run.start, run.end)));
-}
-
-fn only_a_comma(bytes: &[u8], start: usize, end: usize) -> bool {
-    bytes.get(start..end).unwrap_or_default().iter().all(|byte| *byte == b',' || is_space(*byte))
 }
 
 /// Carries the edits out.
@@ -100,10 +104,18 @@ mod tests {
         String::from_utf8(apply(text.as_bytes(), &mut edits)).unwrap()
     }
 
+    /// Without its members `x` and `y`, whose values are 9.
     fn removed(text: &str) -> String {
-        let key = text.find("\"x\"").unwrap();
-        let end = text.find('9').unwrap() + 1;
-        applied(text, remove(text.as_bytes(), key, end))
+        let mut members = Vec::new();
+        for key in ["\"x\"", "\"y\""] {
+            if let Some(start) = text.find(key) {
+                let end = start + text[start..].find('9').unwrap() + 1;
+                members.insert(0, Span { start, end });
+            }
+        }
+        let mut edits = Edits::new();
+        remove_all(text.as_bytes(), 1, &mut members, &mut edits);
+        String::from_utf8(apply(text.as_bytes(), &mut edits)).unwrap()
     }
 
     #[test]
@@ -113,26 +125,10 @@ mod tests {
         assert_eq!(removed(r#"{"a":1,"x":9}"#), r#"{"a":1}"#);
         assert_eq!(removed(r#"{"a":1 , "x" : 9 , "b":1}"#), r#"{"a":1  , "b":1}"#);
         assert_eq!(removed(r#"{ "x": 9 , "b":1}"#), r#"{  "b":1}"#);
-    }
-
-    #[test]
-    fn members_side_by_side_go_together() {
-        let gone = |text: &str| {
-            let mut members: Vec<Span> = text
-                .match_indices("\"x\":9")
-                .map(|(start, member)| Span { start, end: start + member.len() })
-                .collect();
-            members.reverse();
-            let mut edits = Edits::new();
-            remove_all(text.as_bytes(), &mut members, &mut edits);
-            String::from_utf8(apply(text.as_bytes(), &mut edits)).unwrap()
-        };
-        assert_eq!(gone(r#"{"x":9,"x":9}"#), "{}");
-        assert_eq!(gone(r#"{"x":9 , "x":9,"b":1}"#), r#"{"b":1}"#);
-        assert_eq!(gone(r#"{"a":1,"x":9,"x":9,"b":1}"#), r#"{"a":1,"b":1}"#);
-        assert_eq!(gone(r#"{"x":9,"a":1,"x":9}"#), r#"{"a":1}"#);
-        assert_eq!(gone(r#"{"x":9,"a":1,"x":9,"x":9,"b":1}"#), r#"{"a":1,"b":1}"#);
-        assert_eq!(gone(r#"{"a":1}"#), r#"{"a":1}"#);
+        assert_eq!(removed(r#"{"x":9,"y":9,"b":1}"#), r#"{"b":1}"#);
+        assert_eq!(removed(r#"{"a":",","x":9,"y":9}"#), r#"{"a":","}"#);
+        assert_eq!(removed(r#"{"y":9,"a":1,"x":9,"b":1}"#), r#"{"a":1,"b":1}"#);
+        assert_eq!(removed(r#"{"x":9 , "y":9}"#), "{ }");
     }
 
     #[test]

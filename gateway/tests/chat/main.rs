@@ -19,6 +19,8 @@ mod hostile;
 #[cfg(test)]
 mod mid_stream;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod promises;
 #[cfg(test)]
 mod wire;
