@@ -17,6 +17,8 @@ use url::Url;
 pub use limits::{LIMITS, Limit, Limits};
 pub use problem::{Error, Problem};
 
+use crate::request::Dialect;
+
 /// What the gateway runs on.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -77,6 +79,8 @@ pub struct Upstream {
     pub region: Option<String>,
     /// Lets the connect-time guard pass loopback and private addresses.
     pub allow_private: bool,
+    /// What it must read in other words than the client wrote.
+    pub dialect: Dialect,
     pub models: Vec<UpstreamModel>,
 }
 

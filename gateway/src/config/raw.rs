@@ -56,6 +56,8 @@ pub(super) struct RawUpstream {
     pub(super) api_key: Option<secrecy::SecretString>,
     pub(super) region: Option<String>,
     pub(super) allow_private: bool,
+    pub(super) max_tokens_member: Option<String>,
+    pub(super) developer_role: Option<String>,
     pub(super) models: Vec<RawUpstreamModel>,
 }
 

@@ -108,6 +108,9 @@ pub struct Row {
 /// Names in messages are cut here, in bytes.
 const SHOWN_MAX: usize = 256;
 const CLIENT_GONE: u16 = 499;
+/// Longer waits are cut to this: above it Node's SDK waits as it likes, above two minutes Python's
+/// does not come back at all.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 const INVALID: &str = "invalid_request_error";
 
 // === impl Error ===
@@ -153,9 +156,11 @@ impl Error {
             Self::HeadersTooLarge { .. } => {
                 (431, INVALID, Some("headers_too_large"), false, Client, Outcome::TooLarge)
             }
-            Self::RateLimited { .. } => {
+            Self::RateLimited { retry_after, .. } => {
                 let code = Some("rate_limit_exceeded");
-                (429, "rate_limit_error", code, true, Gateway, Outcome::RateLimited)
+                // An SDK's retry would be bound to fail, since it comes before the wait is over.
+                let retry = retry_after.is_none_or(|after| after <= RETRY_AFTER_MAX);
+                (429, "rate_limit_error", code, retry, Gateway, Outcome::RateLimited)
             }
             Self::NoProvider { retry_after, .. } => {
                 let (code, retry) = (Some("no_provider"), retry_after.is_some());
@@ -203,13 +208,14 @@ impl Error {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        match self {
+        let after = match self {
             Self::RateLimited { retry_after, .. }
             | Self::NoProvider { retry_after, .. }
             | Self::ProviderRateLimited { retry_after } => *retry_after,
             Self::Draining => Some(Duration::from_secs(1)),
             _ => None,
-        }
+        };
+        after.map(|after| after.min(RETRY_AFTER_MAX))
     }
 
     fn headers(&self, row: Row) -> HeaderMap {

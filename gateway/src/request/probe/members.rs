@@ -152,7 +152,10 @@ impl<'a> Found<'a> {
                 self.models = value.models()?;
                 self.ours(&value, 0);
             }
-            "messages" => self.messages = self.messages.map(|(count, _)| (count, value.text)),
+            "messages" => {
+                self.spots.messages = Some(value.span);
+                self.messages = self.messages.map(|(count, _)| (count, value.text));
+            }
             "prompt" => self.prompt = raw,
             "input" => self.input = raw,
             "stream" => {
@@ -168,8 +171,14 @@ impl<'a> Found<'a> {
                     options.value = value.span;
                 }
             }
-            "max_tokens" => self.max_tokens = value.integer(0, u64::MAX)?,
-            "max_completion_tokens" => self.max_completion_tokens = value.integer(1, u64::MAX)?,
+            "max_tokens" => {
+                self.spots.max_tokens = Some(value.spot());
+                self.max_tokens = value.integer(0, u64::MAX)?;
+            }
+            "max_completion_tokens" => {
+                self.spots.max_completion_tokens = Some(value.spot());
+                self.max_completion_tokens = value.integer(1, u64::MAX)?;
+            }
             "n" => self.choices = Some(value.choices()?),
             "seed" => {
                 self.spots.seed = Some(value.span);
