@@ -12,6 +12,7 @@
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse as _;
+use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
@@ -53,6 +54,9 @@ use request_id::{Minter, RequestId};
 pub use docs::document;
 
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
+
+/// Longer ones can't be represented.
+const URL_BYTES_MAX: usize = 65_534;
 
 /// Put in a response's extensions by a handler that counts its request itself, because the outcome
 /// is known only when the body ends.
@@ -190,9 +194,9 @@ impl Edge {
         }
     }
 
-    fn finish(
+    fn finish<B>(
         &self,
-        response: &mut Response<Body>,
+        response: &mut Response<B>,
         endpoint: Endpoint,
         id: &RequestId,
         started: Instant,
@@ -235,6 +239,21 @@ impl Edge {
 impl server::Handler for Edge {
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         self.answer(request.map(Body::new)).await
+    }
+
+    fn refuse(&self, status: StatusCode) -> Response<Bytes> {
+        let started = self.app.clock.now();
+        let id = self.ids.for_request(&HeaderMap::new(), self.app.clock.unix_ms());
+        let error = match status {
+            StatusCode::URI_TOO_LONG => Error::UrlTooLong { limit_bytes: URL_BYTES_MAX },
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+                Error::HeadersTooLarge { limit_bytes: self.app.settings.limits.header_bytes }
+            }
+            _ => Error::Malformed,
+        };
+        let mut response = error.to_response();
+        self.finish(&mut response, Endpoint::Other, &id, started);
+        response
     }
 }
 

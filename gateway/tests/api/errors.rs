@@ -32,6 +32,8 @@ fn all() -> Vec<Error> {
         Error::TooLarge { limit_bytes: 1000 },
         Error::UnsupportedMediaType { message: "Not text/plain.".into() },
         Error::HeadersTooLarge { limit_bytes: 65536 },
+        Error::Malformed,
+        Error::UrlTooLong { limit_bytes: 65534 },
         Error::RateLimited { limit: "requests per minute".into(), retry_after: after },
         Error::NoProvider { model: "m".into(), reason: "all are down".into(), retry_after: after },
         Error::NoProvider { model: "m".into(), reason: "none in eu".into(), retry_after: None },
