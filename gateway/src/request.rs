@@ -3,6 +3,7 @@
 
 mod check;
 mod error;
+pub mod policy;
 pub mod probe;
 mod prompt;
 pub mod rewrite;
