@@ -31,6 +31,7 @@ mod completion;
 mod completions;
 pub mod context;
 pub mod docs;
+mod embeddings;
 pub mod error;
 pub mod gate;
 pub mod health;

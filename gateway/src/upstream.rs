@@ -22,6 +22,7 @@ mod quiet;
 mod record;
 mod request;
 mod slate;
+mod vectors;
 mod watch;
 mod whole;
 

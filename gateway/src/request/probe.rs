@@ -54,7 +54,7 @@ pub struct Summary {
     pub max_tokens: Option<u64>,
     /// Bytes of the raw `messages`, `prompt` or `input`.
     pub prompt_bytes: usize,
-    /// Messages; 1 without.
+    /// Messages, or inputs to embed; 1 without.
     pub messages: usize,
     pub seed: Option<i64>,
     pub temperature: Option<f64>,

@@ -9,7 +9,9 @@ use super::attempt::{Context, Exchange, Goal, Good, Try};
 use super::error::{Error, Phase};
 use super::plain;
 use super::request::Job;
+use super::vectors;
 use super::watch::Watch;
+use crate::request::Endpoint;
 use crate::stream::{self, Assembler, Progress};
 
 /// A whole answer, ready to be sent.
@@ -114,7 +116,11 @@ async fn read_json(
         read.extend_from_slice(&chunk);
         watch.touch();
     }
-    plain::answer(job.endpoint, read.freeze(), &attempt.model.id)
+    let (read, model) = (read.freeze(), &attempt.model.id);
+    match job.endpoint {
+        Endpoint::ChatCompletions | Endpoint::Completions => plain::answer(read, model),
+        Endpoint::Embeddings => vectors::answer(read, model, job.summary.messages),
+    }
 }
 
 fn poll_watched(

@@ -9,6 +9,8 @@ mod answers;
 #[cfg(test)]
 mod cancel;
 #[cfg(test)]
+mod embeddings;
+#[cfg(test)]
 mod fail_over;
 #[cfg(test)]
 mod harness;

@@ -238,7 +238,10 @@ impl<'a> Found<'a> {
                 (count, raw.len())
             }
             Endpoint::Completions => (1, self.prompt.ok_or_else(|| missing("prompt"))?.len()),
-            Endpoint::Embeddings => (1, self.input.ok_or_else(|| missing("input"))?.len()),
+            Endpoint::Embeddings => {
+                let raw = self.input.ok_or_else(|| missing("input"))?;
+                (prompt::inputs(raw)?, raw.len())
+            }
         };
         if endpoint == Endpoint::ChatCompletions && self.max_tokens == Some(0) {
             let message = "Invalid value for 'max_tokens': expected an integer of at least 1.";
