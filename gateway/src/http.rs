@@ -36,6 +36,7 @@ mod completions;
 pub mod context;
 mod cors;
 pub mod docs;
+mod embeddings;
 mod encoding;
 pub mod error;
 pub mod gate;

@@ -129,44 +129,29 @@ impl Error {
     /// The table. Exhaustive on purpose: a new variant needs a row.
     pub fn row(&self) -> Row {
         use Origin::{Client, Gateway, Provider};
+        let wrong = |status, code, outcome| (status, INVALID, Some(code), false, Client, outcome);
         let (status, kind, code, retry, origin, outcome) = match self {
             Self::InvalidRequest { code, .. } => {
                 (400, INVALID, *code, false, Client, Outcome::InvalidRequest)
             }
-            Self::Unauthorized(_) => {
-                (401, INVALID, Some("invalid_api_key"), false, Client, Outcome::Unauthorized)
-            }
+            Self::Unauthorized(_) => wrong(401, "invalid_api_key", Outcome::Unauthorized),
             Self::Forbidden { code, .. } => {
                 (403, "permission_error", Some(*code), false, Client, Outcome::Forbidden)
             }
-            Self::ModelNotFound { .. } => {
-                (404, INVALID, Some("model_not_found"), false, Client, Outcome::NotFound)
-            }
-            Self::UnknownUrl { .. } => {
-                (404, INVALID, Some("unknown_url"), false, Client, Outcome::NotFound)
-            }
-            Self::MethodNotAllowed { .. } => {
-                (405, INVALID, Some("method_not_supported"), false, Client, Outcome::NotFound)
-            }
+            Self::ModelNotFound { .. } => wrong(404, "model_not_found", Outcome::NotFound),
+            Self::UnknownUrl { .. } => wrong(404, "unknown_url", Outcome::NotFound),
+            Self::MethodNotAllowed { .. } => wrong(405, "method_not_supported", Outcome::NotFound),
             Self::RequestTimeout { .. } => {
                 (408, INVALID, Some("request_timeout"), true, Client, Outcome::Timeout)
             }
-            Self::TooLarge { .. } => {
-                (413, INVALID, Some("request_too_large"), false, Client, Outcome::TooLarge)
-            }
+            Self::TooLarge { .. } => wrong(413, "request_too_large", Outcome::TooLarge),
             Self::UnsupportedMediaType { .. } => {
                 let code = Some("unsupported_media_type");
                 (415, INVALID, code, false, Client, Outcome::InvalidRequest)
             }
-            Self::HeadersTooLarge { .. } => {
-                (431, INVALID, Some("headers_too_large"), false, Client, Outcome::TooLarge)
-            }
-            Self::Malformed => {
-                (400, INVALID, Some("malformed_request"), false, Client, Outcome::InvalidRequest)
-            }
-            Self::UrlTooLong { .. } => {
-                (414, INVALID, Some("url_too_long"), false, Client, Outcome::TooLarge)
-            }
+            Self::HeadersTooLarge { .. } => wrong(431, "headers_too_large", Outcome::TooLarge),
+            Self::Malformed => wrong(400, "malformed_request", Outcome::InvalidRequest),
+            Self::UrlTooLong { .. } => wrong(414, "url_too_long", Outcome::TooLarge),
             Self::RateLimited { retry_after, .. } => {
                 let code = Some("rate_limit_exceeded");
                 // An SDK's retry would be bound to fail, since it comes before the wait is over.

@@ -206,7 +206,7 @@ async fn ask(
         let (parts, body) = response.into_parts();
         judge_head(parts, body).await
     };
-    match tokio::time::timeout(context.limits.head, head).await {
+    match tokio::time::timeout(job.head_limit(&context.limits), head).await {
         Ok(Ok((parts, body))) => {
             let (endpoint, model) = (offer.endpoint.clone(), model.clone());
             Ok(Try { endpoint, model, body, parts, tally, _in_flight: in_flight })

@@ -253,7 +253,10 @@ impl<'a> Found<'a> {
             Endpoint::Completions => {
                 (self.prompts, self.prompt.ok_or_else(|| missing("prompt"))?.len())
             }
-            Endpoint::Embeddings => (1, self.input.ok_or_else(|| missing("input"))?.len()),
+            Endpoint::Embeddings => {
+                let raw = self.input.ok_or_else(|| missing("input"))?;
+                (prompt::inputs(raw)?, raw.len())
+            }
         };
         if endpoint == Endpoint::ChatCompletions && self.max_tokens == Some(0) {
             let message = "Invalid value for 'max_tokens': expected an integer of at least 1.";
