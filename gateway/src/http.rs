@@ -7,7 +7,9 @@
 //! 4. drain: a request that comes after the end began is sent elsewhere.
 //! 5. `gate`: who is calling, before the body is read and before a path is looked up, so that a new
 //!    route is closed until somebody opens it.
-//! 6. the router; then the answer gets its id and time, is counted, and is logged.
+//! 6. the key's requests a minute: a request counts when its head is read, so that one too many costs
+//!    nobody a body, and one that is wrong is not free.
+//! 7. the router; then the answer gets its id and time, is counted, and is logged.
 
 use axum::Router;
 use axum::body::Body;
@@ -21,6 +23,7 @@ use std::time::Instant;
 use tower::ServiceExt as _;
 
 use crate::app::App;
+use crate::auth::Principal;
 use crate::metrics::{Endpoint, Outcome};
 use crate::server;
 
@@ -34,6 +37,8 @@ pub mod docs;
 pub mod error;
 pub mod gate;
 pub mod health;
+mod key;
+mod limits;
 pub mod models;
 mod options;
 mod path;
@@ -93,10 +98,18 @@ impl Edge {
         let id = self.ids.for_request(request.headers(), self.app.clock.unix_ms());
         path::normalise(request.uri_mut());
         let endpoint = self.endpoint(request.uri().path());
-        let mut response = match self.admit(&mut request, &id, started) {
+        let admitted = self.admit(&mut request, &id, started);
+        let principal = admitted.as_ref().ok().and_then(Option::as_ref);
+        let account = limits::shown(principal);
+        let counted = limits::take_request(&self.app, principal, &request);
+        let mut response = match admitted.and(counted) {
             Ok(()) => self.route(request, &id).await,
             Err(refusal) => refusal.into_response(),
         };
+        if let Some(account) = account {
+            let now_ns = self.app.limit_time.now_ns();
+            limits::write_headers(&account, now_ns, response.headers_mut());
+        }
         let body_may_follow = matches!(
             response.status(),
             StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT
@@ -127,7 +140,7 @@ impl Edge {
         request: &mut Request<Body>,
         id: &RequestId,
         started: Instant,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<Principal>, Error> {
         let limit_bytes = self.app.settings.limits.header_bytes;
         let headers = request.headers();
         let size = request.uri().path().len()
@@ -142,9 +155,9 @@ impl Edge {
             return Err(Error::Draining);
         }
         let principal = self.gate.check(&self.app, request)?;
-        let context = Context { request_id: id.clone(), started, principal };
+        let context = Context { request_id: id.clone(), started, principal: principal.clone() };
         request.extensions_mut().insert(context);
-        Ok(())
+        Ok(principal)
     }
 
     fn endpoint(&self, path: &str) -> Endpoint {

@@ -7,5 +7,6 @@ pub mod completions;
 pub mod error;
 pub mod evidence;
 pub mod gumbel;
+pub mod keys;
 pub mod models;
 pub mod usage;

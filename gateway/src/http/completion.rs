@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Deferred;
 use super::context::Context;
 use super::error::Error;
-use super::options;
+use super::{limits, models, options};
 use crate::app::App;
 use crate::auth::Principal;
 use crate::metrics::{self, Outcome};
@@ -66,6 +66,7 @@ fn exchange(
         .model(&summary.model)
         .ok_or_else(|| Error::ModelNotFound { model: summary.model.clone() })?
         .clone();
+    models::allow(&caller.principal, &model.id, &summary.model)?;
     let request_id = &caller.context.request_id;
     let begun = Instant::from_std(caller.context.started);
     let who = Who {
@@ -83,6 +84,8 @@ fn exchange(
     };
     let limit = app.settings.limits.request;
     let patience = options::timeout(&caller.headers)?.map_or(limit, |wanted| wanted.min(limit));
+    let reserved = limits::reserve(app, &caller.principal, endpoint, &summary, &body)?;
+    let record = Record::new(app.metrics.clone(), who).holding(reserved);
     let job = Job {
         endpoint,
         model,
@@ -92,7 +95,7 @@ fn exchange(
         fallback,
         deadline: begun + patience,
     };
-    Ok(Exchange::new(app.upstream.clone(), job, Record::new(app.metrics.clone(), who)))
+    Ok(Exchange::new(app.upstream.clone(), job, record))
 }
 
 async fn streamed(exchange: Exchange) -> Response {

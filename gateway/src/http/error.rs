@@ -25,6 +25,9 @@ pub enum Error {
     Forbidden { message: String, code: &'static str },
     #[error("The model `{}` does not exist or you do not have access to it.", shown(model))]
     ModelNotFound { model: String },
+    /// Of the admin API.
+    #[error("{message}.")]
+    KeyNotFound { message: String },
     #[error("Unknown request URL: {method} {}. Please check the URL for typos.", shown(path))]
     UnknownUrl { method: Method, path: String },
     #[error("Not allowed to {method} on {}.", shown(path))]
@@ -40,6 +43,12 @@ pub enum Error {
     /// Our own limits.
     #[error("Rate limit reached for {limit}.")]
     RateLimited { limit: String, retry_after: Option<Duration> },
+    /// A key's own limit, which the request could not meet however long it waited.
+    #[error(
+        "Request too large for tokens per minute (limit {limit}, requested {asked}): it can never \
+         pass. Ask for fewer tokens or send a shorter prompt."
+    )]
+    OverLimit { limit: u32, asked: u64 },
     /// No provider can take it; the reason names the policy that left none.
     #[error("No provider can serve the model `{}` now: {reason}.", shown(model))]
     NoProvider { model: String, reason: String, retry_after: Option<Duration> },
@@ -133,6 +142,9 @@ impl Error {
             Self::ModelNotFound { .. } => {
                 (404, INVALID, Some("model_not_found"), false, Client, Outcome::NotFound)
             }
+            Self::KeyNotFound { .. } => {
+                (404, INVALID, Some("key_not_found"), false, Client, Outcome::NotFound)
+            }
             Self::UnknownUrl { .. } => {
                 (404, INVALID, Some("unknown_url"), false, Client, Outcome::NotFound)
             }
@@ -152,9 +164,10 @@ impl Error {
             Self::HeadersTooLarge { .. } => {
                 (431, INVALID, Some("headers_too_large"), false, Client, Outcome::TooLarge)
             }
-            Self::RateLimited { .. } => {
+            Self::RateLimited { .. } | Self::OverLimit { .. } => {
                 let code = Some("rate_limit_exceeded");
-                (429, "rate_limit_error", code, true, Gateway, Outcome::RateLimited)
+                let retry = matches!(self, Self::RateLimited { .. });
+                (429, "rate_limit_error", code, retry, Gateway, Outcome::RateLimited)
             }
             Self::NoProvider { retry_after, .. } => {
                 let (code, retry) = (Some("no_provider"), retry_after.is_some());

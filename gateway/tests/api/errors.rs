@@ -33,6 +33,8 @@ fn all() -> Vec<Error> {
         Error::UnsupportedMediaType { message: "Not text/plain.".into() },
         Error::HeadersTooLarge { limit_bytes: 65536 },
         Error::RateLimited { limit: "requests per minute".into(), retry_after: after },
+        Error::OverLimit { limit: 1000, asked: 5000 },
+        Error::KeyNotFound { message: "there is no such key".into() },
         Error::NoProvider { model: "m".into(), reason: "all are down".into(), retry_after: after },
         Error::NoProvider { model: "m".into(), reason: "none in eu".into(), retry_after: None },
         Error::ProviderError { message: "The provider broke off.".into() },
