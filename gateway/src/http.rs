@@ -27,12 +27,15 @@ use crate::server;
 pub mod admin;
 pub mod body;
 mod chat;
+mod completion;
+mod completions;
 pub mod context;
 pub mod docs;
 pub mod error;
 pub mod gate;
 pub mod health;
 pub mod models;
+mod options;
 mod path;
 pub mod request_id;
 mod router;
@@ -149,6 +152,7 @@ impl Edge {
             _ if matches!(self.gate, Gate::Admin { .. }) => Endpoint::Admin,
             "/v1/chat/completions" => Endpoint::Chat,
             "/v1/completions" => Endpoint::Completions,
+            "/v1/embeddings" => Endpoint::Embeddings,
             "/healthz" | "/readyz" => Endpoint::Health,
             "/openapi.json" | "/docs" => Endpoint::Docs,
             _ if path == "/v1/models" || path.starts_with("/v1/models/") => Endpoint::Models,

@@ -46,6 +46,8 @@ label! {
     Endpoint {
         Chat = "chat",
         Completions = "completions",
+        Embeddings = "embeddings",
+        Responses = "responses",
         Models = "models",
         Health = "health",
         Docs = "docs",

@@ -13,6 +13,7 @@ use crate::json::Span;
 pub enum Endpoint {
     ChatCompletions,
     Completions,
+    Embeddings,
 }
 
 /// A request, borrowed from its body. Raw values are JSON text as the client sent it.
@@ -23,6 +24,8 @@ pub struct Probe<'a> {
     pub messages: Option<&'a str>,
     /// Raw; always there for completions.
     pub prompt: Option<&'a str>,
+    /// Raw; always there for embeddings.
+    pub input: Option<&'a str>,
     pub user: Option<Cow<'a, str>>,
     /// Raw, unchecked, `None` where absent or null.
     pub tools: Option<&'a str>,
@@ -47,9 +50,9 @@ pub struct Summary {
     pub choices: u32,
     /// `max_completion_tokens`, else `max_tokens`.
     pub max_tokens: Option<u64>,
-    /// Bytes of the raw `messages` or `prompt`.
+    /// Bytes of the raw `messages`, `prompt` or `input`.
     pub prompt_bytes: usize,
-    /// Messages; 1 for completions.
+    /// Messages; 1 without.
     pub messages: usize,
     pub seed: Option<i64>,
     pub temperature: Option<f64>,

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::pool::Pool;
 use crate::config::{Limits, Upstream};
+use crate::request;
 
 /// First pause after a failure; it doubles with each further one.
 const COOL_DOWN_MIN: Duration = Duration::from_millis(500);
@@ -26,7 +27,7 @@ pub struct Endpoint {
     pub(super) allow_private: bool,
     pub(super) host_header: HeaderValue,
     pub(super) authorization: Option<HeaderValue>,
-    pub(super) chat_uri: Uri,
+    uris: [Uri; 3],
     pub(super) pool: Pool,
     in_flight: AtomicU32,
     failures: AtomicU32,
@@ -66,9 +67,11 @@ impl Endpoint {
         let port = url.port_or_known_default().ok_or_else(|| invalid("base_url has no port"))?;
         let host_header =
             url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-        let path = format!("{}/chat/completions", url.path().trim_end_matches('/'));
-        let path: PathAndQuery =
-            path.parse().map_err(|_| invalid("base_url's path is not usable"))?;
+        let base = url.path().trim_end_matches('/');
+        let uri = |path: &str| match format!("{base}/{path}").parse::<PathAndQuery>() {
+            Ok(path) => Ok(Uri::from(path)),
+            Err(_) => Err(invalid("base_url's path is not usable")),
+        };
         let authorization = match &upstream.api_key {
             Some(key) => {
                 let value = format!("Bearer {}", key.expose_secret());
@@ -92,13 +95,23 @@ impl Endpoint {
             host_header: HeaderValue::from_str(&host_header)
                 .map_err(|_| invalid("base_url's host does not fit into a header"))?,
             authorization,
-            chat_uri: Uri::from(path),
+            uris: [uri("chat/completions")?, uri("completions")?, uri("embeddings")?],
             pool: Pool::new(limits.upstream_idle, limits.upstream_idle_for),
             in_flight: AtomicU32::new(0),
             failures: AtomicU32::new(0),
             not_before_ms: AtomicU64::new(0),
             born: Instant::now(),
         })
+    }
+
+    /// Where this provider serves what the client asked for.
+    pub(super) fn uri(&self, asked: request::Endpoint) -> &Uri {
+        let [chat, completions, embeddings] = &self.uris;
+        match asked {
+            request::Endpoint::ChatCompletions => chat,
+            request::Endpoint::Completions => completions,
+            request::Endpoint::Embeddings => embeddings,
+        }
     }
 
     pub fn in_flight(&self) -> u32 {

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 use super::error::Error;
+use crate::request::Endpoint;
 use crate::stream::{self, Progress};
 
 #[derive(Deserialize)]
@@ -21,13 +22,35 @@ struct Read<'a> {
 }
 
 #[derive(Deserialize)]
+struct Vectors<'a> {
+    #[serde(borrow)]
+    model: Option<&'a RawValue>,
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
+    #[serde(borrow)]
+    usage: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
 struct Choice<'a> {
     #[serde(borrow)]
     finish_reason: Option<Cow<'a, str>>,
 }
 
-/// `body` as the client gets it. It must be an answer: a choice, and a finish reason in each.
-pub(super) fn answer(body: Bytes, model: &str) -> Result<(Bytes, Progress), Error> {
+/// `body` as the client gets it. It must be an answer to what was asked.
+pub(super) fn answer(
+    asked: Endpoint,
+    body: Bytes,
+    model: &str,
+) -> Result<(Bytes, Progress), Error> {
+    match asked {
+        Endpoint::ChatCompletions | Endpoint::Completions => completion(body, model),
+        Endpoint::Embeddings => embeddings(body, model),
+    }
+}
+
+/// A choice, and a finish reason in each.
+fn completion(body: Bytes, model: &str) -> Result<(Bytes, Progress), Error> {
     let unusable = |what: &str| Error::Stream(what.to_owned());
     let read: Read<'_> =
         serde_json::from_slice(&body).map_err(|_| unusable("it sent JSON that is no answer"))?;
@@ -38,9 +61,30 @@ pub(super) fn answer(body: Bytes, model: &str) -> Result<(Bytes, Progress), Erro
     if read.choices.is_empty() || !read.choices.iter().all(is_finished) {
         return Err(Error::Truncated);
     }
-    let usage: Option<Usage> = read.usage.and_then(|raw| serde_json::from_str(raw.get()).ok());
+    finished(body.clone(), read.model, read.usage, model)
+}
+
+/// At least one vector.
+fn embeddings(body: Bytes, model: &str) -> Result<(Bytes, Progress), Error> {
+    let read: Vectors<'_> = serde_json::from_slice(&body)
+        .map_err(|_| Error::Stream("it sent JSON that is no list of embeddings".to_owned()))?;
+    if read.data.is_empty() {
+        return Err(Error::Truncated);
+    }
+    finished(body.clone(), read.model, read.usage, model)
+}
+
+/// A complete answer with our name for the model.
+fn finished(
+    body: Bytes,
+    name: Option<&RawValue>,
+    usage: Option<&RawValue>,
+    model: &str,
+) -> Result<(Bytes, Progress), Error> {
+    let unusable = |what: &str| Error::Stream(what.to_owned());
+    let usage: Option<Usage> = usage.and_then(|raw| serde_json::from_str(raw.get()).ok());
     let wanted = serde_json::to_string(model).map_err(|e| unusable(&e.to_string()))?;
-    let spliced = match read.model {
+    let spliced = match name {
         Some(raw) if raw.get() != wanted => splice(&body, raw.get(), &wanted),
         Some(_) | None => None,
     };
@@ -65,7 +109,7 @@ mod tests {
     use super::*;
 
     fn mended(body: &'static str) -> Result<Bytes, Error> {
-        answer(Bytes::from_static(body.as_bytes()), "ours").map(|(body, _)| body)
+        completion(Bytes::from_static(body.as_bytes()), "ours").map(|(body, _)| body)
     }
 
     #[test]
@@ -78,14 +122,14 @@ mod tests {
     #[test]
     fn the_same_bytes_come_back_when_nothing_differs() {
         let body = Bytes::from_static(br#"{"model":"ours","choices":[{"finish_reason":"stop"}]}"#);
-        let (same, _) = answer(body.clone(), "ours").unwrap();
+        let (same, _) = completion(body.clone(), "ours").unwrap();
         assert_eq!(same.as_ptr(), body.as_ptr());
     }
 
     #[test]
     fn usage_is_read() {
         let body = br#"{"choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}"#;
-        let (_, progress) = answer(Bytes::from_static(body), "m").unwrap();
+        let (_, progress) = completion(Bytes::from_static(body), "m").unwrap();
         assert_eq!(progress.usage, Some(Usage::new(3, 4)));
     }
 

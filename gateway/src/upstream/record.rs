@@ -18,6 +18,7 @@ const CLIENT_GONE: u16 = 499;
 pub struct Record {
     metrics: Arc<Metrics>,
     request_id: Arc<str>,
+    endpoint: Endpoint,
     key_name: Arc<str>,
     model: Arc<str>,
     is_stream: bool,
@@ -36,6 +37,8 @@ pub struct Record {
 #[derive(Debug, Clone)]
 pub struct Who {
     pub request_id: Arc<str>,
+    /// What the client called.
+    pub endpoint: Endpoint,
     pub key_name: Arc<str>,
     pub model: Arc<str>,
     pub is_stream: bool,
@@ -48,6 +51,7 @@ impl Record {
         Self {
             metrics,
             request_id: who.request_id,
+            endpoint: who.endpoint,
             key_name: who.key_name,
             model: who.model,
             is_stream: who.is_stream,
@@ -118,7 +122,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         let total = self.begun.elapsed();
         let first = self.first_content.map(|at| at.duration_since(self.begun));
-        self.metrics.count_request(Endpoint::Chat, self.status, self.outcome);
+        self.metrics.count_request(self.endpoint, self.status, self.outcome);
         self.metrics.observe_completion(total);
         if let Some(first) = first {
             self.metrics.observe_ttft(first);
@@ -129,6 +133,7 @@ impl Drop for Record {
         }
         tracing::info!(
             request_id = &*self.request_id,
+            endpoint = self.endpoint.as_str(),
             key = &*self.key_name,
             model = &*self.model,
             provider = self.provider.as_deref().unwrap_or_default(),

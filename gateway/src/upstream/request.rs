@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::attempt::Context;
 use super::endpoint::Endpoint;
 use crate::market::{Model, Offer};
-use crate::request::{Rewrite, Summary};
+use crate::request::{self, Rewrite, Summary};
 use crate::stream::{Fallback, Limits, Plan, UsageMode};
 
 const EVIDENCE: HeaderName = HeaderName::from_static(openapi::evidence::HEADER);
@@ -18,6 +18,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// One client request on its way through the attempts.
 #[derive(Debug)]
 pub struct Job {
+    pub endpoint: request::Endpoint,
     pub model: Arc<Model>,
     pub summary: Summary,
     pub body: Bytes,
@@ -29,23 +30,25 @@ pub struct Job {
 }
 
 impl Job {
-    /// The request for `offer`: the client's bytes with as few splices as can be. Always streamed,
-    /// as closing a stream is the only cancel that servers honour.
+    /// The request for `offer`: the client's bytes with as few splices as can be. Always streamed
+    /// where it can be, as closing a stream is the only cancel that servers honour.
     pub(super) fn request(&self, offer: &Offer) -> Request<Full<Bytes>> {
+        let stream = self.endpoint != request::Endpoint::Embeddings;
         let body = self.summary.upstream_body(
             &self.body,
-            Rewrite { model: &offer.upstream_model, stream: true, seed: None },
+            Rewrite { model: &offer.upstream_model, stream, seed: None },
         );
+        let accept = if stream { "text/event-stream" } else { "application/json" };
         let endpoint: &Endpoint = &offer.endpoint;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_11;
-        *request.uri_mut() = endpoint.chat_uri.clone();
+        *request.uri_mut() = endpoint.uri(self.endpoint).clone();
         let headers = request.headers_mut();
         headers.reserve(8);
         headers.insert(header::HOST, endpoint.host_header.clone());
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
+        headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
         headers.insert(REQUEST_ID, self.request_id.clone());
         headers.insert(EVIDENCE, HeaderValue::from_static("1"));
         if let Some(authorization) = &endpoint.authorization {

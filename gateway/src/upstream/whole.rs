@@ -114,7 +114,7 @@ async fn read_json(
         read.extend_from_slice(&chunk);
         watch.touch();
     }
-    plain::answer(read.freeze(), &job.model.id)
+    plain::answer(job.endpoint, read.freeze(), &job.model.id)
 }
 
 fn poll_watched(

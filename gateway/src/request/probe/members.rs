@@ -15,6 +15,7 @@ pub(super) struct Found<'a> {
     model: Option<Cow<'a, str>>,
     messages: Option<(usize, &'a str)>,
     prompt: Option<&'a str>,
+    input: Option<&'a str>,
     user: Option<Cow<'a, str>>,
     tools: Option<&'a str>,
     response_format: Option<&'a str>,
@@ -32,11 +33,12 @@ pub(super) struct Found<'a> {
 }
 
 /// The members acted on; their place in the list is their bit in `seen`.
-const ACTED_ON: [&str; 17] = [
+const ACTED_ON: [&str; 18] = [
     "model",
     "models",
     "messages",
     "prompt",
+    "input",
     "stream",
     "stream_options",
     "max_tokens",
@@ -144,6 +146,7 @@ impl<'a> Found<'a> {
             "models" => value.no_items()?,
             "messages" => self.messages = self.messages.map(|(count, _)| (count, value.text)),
             "prompt" => self.prompt = raw,
+            "input" => self.input = raw,
             "stream" => {
                 self.spots.stream = Some(value.span);
                 self.stream = value.bool_or_null()?;
@@ -215,6 +218,7 @@ impl<'a> Found<'a> {
                 (count, raw.len())
             }
             Endpoint::Completions => (1, self.prompt.ok_or_else(|| missing("prompt"))?.len()),
+            Endpoint::Embeddings => (1, self.input.ok_or_else(|| missing("input"))?.len()),
         };
         if endpoint == Endpoint::ChatCompletions && self.max_tokens == Some(0) {
             let message = "Invalid value for 'max_tokens': expected an integer of at least 1.";
@@ -222,7 +226,8 @@ impl<'a> Found<'a> {
         }
         let summary = Summary {
             model: model.clone().into_owned(),
-            stream: self.stream,
+            // No embedding is streamed, whatever a client sends along.
+            stream: self.stream && endpoint != Endpoint::Embeddings,
             include_usage: self.include_usage,
             choices: self.choices.unwrap_or(1),
             max_tokens: self.max_completion_tokens.or(self.max_tokens),
@@ -239,6 +244,7 @@ impl<'a> Found<'a> {
             model,
             messages: self.messages.map(|(_, raw)| raw),
             prompt: self.prompt,
+            input: self.input,
             user: self.user,
             tools: self.tools,
             response_format: self.response_format,

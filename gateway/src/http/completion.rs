@@ -1,0 +1,149 @@
+//! What all completion-like endpoints share: the request is read once, its model found, and the
+//! attempts are made; then the answer gets its headers. It knows no endpoint's own shape.
+
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use tokio::time::Instant;
+
+use super::Deferred;
+use super::context::Context;
+use super::error::Error;
+use super::options;
+use crate::app::App;
+use crate::auth::Principal;
+use crate::metrics::{self, Outcome};
+use crate::request::{Endpoint, Probe, Summary};
+use crate::stream::{Fallback, error_event};
+use crate::upstream::{self, Exchange, Head, Job, Record, Who};
+
+const PROVIDER: HeaderName = HeaderName::from_static("x-quorate-provider");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-quorate-attempts");
+const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Who asks, and with what beside the body.
+#[derive(Debug)]
+pub(super) struct Caller {
+    pub(super) context: Context,
+    pub(super) principal: Principal,
+    pub(super) headers: HeaderMap,
+    /// How the request counts.
+    pub(super) called: metrics::Endpoint,
+}
+
+/// Answers a request of the endpoint's shape, whole or as the events of a stream.
+///
+/// # Errors
+/// A request that is wrong or cannot be served. What fails once attempts were made is a response
+/// already, since its record has to say so.
+pub(super) async fn answer(
+    app: &App,
+    caller: Caller,
+    endpoint: Endpoint,
+    body: Bytes,
+) -> Result<Response, Error> {
+    let read = Instant::now();
+    let summary = Probe::parse(&body, endpoint)?.into_summary();
+    let exchange = exchange(app, &caller, endpoint, summary, body)?;
+    app.metrics.overhead_seconds.observe(read.elapsed().as_secs_f64());
+    let mut response =
+        if exchange.is_stream() { streamed(exchange).await } else { whole(exchange).await };
+    response.extensions_mut().insert(Deferred);
+    Ok(response)
+}
+
+/// The exchange of a request that was read.
+fn exchange(
+    app: &App,
+    caller: &Caller,
+    endpoint: Endpoint,
+    summary: Summary,
+    body: Bytes,
+) -> Result<Exchange, Error> {
+    let snapshot = app.market.snapshot();
+    let model = snapshot
+        .model(&summary.model)
+        .ok_or_else(|| Error::ModelNotFound { model: summary.model.clone() })?
+        .clone();
+    let request_id = &caller.context.request_id;
+    let begun = Instant::from_std(caller.context.started);
+    let who = Who {
+        request_id: request_id.as_str().into(),
+        endpoint: caller.called,
+        key_name: caller.principal.key_name.clone(),
+        model: model.id.clone(),
+        is_stream: summary.stream,
+        begun,
+    };
+    let prefix = if endpoint == Endpoint::Completions { "cmpl" } else { "chatcmpl" };
+    let fallback = Fallback {
+        id: format!("{prefix}-{}", request_id.as_str()).into(),
+        created: app.clock.unix_s(),
+    };
+    let limit = app.settings.limits.request;
+    let patience = options::timeout(&caller.headers)?.map_or(limit, |wanted| wanted.min(limit));
+    let job = Job {
+        endpoint,
+        model,
+        summary,
+        body,
+        request_id: request_id.header(),
+        fallback,
+        deadline: begun + patience,
+    };
+    Ok(Exchange::new(app.upstream.clone(), job, Record::new(app.metrics.clone(), who)))
+}
+
+async fn streamed(exchange: Exchange) -> Response {
+    match upstream::stream(exchange, event).await {
+        Ok((head, body)) => {
+            let mut response = Response::new(Body::new(body));
+            let headers = response.headers_mut();
+            headers.reserve(8);
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            headers.insert(NO_BUFFERING, HeaderValue::from_static("no"));
+            name_provider(headers, head);
+            response
+        }
+        Err((exchange, error)) => failed(exchange, error),
+    }
+}
+
+async fn whole(mut exchange: Exchange) -> Response {
+    match upstream::whole(&mut exchange).await {
+        Ok(answer) => {
+            let mut response = Response::new(Body::from(answer.body));
+            let headers = response.headers_mut();
+            headers.reserve(8);
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            let attempts = exchange.record.attempts();
+            name_provider(headers, Head { provider: Some(answer.provider), attempts });
+            response
+        }
+        Err(error) => failed(exchange, error),
+    }
+}
+
+fn name_provider(headers: &mut HeaderMap, head: Head) {
+    if let Some(provider) = head.provider {
+        headers.insert(PROVIDER, provider);
+        headers.insert(ATTEMPTS, HeaderValue::from(head.attempts));
+    }
+}
+
+/// Puts the failure on record, where its cause stays, and turns it into the client's.
+fn failed(mut exchange: Exchange, error: upstream::Error) -> Response {
+    let cause = error.to_string();
+    let error = Error::from_upstream(error, exchange.model());
+    let row = error.row();
+    exchange.record.failed(row.status.as_u16(), row.outcome, &cause);
+    error.into_response()
+}
+
+/// An error as the last event of a stream.
+fn event(error: upstream::Error) -> (Bytes, Outcome) {
+    let error = Error::from_upstream(error, "");
+    (error_event::print(&error.to_event()), error.row().outcome)
+}
