@@ -160,8 +160,9 @@ impl<'a> Found<'a> {
                     options.value = value.span;
                 }
             }
+            // OpenAI documents no minimum; whether 0 makes sense is the provider's to say.
             "max_tokens" => self.max_tokens = value.integer(0, u64::MAX)?,
-            "max_completion_tokens" => self.max_completion_tokens = value.integer(1, u64::MAX)?,
+            "max_completion_tokens" => self.max_completion_tokens = value.integer(0, u64::MAX)?,
             "n" => self.choices = Some(value.choices()?),
             "seed" => {
                 self.spots.seed = Some(value.span);
@@ -220,10 +221,6 @@ impl<'a> Found<'a> {
             Endpoint::Completions => (1, self.prompt.ok_or_else(|| missing("prompt"))?.len()),
             Endpoint::Embeddings => (1, self.input.ok_or_else(|| missing("input"))?.len()),
         };
-        if endpoint == Endpoint::ChatCompletions && self.max_tokens == Some(0) {
-            let message = "Invalid value for 'max_tokens': expected an integer of at least 1.";
-            return Err(Error::member("max_tokens", message));
-        }
         let summary = Summary {
             model: model.clone().into_owned(),
             // No embedding is streamed, whatever a client sends along.
