@@ -39,6 +39,7 @@ mod options;
 mod path;
 pub mod request_id;
 mod router;
+mod wanted;
 
 use context::Context;
 use error::{Error, Row};

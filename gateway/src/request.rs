@@ -3,11 +3,15 @@
 
 mod check;
 mod error;
+pub mod policy;
 pub mod probe;
 mod prompt;
 pub mod rewrite;
 mod syntax;
+pub mod target;
 
 pub use error::Error;
+pub use policy::{Policy, Verification};
 pub use probe::{Endpoint, Probe, Summary};
 pub use rewrite::Rewrite;
+pub use target::Target;

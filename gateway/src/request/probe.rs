@@ -42,6 +42,8 @@ pub struct Probe<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     pub model: String,
+    /// Whom to ask when the model can't answer, in this order.
+    pub models: Vec<String>,
     /// The client wants a stream.
     pub stream: bool,
     /// The client asked for usage in its stream.
@@ -70,12 +72,15 @@ pub struct Summary {
 pub(super) struct Spots {
     /// Right after the opening brace.
     pub(super) open: usize,
-    pub(super) model: Span,
+    /// Absent where `models` alone names one.
+    pub(super) model: Option<Span>,
     /// The value of `stream`.
     pub(super) stream: Option<Span>,
     /// The value of `seed`.
     pub(super) seed: Option<Span>,
     pub(super) options: Option<Options>,
+    /// Members for the gateway alone, from key to value: `provider`, `verification`, `models`.
+    pub(super) ours: [Option<Span>; 3],
 }
 
 /// `stream_options`.

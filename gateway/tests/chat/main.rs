@@ -17,4 +17,6 @@ mod hostile;
 #[cfg(test)]
 mod mid_stream;
 #[cfg(test)]
+mod policy;
+#[cfg(test)]
 mod wire;

@@ -13,6 +13,7 @@ use crate::request::{Error, prompt};
 pub(super) struct Found<'a> {
     seen: u32,
     model: Option<Cow<'a, str>>,
+    models: Vec<String>,
     messages: Option<(usize, &'a str)>,
     prompt: Option<&'a str>,
     input: Option<&'a str>,
@@ -140,10 +141,13 @@ impl<'a> Found<'a> {
         let raw = (!value.is_null()).then_some(value.text);
         match value.name {
             "model" => {
-                self.spots.model = value.span;
+                self.spots.model = Some(value.span);
                 self.model = Some(value.model()?);
             }
-            "models" => value.no_items()?,
+            "models" => {
+                self.models = value.models()?;
+                self.ours(&value, 0);
+            }
             "messages" => self.messages = self.messages.map(|(count, _)| (count, value.text)),
             "prompt" => self.prompt = raw,
             "input" => self.input = raw,
@@ -173,11 +177,24 @@ impl<'a> Found<'a> {
             "logprobs" => self.logprobs = !matches!(value.text, "null" | "false"),
             "tools" => self.tools = raw,
             "response_format" => self.response_format = raw,
-            "provider" => self.provider = raw,
-            "verification" => self.verification = raw,
+            "provider" => {
+                self.provider = raw;
+                self.ours(&value, 1);
+            }
+            "verification" => {
+                self.verification = raw;
+                self.ours(&value, 2);
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Remembers where a member stands that no provider gets.
+    fn ours(&mut self, value: &Value<'a>, slot: usize) {
+        if let Some(slot) = self.spots.ours.get_mut(slot) {
+            *slot = Some(Span { start: value.key, end: value.span.end });
+        }
     }
 
     fn options(
@@ -209,9 +226,12 @@ impl<'a> Found<'a> {
     }
 
     /// The request, if nothing the endpoint needs is missing.
-    pub(super) fn probe(self, endpoint: Endpoint) -> Result<Probe<'a>, Error> {
+    pub(super) fn probe(mut self, endpoint: Endpoint) -> Result<Probe<'a>, Error> {
         let missing =
             |name: &str| Error::member(name, format!("Missing required parameter: '{name}'."));
+        if self.model.is_none() && !self.models.is_empty() {
+            self.model = Some(self.models.remove(0).into());
+        }
         let model = self.model.ok_or_else(|| missing("model"))?;
         let (messages, prompt_bytes) = match endpoint {
             Endpoint::ChatCompletions => {
@@ -223,6 +243,7 @@ impl<'a> Found<'a> {
         };
         let summary = Summary {
             model: model.clone().into_owned(),
+            models: self.models,
             // No embedding is streamed, whatever a client sends along.
             stream: self.stream && endpoint != Endpoint::Embeddings,
             include_usage: self.include_usage,
