@@ -114,7 +114,7 @@ async fn read_json(
         read.extend_from_slice(&chunk);
         watch.touch();
     }
-    plain::answer(job.endpoint, read.freeze(), &attempt.model.id)
+    plain::answer(job.endpoint, read.freeze(), &job.plan(context, &attempt.model))
 }
 
 fn poll_watched(

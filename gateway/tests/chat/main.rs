@@ -9,6 +9,10 @@ mod answers;
 #[cfg(test)]
 mod cancel;
 #[cfg(test)]
+mod completions;
+#[cfg(test)]
+mod dialect;
+#[cfg(test)]
 mod fail_over;
 #[cfg(test)]
 mod harness;
@@ -18,5 +22,7 @@ mod hostile;
 mod mid_stream;
 #[cfg(test)]
 mod policy;
+#[cfg(test)]
+mod promises;
 #[cfg(test)]
 mod wire;
