@@ -3,7 +3,7 @@
 #![no_main]
 
 use bytes::Bytes;
-use gateway::request::{Endpoint, Probe, Rewrite};
+use gateway::request::{DeveloperRole, Dialect, Endpoint, Probe, Rewrite, TokenLimit};
 use libfuzzer_sys::fuzz_target;
 use quorate_fuzz::Members;
 
@@ -34,7 +34,44 @@ fn edited(mut members: Members, rewrite: Rewrite, streams: bool) -> Members {
     {
         members.set("seed", &seed.to_string());
     }
+    if members.get("messages").is_some() {
+        speak(&mut members, rewrite.dialect);
+    }
     members
+}
+
+/// The words of one upstream.
+fn speak(members: &mut Members, dialect: Dialect) {
+    const NAMES: [&str; 2] = ["max_completion_tokens", "max_tokens"];
+    let set = |name: &&str| members.get(name).is_some_and(|value| value != "null");
+    if let Some(holds) = NAMES.into_iter().find(set) {
+        let wanted = match dialect.token_limit {
+            TokenLimit::AsSent => holds,
+            TokenLimit::MaxTokens => "max_tokens",
+            TokenLimit::MaxCompletionTokens => "max_completion_tokens",
+        };
+        NAMES.into_iter().filter(|name| *name != holds).for_each(|name| members.remove(name));
+        members.0.iter_mut().filter(|(name, _)| name == holds).for_each(|m| m.0 = wanted.to_owned());
+    }
+    if dialect.developer == DeveloperRole::System
+        && let Some(mut messages) = members.get("messages").and_then(messages)
+    {
+        for message in &mut messages {
+            let role = message.get("role").and_then(|role| serde_json::from_str::<String>(role).ok());
+            if role.is_some_and(|role| role == "developer") {
+                message.set("role", "\"system\"");
+            }
+        }
+        members.set("messages", &list(&messages));
+    }
+}
+
+fn messages(raw: &str) -> Option<Vec<Members>> {
+    serde_json::from_str(raw).ok()
+}
+
+fn list(messages: &[Members]) -> String {
+    format!("[{}]", messages.iter().map(print).collect::<Vec<_>>().join(","))
 }
 
 fn print(members: &Members) -> String {
@@ -45,9 +82,13 @@ fn print(members: &Members) -> String {
     format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
-/// Equal but for the order of what was put in front, and for the spelling inside `stream_options`.
+/// Equal but for the order of what was put in front, and for blanks and the spelling of names inside
+/// `stream_options` and `messages`.
 fn assert_same(mut got: Members, mut wanted: Members, kept: usize) {
     for members in [&mut got, &mut wanted] {
+        if let Some(messages) = members.get("messages").and_then(messages) {
+            members.set("messages", &list(&messages));
+        }
         if let Some(options) = members.get("stream_options").and_then(Members::read) {
             members.set("stream_options", &print(&options));
         }
@@ -68,13 +109,26 @@ fuzz_target!(|data: &[u8]| {
         model: if control & 2 == 0 { &own } else { "theirs/\"x\"" },
         stream: control & 4 == 0,
         seed: (control & 8 == 0).then_some(i64::from(*seed) - 7),
+        dialect: Dialect {
+            token_limit: match control >> 4 & 3 {
+                0 | 3 => TokenLimit::AsSent,
+                1 => TokenLimit::MaxTokens,
+                _ => TokenLimit::MaxCompletionTokens,
+            },
+            developer: match control >> 6 & 1 {
+                0 => DeveloperRole::AsSent,
+                _ => DeveloperRole::System,
+            },
+        },
     };
     let out = summary.upstream_body(&body, rewrite);
     let given = Members::read(std::str::from_utf8(&body).unwrap()).unwrap();
     let text = std::str::from_utf8(&out).expect("text");
     let got = Members::read(text).unwrap_or_else(|| panic!("not an object: {text}"));
     let wanted = edited(given.clone(), rewrite, summary.stream);
-    let kept = wanted.0.iter().filter(|(name, _)| given.count(name) > 0).count();
+    let put_in = |name: &str| matches!(name, "model" | "stream" | "stream_options" | "seed");
+    let kept = |(name, _): &&(String, String)| !put_in(name) || given.count(name) > 0;
+    let kept = wanted.0.iter().filter(kept).count();
     assert_same(got, wanted, kept);
     // What a provider reads is what was asked of it.
     let again = Probe::parse(&out, endpoint).expect("its own work").into_summary();
