@@ -95,6 +95,8 @@ pub struct UpstreamModel {
     pub price_out: Option<f64>,
     /// Tokens, prompt and answer together.
     pub context: Option<u64>,
+    /// As the provider states it: `bf16`, `q4_k_m`.
+    pub quantization: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

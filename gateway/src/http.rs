@@ -44,6 +44,8 @@ mod options;
 mod path;
 pub mod request_id;
 mod router;
+mod scope;
+mod wanted;
 
 use context::Context;
 use error::{Error, Row};

@@ -8,7 +8,10 @@ pub mod probe;
 mod prompt;
 pub mod rewrite;
 mod syntax;
+pub mod target;
 
 pub use error::Error;
+pub use policy::{Policy, Verification};
 pub use probe::{Endpoint, Probe, Summary};
 pub use rewrite::Rewrite;
+pub use target::Target;

@@ -21,6 +21,7 @@ mod pool;
 mod quiet;
 mod record;
 mod request;
+mod slate;
 mod watch;
 mod whole;
 
@@ -30,7 +31,7 @@ pub use endpoint::{Endpoint, Invalid};
 pub use error::{Error, Phase};
 pub use pool::Pool;
 pub use record::{Record, Who};
-pub use request::Job;
+pub use request::{Job, Wanted};
 pub use whole::{Answer, whole};
 
 use std::cell::Cell;

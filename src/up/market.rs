@@ -58,6 +58,7 @@ impl Plan<'_> {
                 price_in: None,
                 price_out: None,
                 context: None,
+                quantization: None,
             }],
         })
     }

@@ -73,6 +73,7 @@ pub(super) struct RawUpstreamModel {
     pub(super) price_in: Option<f64>,
     pub(super) price_out: Option<f64>,
     pub(super) context: Option<u64>,
+    pub(super) quantization: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

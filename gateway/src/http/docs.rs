@@ -20,12 +20,15 @@ use super::router;
     ),
     tags(
         (name = "chat", description = "Chat completions"),
+        (name = "completions", description = "The older form, without a conversation"),
         (name = "models", description = "What can be asked for"),
         (name = "keys", description = "What the caller's key may use"),
         (name = "health", description = "For load balancers and supervisors; on both listeners"),
         (name = "admin", description = "On the admin listener only"),
         (name = "docs", description = "This document"),
     ),
+    // Served by the wildcard of `retrieveModel`.
+    paths(super::models::endpoints),
     modifiers(&Schemes),
 )]
 struct Document;

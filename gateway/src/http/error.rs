@@ -24,7 +24,8 @@ pub enum Error {
     #[error("{message}")]
     Forbidden { message: String, code: &'static str },
     #[error("The model `{}` does not exist or you do not have access to it.", shown(model))]
-    ModelNotFound { model: String },
+    /// `param` is the member that names it.
+    ModelNotFound { model: String, param: &'static str },
     /// Of the admin API.
     #[error("{message}.")]
     KeyNotFound { message: String },
@@ -208,7 +209,7 @@ impl Error {
         let row = self.row();
         let param = match self {
             Self::InvalidRequest { param, .. } => param.clone(),
-            Self::ModelNotFound { .. } => Some("model".to_owned()),
+            Self::ModelNotFound { param, .. } => Some((*param).to_owned()),
             _ => None,
         };
         ErrorBody::new(row.kind, self.to_string(), param, row.code)

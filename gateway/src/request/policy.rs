@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 pub use verification::{Delivery, Mode, Verification};
 
 use super::Error;
+use crate::auth::Scope;
 
 /// Entries of one list.
 const ENTRIES_MAX: usize = 64;
@@ -28,6 +29,12 @@ pub struct Policy {
     pub order: Vec<String>,
     /// Hard: no other providers than these (ids or operators). Empty: any.
     pub only: Vec<String>,
+    /// Hard: this provider alone (its id or its operator); by the model's name.
+    #[serde(skip)]
+    pub pin: Option<String>,
+    /// Hard: what the key may reach. Never the client's word.
+    #[serde(skip)]
+    pub key: Option<Scope>,
     /// Hard: none of these (ids or operators).
     pub ignore: Vec<String>,
     /// Hard when false: those of `order` alone, or without an `order` one attempt.
@@ -120,6 +127,8 @@ impl Default for Policy {
         Self {
             order: Vec::new(),
             only: Vec::new(),
+            pin: None,
+            key: None,
             ignore: Vec::new(),
             allow_fallbacks: true,
             require_parameters: false,

@@ -3,23 +3,33 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Version, header};
 use http_body_util::Full;
+use smallvec::SmallVec;
 use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::attempt::Context;
 use super::endpoint::Endpoint;
 use crate::market::{Model, Offer};
-use crate::request::{self, Rewrite, Summary};
+use crate::request::{self, Policy, Rewrite, Summary};
 use crate::stream::{Fallback, Limits, Plan, UsageMode};
 
 const EVIDENCE: HeaderName = HeaderName::from_static(openapi::evidence::HEADER);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// A model that may answer, and who may serve it.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub model: Arc<Model>,
+    /// Absent: anybody may.
+    pub policy: Option<Arc<Policy>>,
+}
+
 /// One client request on its way through the attempts.
 #[derive(Debug)]
 pub struct Job {
     pub endpoint: request::Endpoint,
-    pub model: Arc<Model>,
+    /// What may answer, the first choice first; never empty.
+    pub wanted: SmallVec<[Wanted; 1]>,
     pub summary: Summary,
     pub body: Bytes,
     pub request_id: HeaderValue,
@@ -58,9 +68,9 @@ impl Job {
     }
 
     /// What the client of this request must see of an attempt.
-    pub(super) fn plan(&self, context: &Context) -> Plan {
+    pub(super) fn plan(&self, context: &Context, model: &Model) -> Plan {
         Plan {
-            model: self.model.id.clone(),
+            model: model.id.clone(),
             identity: None,
             fallback: self.fallback.clone(),
             usage: if self.summary.include_usage { UsageMode::Pass } else { UsageMode::Strip },

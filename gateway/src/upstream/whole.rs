@@ -70,7 +70,7 @@ async fn assemble(
     job: &Job,
     attempt: &mut Try,
 ) -> Result<(Bytes, Progress), Error> {
-    let mut assembler = Assembler::new(job.plan(context));
+    let mut assembler = Assembler::new(job.plan(context, &attempt.model));
     let mut watch = Watch::new(context.limits.first_content);
     let mut has_content = false;
     loop {
@@ -114,7 +114,7 @@ async fn read_json(
         read.extend_from_slice(&chunk);
         watch.touch();
     }
-    plain::answer(job.endpoint, read.freeze(), &job.model.id)
+    plain::answer(job.endpoint, read.freeze(), &attempt.model.id)
 }
 
 fn poll_watched(

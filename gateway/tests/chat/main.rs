@@ -9,6 +9,8 @@ mod answers;
 #[cfg(test)]
 mod cancel;
 #[cfg(test)]
+mod completions;
+#[cfg(test)]
 mod fail_over;
 #[cfg(test)]
 mod harness;
@@ -16,5 +18,7 @@ mod harness;
 mod hostile;
 #[cfg(test)]
 mod mid_stream;
+#[cfg(test)]
+mod policy;
 #[cfg(test)]
 mod wire;

@@ -150,6 +150,33 @@ fn model_and_seed_are_put_in() {
     assert_eq!(rewritten(&escaped, Rewrite { model: "m", stream: false, seed: None }), escaped);
 }
 
+#[test]
+fn what_is_for_the_gateway_alone_reaches_no_provider() {
+    let rest = format!(
+        r#"{{"model":"m",{MESSAGES},"stream":true,"stream_options":{{"include_usage":true}}}}"#
+    );
+    for (ours, at) in [
+        (r#""provider":{"only":["a"]},"#, 1),
+        (r#""provider":null,"verification":{"mode":"off"},"models":["b"],"#, 1),
+        (r#""models":[] , "verification":{},"#, 13),
+    ] {
+        let mut body = rest.clone();
+        body.insert_str(at, ours);
+        assert_eq!(rewritten(&body, AS_IT_IS).replace(' ', ""), rest, "{body}");
+    }
+    let last = rest.replace(r#"true}}"#, r#"true},"provider":{},"models":["b"]}"#);
+    assert_eq!(rewritten(&last, AS_IT_IS), rest);
+}
+
+#[test]
+fn without_a_model_the_first_of_models_is_asked() {
+    let body = format!(r#"{{"models":["a","b"],{MESSAGES}}}"#);
+    let facts = summary(&body);
+    assert_eq!((facts.model.as_str(), facts.models), ("a", vec!["b".to_owned()]));
+    let out = rewritten(&body, Rewrite { model: "a", stream: false, seed: None });
+    assert_eq!(out, format!(r#"{{"model":"a",{MESSAGES}}}"#));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, rng_seed: RngSeed::Fixed(3), ..Default::default() })]
 

@@ -105,6 +105,7 @@ fn upstream_models(
             price_in: raw.price_in,
             price_out: raw.price_out,
             context: raw.context,
+            quantization: raw.quantization.filter(|name| !name.is_empty()),
         });
     }
     checked
