@@ -4,6 +4,7 @@
 //! it never prints a key.
 
 mod check;
+mod cors;
 mod env;
 mod limits;
 mod problem;
@@ -14,11 +15,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
 
-use crate::auth::Scope;
-use crate::limit::Rules;
-
+pub use cors::CorsOrigins;
 pub use limits::{LIMITS, Limit, Limits};
 pub use problem::{Error, Problem};
+
+use crate::auth::Scope;
+use crate::limit::Rules;
+use crate::request::Dialect;
 
 /// What the gateway runs on.
 #[derive(Debug, Clone)]
@@ -41,6 +44,8 @@ pub struct Server {
     pub admin_listen: SocketAddr,
     /// Holds the admin token and the keys made at run time. Made when absent.
     pub data_dir: PathBuf,
+    /// The sites whose pages may read answers.
+    pub cors_origins: CorsOrigins,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -80,6 +85,8 @@ pub struct Upstream {
     pub region: Option<String>,
     /// Lets the connect-time guard pass loopback and private addresses.
     pub allow_private: bool,
+    /// What it must read in other words than the client wrote.
+    pub dialect: Dialect,
     pub models: Vec<UpstreamModel>,
 }
 

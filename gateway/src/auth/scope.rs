@@ -44,6 +44,11 @@ impl Scope {
         self.models().is_none_or(|models| models.iter().any(is_listed))
     }
 
+    /// Whether any provider may be used, wherever it is.
+    pub fn is_anywhere(&self) -> bool {
+        self.regions().is_none() && self.providers().is_none()
+    }
+
     /// A provider that names no region is in none.
     pub fn allows_region(&self, region: Option<&str>) -> bool {
         self.regions().is_none_or(|regions| {

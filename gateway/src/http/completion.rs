@@ -62,8 +62,7 @@ fn exchange(
 ) -> Result<Exchange, Error> {
     let options = Options::read(&caller.headers)?;
     let probe = Probe::parse(&body, endpoint)?;
-    let wanted =
-        wanted::wanted(&app.market.snapshot(), &probe, &options, &caller.principal.grant.scope)?;
+    let wanted = wanted::wanted(&app.market.snapshot(), &probe, &options, &caller.principal)?;
     let summary = probe.into_summary();
     let request_id = &caller.context.request_id;
     let begun = Instant::from_std(caller.context.started);
@@ -87,6 +86,7 @@ fn exchange(
     let job = Job {
         endpoint,
         wanted,
+        grant: caller.principal.grant.clone(),
         summary,
         body,
         request_id: request_id.header(),

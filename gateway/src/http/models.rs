@@ -8,10 +8,11 @@ use openapi::models::{EndpointStatus, Model, ModelEndpoint, ModelEndpoints, Mode
 use std::sync::Arc;
 
 use super::error::Error;
-use super::scope;
+use super::wanted::reachable;
 use crate::app::App;
-use crate::auth::{Principal, Scope};
+use crate::auth::Principal;
 use crate::market::Snapshot;
+use crate::route::eligible;
 
 /// The models that can be asked for.
 #[utoipa::path(get, path = "/v1/models", operation_id = "listModels", tag = "models", security(("api_key" = [])),
@@ -22,8 +23,22 @@ use crate::market::Snapshot;
 pub async fn list(principal: Principal, State(app): State<Arc<App>>) -> Json<ModelList> {
     let snapshot = app.market.snapshot();
     let models = snapshot.models().iter();
-    let allowed = models.filter(|model| scope::shows(&principal.grant.scope, model));
+    let allowed = models.filter(|model| {
+        allow(&principal, &model.id, &model.id).is_ok() && reachable(&principal, model).is_ok()
+    });
     Json(ModelList::new(allowed.map(|model| model.card.clone()).collect()))
+}
+
+/// Refuses a model that the key may not use, under its id or the name that was `asked` for.
+///
+/// # Errors
+/// It is not in the key's scope.
+pub(super) fn allow(principal: &Principal, id: &str, asked: &str) -> Result<(), Error> {
+    if principal.grant.scope.allows_model(&[id, asked]) {
+        return Ok(());
+    }
+    let message = "This key may not use the model that was asked for.".to_owned();
+    Err(Error::Forbidden { message, code: "model_not_allowed" })
 }
 
 /// One model, by id or alias. Ids contain slashes and colons, plain or percent-encoded.
@@ -45,14 +60,14 @@ pub async fn find(
         return Err(Error::invalid("id", "The model's id is not UTF-8 once decoded."));
     };
     let snapshot = app.market.snapshot();
-    let key = &principal.grant.scope;
     if let Some(model) = snapshot.model(&name) {
-        scope::check(key, model, &name)?;
+        allow(&principal, &model.id, &name)?;
+        reachable(&principal, model)?;
         return Ok(Json(model.card.clone()).into_response());
     }
     // A wildcard takes the rest of the path, so what follows an id comes here as well.
     match name.strip_suffix("/endpoints") {
-        Some(id) => endpoints(&snapshot, key, id).map(IntoResponse::into_response),
+        Some(id) => endpoints(&principal, &snapshot, id).map(IntoResponse::into_response),
         None => Err(Error::ModelNotFound { model: name, param: "model" }),
     }
 }
@@ -61,22 +76,23 @@ pub async fn find(
 #[utoipa::path(get, path = "/v1/models/{id}/endpoints", operation_id = "listModelEndpoints", tag = "models", security(("api_key" = [])),
     params(("id" = String, Path, description = "The model's id or an alias; it may contain slashes")),
     responses(
-        (status = 200, description = "Its providers that the key may use, in the order of the configuration", body = ModelEndpoints),
+        (status = 200, description = "Its providers, in the order of the configuration", body = ModelEndpoints),
         (status = 400, description = "The id is not UTF-8 once decoded", body = ErrorBody),
         (status = 401, description = "No valid key", body = ErrorBody),
         (status = 403, description = "The key may not use it", body = ErrorBody),
         (status = 404, description = "No such model", body = ErrorBody),
     ))]
 pub(super) fn endpoints(
+    principal: &Principal,
     snapshot: &Snapshot,
-    key: &Scope,
     id: &str,
 ) -> Result<Json<ModelEndpoints>, Error> {
     let not_found = || Error::ModelNotFound { model: id.to_owned(), param: "model" };
     let model = snapshot.model(id).ok_or_else(not_found)?;
-    scope::check(key, model, id)?;
-    let offers = model.offers.iter().filter(|offer| scope::reaches(key, offer));
-    let data = offers.map(|offer| ModelEndpoint {
+    allow(principal, &model.id, id)?;
+    let scope = &principal.grant.scope;
+    let within = model.offers.iter().filter(|offer| eligible::reaches(scope, &offer.terms()));
+    let data = within.map(|offer| ModelEndpoint {
         provider: offer.endpoint.id.to_string(),
         operator: offer.endpoint.operator.to_string(),
         region: offer.region.as_deref().map(str::to_owned),

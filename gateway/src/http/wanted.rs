@@ -5,24 +5,24 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 
 use super::error::Error;
+use super::models;
 use super::options::{self, Options};
-use super::scope;
-use crate::auth::Scope;
-use crate::market::Snapshot;
+use crate::auth::Principal;
+use crate::market::{Model, Offer, Snapshot};
 use crate::request::policy::Mode;
 use crate::request::{Policy, Probe, Target, Verification};
+use crate::route::eligible;
 use crate::upstream::Wanted;
 
 /// The models a request names, in their order.
 ///
 /// # Errors
-/// A policy that is wrong, or that nobody can fulfil; a model that does not exist, or that the key
-/// may not use.
+/// A policy that is wrong, or that nobody can fulfil; a model that does not exist.
 pub(super) fn wanted(
     snapshot: &Snapshot,
     probe: &Probe<'_>,
     options: &Options<'_>,
-    key: &Scope,
+    principal: &Principal,
 ) -> Result<SmallVec<[Wanted; 1]>, Error> {
     let policy = match (probe.provider, options.provider) {
         (Some(member), _) => Some(Policy::from_json(member)?),
@@ -39,11 +39,34 @@ pub(super) fn wanted(
             let param = if number == 0 { "model" } else { "models" };
             return Err(Error::ModelNotFound { model: name.clone(), param });
         };
-        scope::check(key, model, target.model)?;
-        let policy = scoped(narrowed(policy.as_ref(), &target), key);
+        models::allow(principal, &model.id, target.model)?;
+        reachable(principal, model)?;
+        let policy = narrowed(policy.as_ref(), &target);
         wanted.push(Wanted { model: model.clone(), policy });
     }
     Ok(wanted)
+}
+
+/// Refuses a model all of whose providers are out of the key's reach.
+///
+/// # Errors
+/// It is one.
+pub(super) fn reachable(principal: &Principal, model: &Model) -> Result<(), Error> {
+    let scope = &principal.grant.scope;
+    let terms = || model.offers.iter().map(Offer::terms);
+    if scope.is_anywhere()
+        || model.offers.is_empty()
+        || terms().any(|t| eligible::reaches(scope, &t))
+    {
+        return Ok(());
+    }
+    let is_near = terms().any(|terms| scope.allows_region(terms.region));
+    let (what, code) = match is_near {
+        true => ("providers", "provider_not_allowed"),
+        false => ("regions", "region_not_allowed"),
+    };
+    let message = format!("No provider of this model is among the {what} that this key may use.");
+    Err(Error::Forbidden { message, code })
 }
 
 /// The policy with what the model's name adds.
@@ -57,15 +80,6 @@ fn narrowed(policy: Option<&Arc<Policy>>, target: &Target<'_>) -> Option<Arc<Pol
         policy.pin = Some(provider.to_owned());
     }
     Some(Arc::new(policy))
-}
-
-/// The policy with what the key may reach; most keys may reach all.
-fn scoped(policy: Option<Arc<Policy>>, key: &Scope) -> Option<Arc<Policy>> {
-    if key.regions().is_none() && key.providers().is_none() {
-        return policy;
-    }
-    let policy = policy.map(Arc::unwrap_or_clone).unwrap_or_default();
-    Some(Arc::new(Policy { key: Some(key.clone()), ..policy }))
 }
 
 /// Answers are neither verified nor agreed upon yet: who asks for it must not get less in silence.

@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 pub use verification::{Delivery, Mode, Verification};
 
 use super::Error;
-use crate::auth::Scope;
 
 /// Entries of one list.
 const ENTRIES_MAX: usize = 64;
@@ -32,9 +31,6 @@ pub struct Policy {
     /// Hard: this provider alone (its id or its operator); by the model's name.
     #[serde(skip)]
     pub pin: Option<String>,
-    /// Hard: what the key may reach. Never the client's word.
-    #[serde(skip)]
-    pub key: Option<Scope>,
     /// Hard: none of these (ids or operators).
     pub ignore: Vec<String>,
     /// Hard when false: those of `order` alone, or without an `order` one attempt.
@@ -128,7 +124,6 @@ impl Default for Policy {
             order: Vec::new(),
             only: Vec::new(),
             pin: None,
-            key: None,
             ignore: Vec::new(),
             allow_fallbacks: true,
             require_parameters: false,

@@ -11,6 +11,10 @@ mod cancel;
 #[cfg(test)]
 mod completions;
 #[cfg(test)]
+mod dialect;
+#[cfg(test)]
+mod embeddings;
+#[cfg(test)]
 mod fail_over;
 #[cfg(test)]
 mod harness;
@@ -20,5 +24,7 @@ mod hostile;
 mod mid_stream;
 #[cfg(test)]
 mod policy;
+#[cfg(test)]
+mod promises;
 #[cfg(test)]
 mod wire;
