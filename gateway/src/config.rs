@@ -4,6 +4,7 @@
 //! it never prints a key.
 
 mod check;
+mod cors;
 mod env;
 mod limits;
 mod problem;
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
 
+pub use cors::CorsOrigins;
 pub use limits::{LIMITS, Limit, Limits};
 pub use problem::{Error, Problem};
 
@@ -40,6 +42,8 @@ pub struct Server {
     pub admin_listen: SocketAddr,
     /// Holds the admin token now; later the store. Made when absent.
     pub data_dir: PathBuf,
+    /// The sites whose pages may read answers.
+    pub cors_origins: CorsOrigins,
 }
 
 #[derive(Debug, Clone, Copy, Default)]

@@ -30,6 +30,7 @@ pub(super) struct RawServer {
     pub(super) listen: Option<String>,
     pub(super) admin_listen: Option<String>,
     pub(super) data_dir: Option<String>,
+    pub(super) cors_origins: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

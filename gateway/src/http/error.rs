@@ -38,6 +38,11 @@ pub enum Error {
     UnsupportedMediaType { message: String },
     #[error("The request headers are longer than the limit of {limit_bytes} bytes.")]
     HeadersTooLarge { limit_bytes: usize },
+    /// The request line and the headers could not be read.
+    #[error("The request is not well-formed HTTP.")]
+    Malformed,
+    #[error("The request URL is longer than the limit of {limit_bytes} bytes.")]
+    UrlTooLong { limit_bytes: usize },
     /// Our own limits.
     #[error("Rate limit reached for {limit}.")]
     RateLimited { limit: String, retry_after: Option<Duration> },
@@ -156,6 +161,12 @@ impl Error {
             Self::HeadersTooLarge { .. } => {
                 (431, INVALID, Some("headers_too_large"), false, Client, Outcome::TooLarge)
             }
+            Self::Malformed => {
+                (400, INVALID, Some("malformed_request"), false, Client, Outcome::InvalidRequest)
+            }
+            Self::UrlTooLong { .. } => {
+                (414, INVALID, Some("url_too_long"), false, Client, Outcome::TooLarge)
+            }
             Self::RateLimited { retry_after, .. } => {
                 let code = Some("rate_limit_exceeded");
                 // An SDK's retry would be bound to fail, since it comes before the wait is over.
@@ -250,8 +261,14 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
+        self.to_response().map(axum::body::Body::from)
+    }
+}
+
+impl Error {
+    pub(super) fn to_response(&self) -> http::Response<Bytes> {
         let row = self.row();
-        let mut response = Response::new(axum::body::Body::from(self.body()));
+        let mut response = http::Response::new(self.body());
         *response.status_mut() = row.status;
         *response.headers_mut() = self.headers(row);
         // For the request's log line and its metric.

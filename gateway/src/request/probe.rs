@@ -48,13 +48,13 @@ pub struct Summary {
     pub stream: bool,
     /// The client asked for usage in its stream.
     pub include_usage: bool,
-    /// `n`, 1 to 128.
+    /// `n`, 1 to 128; for completions times the number of prompts.
     pub choices: u32,
     /// `max_completion_tokens`, else `max_tokens`.
     pub max_tokens: Option<u64>,
     /// Bytes of the raw `messages`, `prompt` or `input`.
     pub prompt_bytes: usize,
-    /// Messages; 1 without.
+    /// Messages; prompts for completions; 1 for embeddings.
     pub messages: usize,
     pub seed: Option<i64>,
     pub temperature: Option<f64>,

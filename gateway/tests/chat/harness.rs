@@ -119,10 +119,15 @@ pub(crate) async fn send(addr: SocketAddr, body: &Value) -> Response<Incoming> {
 
 /// One request on a connection of its own; dropping the answer closes it.
 pub(crate) async fn send_bytes(addr: SocketAddr, body: Bytes) -> Response<Incoming> {
+    post(addr, "/v1/chat/completions", body).await
+}
+
+/// The same to any path.
+pub(crate) async fn post(addr: SocketAddr, path: &str, body: Bytes) -> Response<Incoming> {
     let stream = TcpStream::connect(addr).await.expect("connects");
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("h1");
     tokio::task::spawn(connection);
-    let request = Request::post("/v1/chat/completions")
+    let request = Request::post(path)
         .header("host", addr.to_string())
         .header("content-type", "application/json")
         .body(Full::new(body))

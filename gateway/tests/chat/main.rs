@@ -9,6 +9,8 @@ mod answers;
 #[cfg(test)]
 mod cancel;
 #[cfg(test)]
+mod completions;
+#[cfg(test)]
 mod dialect;
 #[cfg(test)]
 mod fail_over;

@@ -16,6 +16,7 @@ pub(super) struct Found<'a> {
     models: Vec<String>,
     messages: Option<(usize, &'a str)>,
     prompt: Option<&'a str>,
+    prompts: usize,
     input: Option<&'a str>,
     user: Option<Cow<'a, str>>,
     tools: Option<&'a str>,
@@ -32,6 +33,9 @@ pub(super) struct Found<'a> {
     logprobs: bool,
     spots: Spots,
 }
+
+/// Entries of `prompt`, as OpenAI has it.
+const PROMPTS_MAX: u32 = 2048;
 
 /// The members acted on; their place in the list is their bit in `seen`.
 const ACTED_ON: [&str; 18] = [
@@ -124,7 +128,7 @@ impl<'a> Found<'a> {
         let (kind, start) = (lexer.kind()?, lexer.at());
         let verdict = match name {
             "messages" => prompt::messages(lexer)?.map(|count| self.messages = Some((count, ""))),
-            "prompt" => prompt::prompt(lexer)?,
+            "prompt" => prompt::prompt(lexer)?.map(|count| self.prompts = count),
             "stream_options" if kind == Kind::Object => self.options(lexer, text, key)?,
             _ => {
                 lexer.skip()?;
@@ -246,20 +250,31 @@ impl<'a> Found<'a> {
                 let (count, raw) = self.messages.ok_or_else(|| missing("messages"))?;
                 (count, raw.len())
             }
-            Endpoint::Completions => (1, self.prompt.ok_or_else(|| missing("prompt"))?.len()),
+            Endpoint::Completions => {
+                (self.prompts, self.prompt.ok_or_else(|| missing("prompt"))?.len())
+            }
             Endpoint::Embeddings => (1, self.input.ok_or_else(|| missing("input"))?.len()),
         };
         if endpoint == Endpoint::ChatCompletions && self.max_tokens == Some(0) {
             let message = "Invalid value for 'max_tokens': expected an integer of at least 1.";
             return Err(Error::member("max_tokens", message));
         }
+        let choices = self.choices.unwrap_or(1);
+        let choices = match (endpoint, u32::try_from(self.prompts)) {
+            (Endpoint::Completions, Ok(prompts)) if prompts <= PROMPTS_MAX => choices * prompts,
+            (Endpoint::Completions, _) => {
+                let message = format!("Invalid 'prompt': at most {PROMPTS_MAX} prompts a request.");
+                return Err(Error::member("prompt", message));
+            }
+            _ => choices,
+        };
         let summary = Summary {
             model: model.clone().into_owned(),
             models: self.models,
             // No embedding is streamed, whatever a client sends along.
             stream: self.stream && endpoint != Endpoint::Embeddings,
             include_usage: self.include_usage,
-            choices: self.choices.unwrap_or(1),
+            choices,
             max_tokens: self.max_completion_tokens.or(self.max_tokens),
             prompt_bytes,
             messages,

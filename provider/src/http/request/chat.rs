@@ -47,7 +47,7 @@ pub(in crate::http) fn plan(mut request: Request, origin: &Origin) -> Result<Pla
     let include_usage =
         request.stream_options.is_some_and(|options| options.include_usage.unwrap_or(false));
     let job = Job { prompt: Prompt::Chat(Arc::new(request)), ..job };
-    Ok(Plan { job, choices, stream, include_usage })
+    Ok(Plan { job, further: Vec::new(), choices, stream, include_usage })
 }
 
 fn logprobs(request: &Request) -> Result<Option<u8>, Error> {
