@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::auth::Keys;
+use crate::cache::Cache;
 use crate::clock::{self, Clock};
 use crate::config::Settings;
 use crate::market::{self, Market};
@@ -21,6 +22,8 @@ pub struct App {
     pub keys: Keys,
     /// What can be asked for, and of whom.
     pub market: Arc<Market>,
+    /// Answers kept.
+    pub cache: Cache,
     /// What attempts need.
     pub upstream: Arc<upstream::Context>,
 }
@@ -50,6 +53,16 @@ impl App {
             shutdown: shutdown.clone(),
             random: upstream::random,
         });
-        Ok(Self { settings: Arc::new(settings), clock, metrics, shutdown, keys, market, upstream })
+        let cache = Cache::new(&settings, clock.clone(), metrics.clone());
+        Ok(Self {
+            settings: Arc::new(settings),
+            clock,
+            metrics,
+            shutdown,
+            keys,
+            market,
+            cache,
+            upstream,
+        })
     }
 }

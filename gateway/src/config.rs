@@ -3,6 +3,7 @@
 //! each with its path in the file. It reads no environment but through the function it is given, and
 //! it never prints a key.
 
+mod cache;
 mod check;
 mod cors;
 mod env;
@@ -15,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
 
+pub use cache::Cache;
 pub use cors::CorsOrigins;
 pub use limits::{LIMITS, Limit, Limits};
 pub use problem::{Error, Problem};
@@ -31,6 +33,7 @@ pub struct Settings {
     /// The catalogue: what a name means.
     pub models: Vec<ModelEntry>,
     pub limits: Limits,
+    pub cache: Cache,
     pub telemetry: Telemetry,
 }
 
@@ -69,6 +72,8 @@ pub struct Key {
     pub requests_per_minute: Option<u32>,
     /// Dollars. Accepted, not yet enforced.
     pub budget_usd_per_day: Option<f64>,
+    /// Its deterministic requests are answered from the cache where they can be.
+    pub cache: bool,
 }
 
 /// A static provider: any OpenAI-compatible server.
@@ -163,6 +168,9 @@ impl Settings {
             if key.budget_usd_per_day.is_some() {
                 warnings.push(format!("key {}: budget_usd_per_day is not yet enforced", key.name));
             }
+        }
+        for key in self.keys.iter().filter(|key| key.cache && !self.cache.enabled) {
+            warnings.push(format!("key {}: the cache is not enabled", key.name));
         }
         for model in &self.models {
             let mut served = self.upstreams.iter().flat_map(|upstream| &upstream.models);

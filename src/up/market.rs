@@ -2,7 +2,8 @@
 
 use super::supervise::Member;
 use gateway::config::{
-    Auth, Key, Limits, Mode, ModelEntry, Server, Settings, Telemetry, Upstream, UpstreamModel,
+    Auth, Cache, Key, Limits, Mode, ModelEntry, Server, Settings, Telemetry, Upstream,
+    UpstreamModel,
 };
 use gateway::request::Dialect;
 use secrecy::SecretString;
@@ -37,6 +38,7 @@ impl Plan<'_> {
                 key: SecretString::from(self.key),
                 requests_per_minute: None,
                 budget_usd_per_day: None,
+                cache: false,
             }],
             upstreams: upstreams.collect::<Result<_, _>>()?,
             models: vec![ModelEntry {
@@ -45,6 +47,7 @@ impl Plan<'_> {
                 weights_ids: Vec::new(),
             }],
             limits: Limits::default(),
+            cache: Cache::default(),
             telemetry: telemetry(),
         })
     }

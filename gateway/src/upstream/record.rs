@@ -100,6 +100,12 @@ impl Record {
         self.count(progress);
     }
 
+    /// Answered without asking any provider.
+    pub fn answered_here(&mut self) {
+        self.outcome = Outcome::Ok;
+        self.status = 200;
+    }
+
     /// The provider's stream broke after content had reached the client.
     pub(super) fn broke(&mut self, progress: &Progress, error: &Error) {
         self.count(progress);

@@ -119,6 +119,10 @@ fn all_errors_come_at_once_with_their_places() {
         id = "m"
         aliases = ["m", "x"]
         weights_ids = ["md5:1"]
+        [cache]
+        bytes = 100000
+        entry_bytes = 200000
+        ttl_ms = 0
         [limits]
         attempts = 99
         stall_ms = "soon"
@@ -152,6 +156,8 @@ fn all_errors_come_at_once_with_their_places() {
         ("upstream[1].developer_role", "as_sent or system"),
         ("model[0].aliases[0]", "already a name"),
         ("model[0].weights_ids[0]", "64 hex digits"),
+        ("cache.entry_bytes", "not be larger"),
+        ("cache.ttl_ms", "not between 1 and"),
         ("limits.attempts", "not between 1 and 16"),
         ("limits.stall_ms", "expected u64"),
         ("limits.no_such_ms", "unknown field"),
