@@ -16,12 +16,12 @@ mod error;
 mod guard;
 mod link;
 mod opened;
-mod plain;
 mod pool;
 mod quiet;
 mod record;
 mod request;
 mod slate;
+mod vectors;
 mod watch;
 mod whole;
 

@@ -4,8 +4,10 @@
 
 pub mod chat;
 pub mod completions;
+pub mod embeddings;
 pub mod error;
 pub mod evidence;
 pub mod gumbel;
+pub mod keys;
 pub mod models;
 pub mod usage;

@@ -26,6 +26,9 @@ pub enum Error {
     #[error("The model `{}` does not exist or you do not have access to it.", shown(model))]
     /// `param` is the member that names it.
     ModelNotFound { model: String, param: &'static str },
+    /// Of the admin API.
+    #[error("{message}.")]
+    KeyNotFound { message: String },
     #[error("Unknown request URL: {method} {}. Please check the URL for typos.", shown(path))]
     UnknownUrl { method: Method, path: String },
     #[error("Not allowed to {method} on {}.", shown(path))]
@@ -46,6 +49,12 @@ pub enum Error {
     /// Our own limits.
     #[error("Rate limit reached for {limit}.")]
     RateLimited { limit: String, retry_after: Option<Duration> },
+    /// A key's own limit, which the request could not meet however long it waited.
+    #[error(
+        "Request too large for tokens per minute (limit {limit}, requested {asked}): it can never \
+         pass. Ask for fewer tokens or send a shorter prompt."
+    )]
+    OverLimit { limit: u32, asked: u64 },
     /// No provider can take it; the reason names the policy that left none.
     #[error("No provider can serve the model `{}` now: {reason}.", shown(model))]
     NoProvider { model: String, reason: String, retry_after: Option<Duration> },
@@ -129,43 +138,33 @@ impl Error {
     /// The table. Exhaustive on purpose: a new variant needs a row.
     pub fn row(&self) -> Row {
         use Origin::{Client, Gateway, Provider};
+        let wrong = |status, code, outcome| (status, INVALID, Some(code), false, Client, outcome);
         let (status, kind, code, retry, origin, outcome) = match self {
             Self::InvalidRequest { code, .. } => {
                 (400, INVALID, *code, false, Client, Outcome::InvalidRequest)
             }
-            Self::Unauthorized(_) => {
-                (401, INVALID, Some("invalid_api_key"), false, Client, Outcome::Unauthorized)
-            }
+            Self::Unauthorized(_) => wrong(401, "invalid_api_key", Outcome::Unauthorized),
             Self::Forbidden { code, .. } => {
                 (403, "permission_error", Some(*code), false, Client, Outcome::Forbidden)
             }
-            Self::ModelNotFound { .. } => {
-                (404, INVALID, Some("model_not_found"), false, Client, Outcome::NotFound)
-            }
-            Self::UnknownUrl { .. } => {
-                (404, INVALID, Some("unknown_url"), false, Client, Outcome::NotFound)
-            }
-            Self::MethodNotAllowed { .. } => {
-                (405, INVALID, Some("method_not_supported"), false, Client, Outcome::NotFound)
-            }
+            Self::ModelNotFound { .. } => wrong(404, "model_not_found", Outcome::NotFound),
+            Self::KeyNotFound { .. } => wrong(404, "key_not_found", Outcome::NotFound),
+            Self::UnknownUrl { .. } => wrong(404, "unknown_url", Outcome::NotFound),
+            Self::MethodNotAllowed { .. } => wrong(405, "method_not_supported", Outcome::NotFound),
             Self::RequestTimeout { .. } => {
                 (408, INVALID, Some("request_timeout"), true, Client, Outcome::Timeout)
             }
-            Self::TooLarge { .. } => {
-                (413, INVALID, Some("request_too_large"), false, Client, Outcome::TooLarge)
-            }
+            Self::TooLarge { .. } => wrong(413, "request_too_large", Outcome::TooLarge),
             Self::UnsupportedMediaType { .. } => {
                 let code = Some("unsupported_media_type");
                 (415, INVALID, code, false, Client, Outcome::InvalidRequest)
             }
-            Self::HeadersTooLarge { .. } => {
-                (431, INVALID, Some("headers_too_large"), false, Client, Outcome::TooLarge)
-            }
-            Self::Malformed => {
-                (400, INVALID, Some("malformed_request"), false, Client, Outcome::InvalidRequest)
-            }
-            Self::UrlTooLong { .. } => {
-                (414, INVALID, Some("url_too_long"), false, Client, Outcome::TooLarge)
+            Self::HeadersTooLarge { .. } => wrong(431, "headers_too_large", Outcome::TooLarge),
+            Self::Malformed => wrong(400, "malformed_request", Outcome::InvalidRequest),
+            Self::UrlTooLong { .. } => wrong(414, "url_too_long", Outcome::TooLarge),
+            Self::OverLimit { .. } => {
+                let code = Some("rate_limit_exceeded");
+                (429, "rate_limit_error", code, false, Gateway, Outcome::RateLimited)
             }
             Self::RateLimited { retry_after, .. } => {
                 let code = Some("rate_limit_exceeded");

@@ -54,7 +54,7 @@ pub struct Summary {
     pub max_tokens: Option<u64>,
     /// Bytes of the raw `messages`, `prompt` or `input`.
     pub prompt_bytes: usize,
-    /// Messages; prompts for completions; 1 for embeddings.
+    /// Messages; prompts for completions; inputs to embed.
     pub messages: usize,
     pub seed: Option<i64>,
     pub temperature: Option<f64>,

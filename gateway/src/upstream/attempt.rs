@@ -136,7 +136,8 @@ impl Exchange {
     ) -> Result<Good, Error> {
         let context = self.context.clone();
         let Wanted { model, policy } = wanted;
-        let slate = Slate::new(model, policy.as_deref())?;
+        let grant = self.job.grant.clone();
+        let slate = Slate::new(model, policy.as_deref(), &grant.scope)?;
         let mut tried = SmallVec::<[usize; 4]>::new();
         let mut worst: Option<Error> = None;
         while tried.len() < may_spend.min(slate.attempts_max) {
@@ -210,7 +211,7 @@ async fn ask(
         let (parts, body) = response.into_parts();
         judge_head(parts, body).await
     };
-    match tokio::time::timeout(context.limits.head, head).await {
+    match tokio::time::timeout(job.head_limit(&context.limits), head).await {
         Ok(Ok((parts, body))) => {
             let (endpoint, model) = (offer.endpoint.clone(), model.clone());
             Ok(Try { endpoint, model, body, parts, tally, _in_flight: in_flight })

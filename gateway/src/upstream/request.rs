@@ -5,10 +5,13 @@ use http::{HeaderName, HeaderValue, Method, Request, Version, header};
 use http_body_util::Full;
 use smallvec::SmallVec;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 use super::attempt::Context;
 use super::endpoint::Endpoint;
+use crate::auth::Grant;
+use crate::config;
 use crate::market::{Model, Offer};
 use crate::request::{self, Policy, Rewrite, Summary};
 use crate::stream::{Fallback, Limits, Plan, UsageMode};
@@ -30,6 +33,8 @@ pub struct Job {
     pub endpoint: request::Endpoint,
     /// What may answer, the first choice first; never empty.
     pub wanted: SmallVec<[Wanted; 1]>,
+    /// Of the key that asks.
+    pub grant: Arc<Grant>,
     pub summary: Summary,
     pub body: Bytes,
     pub request_id: HeaderValue,
@@ -70,6 +75,14 @@ impl Job {
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }
         request
+    }
+
+    /// Until a provider's head. An answer that is not streamed has its head when it is done.
+    pub(super) fn head_limit(&self, limits: &config::Limits) -> Duration {
+        match self.endpoint {
+            request::Endpoint::ChatCompletions | request::Endpoint::Completions => limits.head,
+            request::Endpoint::Embeddings => limits.head.saturating_add(limits.first_content),
+        }
     }
 
     /// What the client of this request must see of an attempt.

@@ -17,6 +17,7 @@ use crate::support::{Answer, KEY, NOW_MS, ask, request};
 
 const MODEL: &str = "acme/test:1";
 const OTHER_KEY: &str = "qk_other_0123456789";
+const LIMITED_KEY: &str = "qk_limited_0123456789";
 /// A key that always wants the cache.
 const CACHED_KEY: &str = "qk_cached_0123456789";
 
@@ -44,6 +45,10 @@ async fn cached(settings: &str, script: Value) -> Cached {
         [[key]]
         name = "bob"
         key = "{OTHER_KEY}"
+        [[key]]
+        name = "dora"
+        key = "{LIMITED_KEY}"
+        tokens_per_minute = 1000
         [[key]]
         name = "carol"
         key = "{CACHED_KEY}"
@@ -197,6 +202,24 @@ async fn a_cache_that_is_not_enabled_is_passed_by() {
     }
     assert_eq!((cached.jobs(), cached.app.cache.len_bytes()), (2, 0));
     assert!(cached.app.settings.warnings().iter().any(|warning| warning.contains("carol")));
+}
+
+#[tokio::test]
+async fn a_hit_costs_no_tokens() {
+    let cached = cached("enabled = true", json!({"tokens": 50})).await;
+    let left = async || {
+        let models = request(Method::GET, "/v1/models");
+        let models = models.header("authorization", format!("Bearer {LIMITED_KEY}"));
+        let answer = ask(&cached.edge, models.body(Body::empty()).expect("a request")).await;
+        answer.header("x-ratelimit-remaining-tokens").parse::<u32>().expect("a number")
+    };
+    let body = chat(json!({"seed": 1, "max_tokens": 60}));
+    let before = left().await;
+    assert_eq!(said(&cached.ask_as(LIMITED_KEY, &body, &ON).await), "miss");
+    let after = left().await;
+    assert!(after < before, "{after} of {before}");
+    assert_eq!(said(&cached.ask_as(LIMITED_KEY, &body, &ON).await), "hit");
+    assert_eq!(left().await, after);
 }
 
 #[tokio::test]

@@ -13,6 +13,8 @@ mod completions;
 #[cfg(test)]
 mod dialect;
 #[cfg(test)]
+mod embeddings;
+#[cfg(test)]
 mod fail_over;
 #[cfg(test)]
 mod harness;

@@ -2,6 +2,7 @@
 //! error names its member. What only the engine can know (context length, a bad grammar) is its own.
 
 mod chat;
+mod embeddings;
 mod head;
 mod knobs;
 mod messages;
@@ -9,6 +10,7 @@ mod text;
 mod tools;
 
 pub(super) use chat::plan as chat;
+pub(super) use embeddings::{plan as embeddings, relayed as embeddings_relayed};
 pub(super) use head::plan as relayed;
 pub(super) use text::plan as text;
 
