@@ -2,7 +2,8 @@
 
 use super::supervise::Member;
 use gateway::config::{
-    Auth, Key, Limits, Mode, ModelEntry, Server, Settings, Telemetry, Upstream, UpstreamModel,
+    Auth, Cache, Key, Limits, Mode, ModelEntry, Server, Settings, Telemetry, Upstream,
+    UpstreamModel,
 };
 use gateway::request::Dialect;
 use secrecy::SecretString;
@@ -40,6 +41,7 @@ impl Plan<'_> {
                 weights_ids: Vec::new(),
             }],
             limits: Limits::default(),
+            cache: Cache::default(),
             telemetry: telemetry(),
         })
     }
