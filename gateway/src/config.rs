@@ -19,6 +19,8 @@ pub use cors::CorsOrigins;
 pub use limits::{LIMITS, Limit, Limits};
 pub use problem::{Error, Problem};
 
+use crate::request::Dialect;
+
 /// What the gateway runs on.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -81,6 +83,8 @@ pub struct Upstream {
     pub region: Option<String>,
     /// Lets the connect-time guard pass loopback and private addresses.
     pub allow_private: bool,
+    /// What it must read in other words than the client wrote.
+    pub dialect: Dialect,
     pub models: Vec<UpstreamModel>,
 }
 
@@ -96,6 +100,8 @@ pub struct UpstreamModel {
     pub price_out: Option<f64>,
     /// Tokens, prompt and answer together.
     pub context: Option<u64>,
+    /// As the provider states it: `bf16`, `q4_k_m`.
+    pub quantization: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

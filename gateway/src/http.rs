@@ -36,6 +36,7 @@ mod completions;
 pub mod context;
 mod cors;
 pub mod docs;
+mod embeddings;
 mod encoding;
 pub mod error;
 pub mod gate;
@@ -45,6 +46,7 @@ mod options;
 mod path;
 pub mod request_id;
 mod router;
+mod wanted;
 
 use context::Context;
 use error::{Error, Row};

@@ -4,6 +4,7 @@ use super::supervise::Member;
 use gateway::config::{
     Auth, Key, Limits, Mode, ModelEntry, Server, Settings, Telemetry, Upstream, UpstreamModel,
 };
+use gateway::request::Dialect;
 use secrecy::SecretString;
 use std::{net::SocketAddr, path::Path};
 
@@ -57,12 +58,14 @@ impl Plan<'_> {
             region: None,
             // The providers are on loopback, by construction.
             allow_private: true,
+            dialect: Dialect::default(),
             models: vec![UpstreamModel {
                 id: self.model.to_owned(),
                 upstream_model: self.model.to_owned(),
                 price_in: None,
                 price_out: None,
                 context: None,
+                quantization: None,
             }],
         })
     }

@@ -57,6 +57,8 @@ pub(super) struct RawUpstream {
     pub(super) api_key: Option<secrecy::SecretString>,
     pub(super) region: Option<String>,
     pub(super) allow_private: bool,
+    pub(super) max_tokens_member: Option<String>,
+    pub(super) developer_role: Option<String>,
     pub(super) models: Vec<RawUpstreamModel>,
 }
 
@@ -68,6 +70,7 @@ pub(super) struct RawUpstreamModel {
     pub(super) price_in: Option<f64>,
     pub(super) price_out: Option<f64>,
     pub(super) context: Option<u64>,
+    pub(super) quantization: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -20,11 +20,15 @@ use super::router;
     ),
     tags(
         (name = "chat", description = "Chat completions"),
+        (name = "completions", description = "The older form, without a conversation"),
+        (name = "embeddings", description = "Texts to vectors"),
         (name = "models", description = "What can be asked for"),
         (name = "health", description = "For load balancers and supervisors; on both listeners"),
         (name = "admin", description = "On the admin listener only"),
         (name = "docs", description = "This document"),
     ),
+    // Served by the wildcard of `retrieveModel`.
+    paths(super::models::endpoints),
     modifiers(&Schemes),
 )]
 struct Document;

@@ -24,7 +24,8 @@ pub enum Error {
     #[error("{message}")]
     Forbidden { message: String, code: &'static str },
     #[error("The model `{}` does not exist or you do not have access to it.", shown(model))]
-    ModelNotFound { model: String },
+    /// `param` is the member that names it.
+    ModelNotFound { model: String, param: &'static str },
     #[error("Unknown request URL: {method} {}. Please check the URL for typos.", shown(path))]
     UnknownUrl { method: Method, path: String },
     #[error("Not allowed to {method} on {}.", shown(path))]
@@ -112,6 +113,9 @@ pub struct Row {
 /// Names in messages are cut here, in bytes.
 const SHOWN_MAX: usize = 256;
 const CLIENT_GONE: u16 = 499;
+/// Longer waits are cut to this: above it Node's SDK waits as it likes, above two minutes Python's
+/// does not come back at all.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 const INVALID: &str = "invalid_request_error";
 
 // === impl Error ===
@@ -125,47 +129,34 @@ impl Error {
     /// The table. Exhaustive on purpose: a new variant needs a row.
     pub fn row(&self) -> Row {
         use Origin::{Client, Gateway, Provider};
+        let wrong = |status, code, outcome| (status, INVALID, Some(code), false, Client, outcome);
         let (status, kind, code, retry, origin, outcome) = match self {
             Self::InvalidRequest { code, .. } => {
                 (400, INVALID, *code, false, Client, Outcome::InvalidRequest)
             }
-            Self::Unauthorized(_) => {
-                (401, INVALID, Some("invalid_api_key"), false, Client, Outcome::Unauthorized)
-            }
+            Self::Unauthorized(_) => wrong(401, "invalid_api_key", Outcome::Unauthorized),
             Self::Forbidden { code, .. } => {
                 (403, "permission_error", Some(*code), false, Client, Outcome::Forbidden)
             }
-            Self::ModelNotFound { .. } => {
-                (404, INVALID, Some("model_not_found"), false, Client, Outcome::NotFound)
-            }
-            Self::UnknownUrl { .. } => {
-                (404, INVALID, Some("unknown_url"), false, Client, Outcome::NotFound)
-            }
-            Self::MethodNotAllowed { .. } => {
-                (405, INVALID, Some("method_not_supported"), false, Client, Outcome::NotFound)
-            }
+            Self::ModelNotFound { .. } => wrong(404, "model_not_found", Outcome::NotFound),
+            Self::UnknownUrl { .. } => wrong(404, "unknown_url", Outcome::NotFound),
+            Self::MethodNotAllowed { .. } => wrong(405, "method_not_supported", Outcome::NotFound),
             Self::RequestTimeout { .. } => {
                 (408, INVALID, Some("request_timeout"), true, Client, Outcome::Timeout)
             }
-            Self::TooLarge { .. } => {
-                (413, INVALID, Some("request_too_large"), false, Client, Outcome::TooLarge)
-            }
+            Self::TooLarge { .. } => wrong(413, "request_too_large", Outcome::TooLarge),
             Self::UnsupportedMediaType { .. } => {
                 let code = Some("unsupported_media_type");
                 (415, INVALID, code, false, Client, Outcome::InvalidRequest)
             }
-            Self::HeadersTooLarge { .. } => {
-                (431, INVALID, Some("headers_too_large"), false, Client, Outcome::TooLarge)
-            }
-            Self::Malformed => {
-                (400, INVALID, Some("malformed_request"), false, Client, Outcome::InvalidRequest)
-            }
-            Self::UrlTooLong { .. } => {
-                (414, INVALID, Some("url_too_long"), false, Client, Outcome::TooLarge)
-            }
-            Self::RateLimited { .. } => {
+            Self::HeadersTooLarge { .. } => wrong(431, "headers_too_large", Outcome::TooLarge),
+            Self::Malformed => wrong(400, "malformed_request", Outcome::InvalidRequest),
+            Self::UrlTooLong { .. } => wrong(414, "url_too_long", Outcome::TooLarge),
+            Self::RateLimited { retry_after, .. } => {
                 let code = Some("rate_limit_exceeded");
-                (429, "rate_limit_error", code, true, Gateway, Outcome::RateLimited)
+                // An SDK's retry would be bound to fail, since it comes before the wait is over.
+                let retry = retry_after.is_none_or(|after| after <= RETRY_AFTER_MAX);
+                (429, "rate_limit_error", code, retry, Gateway, Outcome::RateLimited)
             }
             Self::NoProvider { retry_after, .. } => {
                 let (code, retry) = (Some("no_provider"), retry_after.is_some());
@@ -206,20 +197,21 @@ impl Error {
         let row = self.row();
         let param = match self {
             Self::InvalidRequest { param, .. } => param.clone(),
-            Self::ModelNotFound { .. } => Some("model".to_owned()),
+            Self::ModelNotFound { param, .. } => Some((*param).to_owned()),
             _ => None,
         };
         ErrorBody::new(row.kind, self.to_string(), param, row.code)
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        match self {
+        let after = match self {
             Self::RateLimited { retry_after, .. }
             | Self::NoProvider { retry_after, .. }
             | Self::ProviderRateLimited { retry_after } => *retry_after,
             Self::Draining => Some(Duration::from_secs(1)),
             _ => None,
-        }
+        };
+        after.map(|after| after.min(RETRY_AFTER_MAX))
     }
 
     fn headers(&self, row: Row) -> HeaderMap {

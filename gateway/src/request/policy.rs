@@ -28,6 +28,9 @@ pub struct Policy {
     pub order: Vec<String>,
     /// Hard: no other providers than these (ids or operators). Empty: any.
     pub only: Vec<String>,
+    /// Hard: this provider alone (its id or its operator); by the model's name.
+    #[serde(skip)]
+    pub pin: Option<String>,
     /// Hard: none of these (ids or operators).
     pub ignore: Vec<String>,
     /// Hard when false: those of `order` alone, or without an `order` one attempt.
@@ -120,6 +123,7 @@ impl Default for Policy {
         Self {
             order: Vec::new(),
             only: Vec::new(),
+            pin: None,
             ignore: Vec::new(),
             allow_fallbacks: true,
             require_parameters: false,

@@ -71,7 +71,8 @@ impl Record {
         self.attempts
     }
 
-    pub(super) fn attempt(&mut self, endpoint: &endpoint::Endpoint) {
+    pub(super) fn attempt(&mut self, endpoint: &endpoint::Endpoint, model: &Arc<str>) {
+        self.model.clone_from(model);
         self.attempts += 1;
         self.provider = Some(endpoint.id.clone());
         if self.attempts > 1 {
