@@ -1,6 +1,8 @@
 //! Bytes on a socket, as no client library sends them. Each file of cases is about one theme; `table`
 //! runs them all against one gateway, again and again, and then looks at what is left of them.
 
+#![expect(clippy::disallowed_methods, reason = "a test has no drain that waits for its tasks")]
+
 // The lints know test code by this attribute; the helpers beside the tests are test code too.
 #[cfg(test)]
 mod case;

@@ -37,7 +37,8 @@ async fn served() -> Market {
 /// One after the other; says of all of them that fail.
 async fn run(cases: &[Case], addr: SocketAddr) {
     let mut failed = 0;
-    for case in cases.iter().cloned() {
+    for case in cases {
+        let case = case.clone();
         let run = tokio::task::spawn(async move { case.run(addr).await });
         failed += usize::from(run.await.is_err());
     }
