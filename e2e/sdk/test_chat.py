@@ -112,7 +112,7 @@ def test_json_schema_parses_into_a_class(client):
 
 
 def test_models(client):
-    assert [model.id for model in client.models.list()] == ["pip"]
+    assert [model.id for model in client.models.list()] == ["pip", "pip-embed"]
     assert client.models.retrieve("pip").object == "model"
 
 
