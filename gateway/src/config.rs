@@ -4,6 +4,7 @@
 //! it never prints a key.
 
 mod check;
+mod cors;
 mod env;
 mod limits;
 mod problem;
@@ -14,8 +15,11 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
 
+pub use cors::CorsOrigins;
 pub use limits::{LIMITS, Limit, Limits};
 pub use problem::{Error, Problem};
+
+use crate::request::Dialect;
 
 /// What the gateway runs on.
 #[derive(Debug, Clone)]
@@ -38,6 +42,8 @@ pub struct Server {
     pub admin_listen: SocketAddr,
     /// Holds the admin token now; later the store. Made when absent.
     pub data_dir: PathBuf,
+    /// The sites whose pages may read answers.
+    pub cors_origins: CorsOrigins,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -77,6 +83,8 @@ pub struct Upstream {
     pub region: Option<String>,
     /// Lets the connect-time guard pass loopback and private addresses.
     pub allow_private: bool,
+    /// What it must read in other words than the client wrote.
+    pub dialect: Dialect,
     pub models: Vec<UpstreamModel>,
 }
 

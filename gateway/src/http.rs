@@ -12,8 +12,11 @@
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse as _;
+use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+};
 use hyper::body::Incoming;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -21,6 +24,7 @@ use std::time::Instant;
 use tower::ServiceExt as _;
 
 use crate::app::App;
+use crate::config::CorsOrigins;
 use crate::metrics::{Endpoint, Outcome};
 use crate::server;
 
@@ -30,8 +34,10 @@ mod chat;
 mod completion;
 mod completions;
 pub mod context;
+mod cors;
 pub mod docs;
 mod embeddings;
+mod encoding;
 pub mod error;
 pub mod gate;
 pub mod health;
@@ -51,6 +57,9 @@ pub use docs::document;
 
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
 
+/// Longer ones can't be represented.
+const URL_BYTES_MAX: usize = 65_534;
+
 /// Put in a response's extensions by a handler that counts its request itself, because the outcome
 /// is known only when the body ends.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +72,13 @@ pub struct Edge {
     gate: Gate,
     router: Router,
     ids: Minter,
+}
+
+/// What passed the edge.
+enum Admitted {
+    Request,
+    /// A browser's question, which has its answer here.
+    Preflight(Response<Body>),
 }
 
 // === impl Edge ===
@@ -95,10 +111,16 @@ impl Edge {
         let id = self.ids.for_request(request.headers(), self.app.clock.unix_ms());
         path::normalise(request.uri_mut());
         let endpoint = self.endpoint(request.uri().path());
+        let origins = self.cors_origins();
+        let origin = origins.and_then(|_| request.headers().get(header::ORIGIN).cloned());
         let mut response = match self.admit(&mut request, &id, started) {
-            Ok(()) => self.route(request, &id).await,
+            Ok(Admitted::Preflight(answer)) => answer,
+            Ok(Admitted::Request) => self.route(request, &id).await,
             Err(refusal) => refusal.into_response(),
         };
+        if let Some(origins) = origins {
+            cors::mark(origins, origin.as_ref(), response.headers_mut());
+        }
         let body_may_follow = matches!(
             response.status(),
             StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT
@@ -129,10 +151,11 @@ impl Edge {
         request: &mut Request<Body>,
         id: &RequestId,
         started: Instant,
-    ) -> Result<(), Error> {
+    ) -> Result<Admitted, Error> {
         let limit_bytes = self.app.settings.limits.header_bytes;
         let headers = request.headers();
-        let size = request.uri().path().len()
+        let url = request.uri().path_and_query().map_or(0, |url| url.as_str().len());
+        let size = url
             + headers
                 .iter()
                 .map(|(name, value)| name.as_str().len() + value.len() + 4)
@@ -143,10 +166,21 @@ impl Edge {
         if self.app.shutdown.is_draining() && !is_probe(request.uri().path()) {
             return Err(Error::Draining);
         }
+        if let Some(answer) =
+            self.cors_origins().and_then(|origins| cors::preflight(origins, request))
+        {
+            return Ok(Admitted::Preflight(answer));
+        }
         let principal = self.gate.check(&self.app, request)?;
         let context = Context { request_id: id.clone(), started, principal };
         request.extensions_mut().insert(context);
-        Ok(())
+        Ok(Admitted::Request)
+    }
+
+    /// Where pages of other sites may come from; nowhere, for operators.
+    fn cors_origins(&self) -> Option<&CorsOrigins> {
+        let origins = &self.app.settings.server.cors_origins;
+        (matches!(self.gate, Gate::Client) && !origins.is_empty()).then_some(origins)
     }
 
     fn endpoint(&self, path: &str) -> Endpoint {
@@ -162,9 +196,9 @@ impl Edge {
         }
     }
 
-    fn finish(
+    fn finish<B>(
         &self,
-        response: &mut Response<Body>,
+        response: &mut Response<B>,
         endpoint: Endpoint,
         id: &RequestId,
         started: Instant,
@@ -207,6 +241,21 @@ impl Edge {
 impl server::Handler for Edge {
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         self.answer(request.map(Body::new)).await
+    }
+
+    fn refuse(&self, status: StatusCode) -> Response<Bytes> {
+        let started = self.app.clock.now();
+        let id = self.ids.for_request(&HeaderMap::new(), self.app.clock.unix_ms());
+        let error = match status {
+            StatusCode::URI_TOO_LONG => Error::UrlTooLong { limit_bytes: URL_BYTES_MAX },
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+                Error::HeadersTooLarge { limit_bytes: self.app.settings.limits.header_bytes }
+            }
+            _ => Error::Malformed,
+        };
+        let mut response = error.to_response();
+        self.finish(&mut response, Endpoint::Other, &id, started);
+        response
     }
 }
 

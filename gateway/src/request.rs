@@ -2,6 +2,7 @@
 //! knows no provider and no policy, and it checks only the members the gateway acts on.
 
 mod check;
+mod dialect;
 mod error;
 pub mod policy;
 pub mod probe;
@@ -10,6 +11,7 @@ pub mod rewrite;
 mod syntax;
 pub mod target;
 
+pub use dialect::{DeveloperRole, Dialect, TokenLimit};
 pub use error::Error;
 pub use policy::{Policy, Verification};
 pub use probe::{Endpoint, Probe, Summary};

@@ -16,7 +16,6 @@ mod error;
 mod guard;
 mod link;
 mod opened;
-mod plain;
 mod pool;
 mod quiet;
 mod record;

@@ -4,6 +4,7 @@ use super::supervise::Member;
 use gateway::config::{
     Auth, Key, Limits, Mode, ModelEntry, Server, Settings, Telemetry, Upstream, UpstreamModel,
 };
+use gateway::request::Dialect;
 use secrecy::SecretString;
 use std::{net::SocketAddr, path::Path};
 
@@ -54,6 +55,7 @@ impl Plan<'_> {
             region: None,
             // The providers are on loopback, by construction.
             allow_private: true,
+            dialect: Dialect::default(),
             models: self.models.iter().map(|id| offer(id)).collect(),
         })
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::problem::Problems;
 use super::raw::{Raw, RawAuth, RawKey, RawServer, RawTelemetry};
-use super::{Auth, Key, LogFormat, Mode, Server, Settings, Telemetry};
+use super::{Auth, CorsOrigins, Key, LogFormat, Mode, Server, Settings, Telemetry};
 
 mod catalogue;
 
@@ -48,11 +48,12 @@ fn server(raw: RawServer, env: Env<'_>, problems: &mut Problems) -> Option<Serve
     if data_dir.is_none() {
         problems.add("server.data_dir", "is required");
     }
+    let cors_origins = CorsOrigins::check(raw.cors_origins, problems);
     let (listen, admin_listen) = (listen?, admin_listen?);
     if listen == admin_listen && listen.port() != 0 {
         problems.add("server.admin_listen", "must differ from server.listen");
     }
-    Some(Server { listen, admin_listen, data_dir: data_dir? })
+    Some(Server { listen, admin_listen, data_dir: data_dir?, cors_origins })
 }
 
 fn default_data_dir(env: Env<'_>) -> Option<PathBuf> {
@@ -96,6 +97,9 @@ fn needs_key(auth: Auth, any: bool, problems: &mut Problems) {
 fn exposure(server: &Server, auth: Auth, problems: &mut Problems) {
     if auth.mode == Mode::Keys {
         return;
+    }
+    if server.cors_origins.any() {
+        problems.add("server.cors_origins", "\"*\" with mode \"open\" would let any page in");
     }
     for (name, address) in
         [("server.listen", server.listen), ("server.admin_listen", server.admin_listen)]

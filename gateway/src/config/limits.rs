@@ -118,6 +118,8 @@ limits! {
         "Further client connections wait in the listener's backlog until one closes.";
     h2_streams => h2_streams: u32 = 250, 1..=10_000,
         "Concurrent requests of one HTTP/2 connection; further ones are refused by the protocol.";
+    h2_resets => h2_resets: usize = 100, 1..=100_000,
+        "Streams of one HTTP/2 connection that its client resets before they are looked at; one more ends the connection.";
     event_bytes => event_bytes: usize = MIB, 4 * KIB..=64 * MIB,
         "A longer event of a provider's stream, or more than that before its first content, ends the attempt.";
     answer_bytes => answer_bytes: u64 = 64 * MIB, 64 * KIB..=1024 * MIB,

@@ -30,6 +30,7 @@ pub(super) struct RawServer {
     pub(super) listen: Option<String>,
     pub(super) admin_listen: Option<String>,
     pub(super) data_dir: Option<String>,
+    pub(super) cors_origins: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -56,6 +57,8 @@ pub(super) struct RawUpstream {
     pub(super) api_key: Option<secrecy::SecretString>,
     pub(super) region: Option<String>,
     pub(super) allow_private: bool,
+    pub(super) max_tokens_member: Option<String>,
+    pub(super) developer_role: Option<String>,
     pub(super) models: Vec<RawUpstreamModel>,
 }
 

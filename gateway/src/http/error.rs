@@ -38,6 +38,11 @@ pub enum Error {
     UnsupportedMediaType { message: String },
     #[error("The request headers are longer than the limit of {limit_bytes} bytes.")]
     HeadersTooLarge { limit_bytes: usize },
+    /// The request line and the headers could not be read.
+    #[error("The request is not well-formed HTTP.")]
+    Malformed,
+    #[error("The request URL is longer than the limit of {limit_bytes} bytes.")]
+    UrlTooLong { limit_bytes: usize },
     /// Our own limits.
     #[error("Rate limit reached for {limit}.")]
     RateLimited { limit: String, retry_after: Option<Duration> },
@@ -108,6 +113,9 @@ pub struct Row {
 /// Names in messages are cut here, in bytes.
 const SHOWN_MAX: usize = 256;
 const CLIENT_GONE: u16 = 499;
+/// Longer waits are cut to this: above it Node's SDK waits as it likes, above two minutes Python's
+/// does not come back at all.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 const INVALID: &str = "invalid_request_error";
 
 // === impl Error ===
@@ -121,41 +129,34 @@ impl Error {
     /// The table. Exhaustive on purpose: a new variant needs a row.
     pub fn row(&self) -> Row {
         use Origin::{Client, Gateway, Provider};
+        let wrong = |status, code, outcome| (status, INVALID, Some(code), false, Client, outcome);
         let (status, kind, code, retry, origin, outcome) = match self {
             Self::InvalidRequest { code, .. } => {
                 (400, INVALID, *code, false, Client, Outcome::InvalidRequest)
             }
-            Self::Unauthorized(_) => {
-                (401, INVALID, Some("invalid_api_key"), false, Client, Outcome::Unauthorized)
-            }
+            Self::Unauthorized(_) => wrong(401, "invalid_api_key", Outcome::Unauthorized),
             Self::Forbidden { code, .. } => {
                 (403, "permission_error", Some(*code), false, Client, Outcome::Forbidden)
             }
-            Self::ModelNotFound { .. } => {
-                (404, INVALID, Some("model_not_found"), false, Client, Outcome::NotFound)
-            }
-            Self::UnknownUrl { .. } => {
-                (404, INVALID, Some("unknown_url"), false, Client, Outcome::NotFound)
-            }
-            Self::MethodNotAllowed { .. } => {
-                (405, INVALID, Some("method_not_supported"), false, Client, Outcome::NotFound)
-            }
+            Self::ModelNotFound { .. } => wrong(404, "model_not_found", Outcome::NotFound),
+            Self::UnknownUrl { .. } => wrong(404, "unknown_url", Outcome::NotFound),
+            Self::MethodNotAllowed { .. } => wrong(405, "method_not_supported", Outcome::NotFound),
             Self::RequestTimeout { .. } => {
                 (408, INVALID, Some("request_timeout"), true, Client, Outcome::Timeout)
             }
-            Self::TooLarge { .. } => {
-                (413, INVALID, Some("request_too_large"), false, Client, Outcome::TooLarge)
-            }
+            Self::TooLarge { .. } => wrong(413, "request_too_large", Outcome::TooLarge),
             Self::UnsupportedMediaType { .. } => {
                 let code = Some("unsupported_media_type");
                 (415, INVALID, code, false, Client, Outcome::InvalidRequest)
             }
-            Self::HeadersTooLarge { .. } => {
-                (431, INVALID, Some("headers_too_large"), false, Client, Outcome::TooLarge)
-            }
-            Self::RateLimited { .. } => {
+            Self::HeadersTooLarge { .. } => wrong(431, "headers_too_large", Outcome::TooLarge),
+            Self::Malformed => wrong(400, "malformed_request", Outcome::InvalidRequest),
+            Self::UrlTooLong { .. } => wrong(414, "url_too_long", Outcome::TooLarge),
+            Self::RateLimited { retry_after, .. } => {
                 let code = Some("rate_limit_exceeded");
-                (429, "rate_limit_error", code, true, Gateway, Outcome::RateLimited)
+                // An SDK's retry would be bound to fail, since it comes before the wait is over.
+                let retry = retry_after.is_none_or(|after| after <= RETRY_AFTER_MAX);
+                (429, "rate_limit_error", code, retry, Gateway, Outcome::RateLimited)
             }
             Self::NoProvider { retry_after, .. } => {
                 let (code, retry) = (Some("no_provider"), retry_after.is_some());
@@ -203,13 +204,14 @@ impl Error {
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        match self {
+        let after = match self {
             Self::RateLimited { retry_after, .. }
             | Self::NoProvider { retry_after, .. }
             | Self::ProviderRateLimited { retry_after } => *retry_after,
             Self::Draining => Some(Duration::from_secs(1)),
             _ => None,
-        }
+        };
+        after.map(|after| after.min(RETRY_AFTER_MAX))
     }
 
     fn headers(&self, row: Row) -> HeaderMap {
@@ -244,8 +246,14 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
+        self.to_response().map(axum::body::Body::from)
+    }
+}
+
+impl Error {
+    pub(super) fn to_response(&self) -> http::Response<Bytes> {
         let row = self.row();
-        let mut response = Response::new(axum::body::Body::from(self.body()));
+        let mut response = http::Response::new(self.body());
         *response.status_mut() = row.status;
         *response.headers_mut() = self.headers(row);
         // For the request's log line and its metric.

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::Error;
+use super::probe::Spot;
 use crate::json::{Kind, Span, Text};
 
 /// Bytes of a model's name.
@@ -48,6 +49,10 @@ impl<'a> Value<'a> {
     fn out_of_range(&self, expected: &str) -> Error {
         let name = self.name;
         Error::member(name, format!("Invalid value for '{name}': expected {expected}."))
+    }
+
+    pub(super) fn spot(&self) -> Spot {
+        Spot { key: self.key, value: self.span }
     }
 
     pub(super) fn is_null(&self) -> bool {

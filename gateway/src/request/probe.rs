@@ -48,13 +48,13 @@ pub struct Summary {
     pub stream: bool,
     /// The client asked for usage in its stream.
     pub include_usage: bool,
-    /// `n`, 1 to 128.
+    /// `n`, 1 to 128; for completions times the number of prompts.
     pub choices: u32,
     /// `max_completion_tokens`, else `max_tokens`.
     pub max_tokens: Option<u64>,
     /// Bytes of the raw `messages`, `prompt` or `input`.
     pub prompt_bytes: usize,
-    /// Messages, or inputs to embed; 1 without.
+    /// Messages; prompts for completions; inputs to embed.
     pub messages: usize,
     pub seed: Option<i64>,
     pub temperature: Option<f64>,
@@ -81,6 +81,18 @@ pub(super) struct Spots {
     pub(super) options: Option<Options>,
     /// Members for the gateway alone, from key to value: `provider`, `verification`, `models`.
     pub(super) ours: [Option<Span>; 3],
+    pub(super) max_tokens: Option<Spot>,
+    pub(super) max_completion_tokens: Option<Spot>,
+    /// The value of a chat's `messages`.
+    pub(super) messages: Option<Span>,
+}
+
+/// A member that may be renamed or taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spot {
+    /// Where its key's quote stands.
+    pub(super) key: usize,
+    pub(super) value: Span,
 }
 
 /// `stream_options`.

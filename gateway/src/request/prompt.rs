@@ -59,17 +59,31 @@ fn message(lexer: &mut Lexer<'_>, number: usize) -> Result<Result<(), Error>, Fa
     Ok(Err(Error::member(param, text)))
 }
 
-/// Passes the value of `prompt`: a text, texts, token ids, or lists of those.
-pub(super) fn prompt(lexer: &mut Lexer<'_>) -> Result<Result<(), Error>, Fault> {
-    let kind = lexer.kind()?;
-    lexer.skip()?;
-    Ok(match kind {
-        Kind::String | Kind::Array | Kind::Null => Ok(()),
-        _ => Err(Error::member(
-            "prompt",
-            "Invalid type for 'prompt': expected a string or an array.",
-        )),
-    })
+/// Passes the value of `prompt`: a text, texts, token ids, or lists of those. How many prompts it
+/// holds; the outer error is of syntax.
+pub(super) fn prompt(lexer: &mut Lexer<'_>) -> Result<Result<usize, Error>, Fault> {
+    match lexer.kind()? {
+        Kind::String | Kind::Null => lexer.skip().map(|_| Ok(1)),
+        Kind::Array => prompts(lexer).map(Ok),
+        _ => {
+            lexer.skip()?;
+            Ok(Err(Error::member(
+                "prompt",
+                "Invalid type for 'prompt': expected a string or an array.",
+            )))
+        }
+    }
+}
+
+/// Numbers are the ids of one prompt.
+fn prompts(lexer: &mut Lexer<'_>) -> Result<usize, Fault> {
+    lexer.open_array()?;
+    let (mut first, mut count) = (true, 0);
+    while lexer.item(&mut first)? {
+        count += usize::from(lexer.kind()? != Kind::Number);
+        lexer.skip()?;
+    }
+    Ok(count.max(1))
 }
 
 /// Inputs in a value of `input` that is known to be JSON: a text or a list of token ids is one, any

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-use super::Summary;
 use super::probe::Options;
+use super::{Dialect, Summary};
 use crate::json::Span;
 use crate::stream::splice::{Edits, apply, insert_first, remove_all, replace};
 
@@ -18,6 +18,7 @@ pub struct Rewrite<'a> {
     pub stream: bool,
     /// The seed to put in where the client gave none.
     pub seed: Option<i64>,
+    pub dialect: Dialect,
 }
 
 impl Summary {
@@ -65,6 +66,9 @@ impl Summary {
                 Some(null) => edits.push(replace(null, seed.to_string().into())),
                 None => put_in(&format!("\"seed\":{seed}"), &mut edits),
             }
+        }
+        if self.spots.messages.is_some() {
+            rewrite.dialect.translate(body, &self.spots, &mut unwanted, &mut edits);
         }
         remove_all(body, self.spots.open, &mut unwanted, &mut edits);
         if edits.is_empty() { body.clone() } else { apply(body, &mut edits).into() }

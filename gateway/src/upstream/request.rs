@@ -48,7 +48,12 @@ impl Job {
         let stream = self.endpoint != request::Endpoint::Embeddings;
         let body = self.summary.upstream_body(
             &self.body,
-            Rewrite { model: &offer.upstream_model, stream, seed: None },
+            Rewrite {
+                model: &offer.upstream_model,
+                stream,
+                seed: None,
+                dialect: offer.endpoint.dialect,
+            },
         );
         let accept = if stream { "text/event-stream" } else { "application/json" };
         let endpoint: &Endpoint = &offer.endpoint;

@@ -1,14 +1,13 @@
 //! A list of embeddings, which is never streamed: its bytes, with the model's name put right. It is
 //! complete when every input has a vector and its tokens are counted.
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes, BytesMut};
 use openapi::usage::Usage;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 use super::error::Error;
-use super::plain;
 use crate::stream::Progress;
 
 #[derive(Deserialize)]
@@ -44,7 +43,7 @@ pub(super) fn answer(body: Bytes, model: &str, inputs: usize) -> Result<(Bytes, 
         return Err(Error::Truncated);
     }
     let usage = Usage::new(list.usage.prompt_tokens, 0);
-    plain::finished(&body, list.model, Some(usage), model)
+    finished(&body, list.model, Some(usage), model)
 }
 
 /// Numbers, or their base64; what is not a number is written as null.
@@ -56,6 +55,35 @@ fn is_vector(embedding: &str) -> bool {
         }
         _ => false,
     }
+}
+
+/// A complete answer with our name for the model.
+fn finished(
+    body: &Bytes,
+    name: Option<&RawValue>,
+    usage: Option<Usage>,
+    model: &str,
+) -> Result<(Bytes, Progress), Error> {
+    let unusable = |what: &str| Error::Stream(what.to_owned());
+    let wanted = serde_json::to_string(model).map_err(|e| unusable(&e.to_string()))?;
+    let spliced = match name {
+        Some(raw) if raw.get() != wanted => splice(body, raw.get(), &wanted),
+        Some(_) | None => None,
+    };
+    let progress =
+        Progress { content_seen: true, finished: true, done: true, usage, ..Progress::default() };
+    Ok((spliced.unwrap_or_else(|| body.clone()), progress))
+}
+
+/// `body` with `part`, a slice of it, replaced.
+fn splice(body: &Bytes, part: &str, by: &str) -> Option<Bytes> {
+    let start = part.as_ptr().addr().checked_sub(body.as_ptr().addr())?;
+    let (head, tail) = (body.get(..start)?, body.get(start + part.len()..)?);
+    let mut out = BytesMut::with_capacity(head.len() + by.len() + tail.len());
+    out.put_slice(head);
+    out.put_slice(by.as_bytes());
+    out.put_slice(tail);
+    Some(out.freeze())
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use std::task::{Context as Cx, Poll, ready};
 
 use super::attempt::{Context, Exchange, Goal, Good, Try};
 use super::error::{Error, Phase};
-use super::plain;
 use super::request::Job;
 use super::vectors;
 use super::watch::Watch;
@@ -116,10 +115,13 @@ async fn read_json(
         read.extend_from_slice(&chunk);
         watch.touch();
     }
-    let (read, model) = (read.freeze(), &attempt.model.id);
+    let (read, plan) = (read.freeze(), job.plan(context, &attempt.model));
     match job.endpoint {
-        Endpoint::ChatCompletions | Endpoint::Completions => plain::answer(read, model),
-        Endpoint::Embeddings => vectors::answer(read, model, job.summary.messages),
+        Endpoint::ChatCompletions | Endpoint::Completions => {
+            let stream::Answer { body, progress } = stream::plain(read, &plan)?;
+            Ok((body, progress))
+        }
+        Endpoint::Embeddings => vectors::answer(read, &plan.model, job.summary.messages),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The configuration file: everything that is wrong with it, at once, with its place.
 
 use gateway::config::{self, Error, LIMITS, Mode, Problem};
+use gateway::request::{DeveloperRole, Dialect, TokenLimit};
 use secrecy::ExposeSecret as _;
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ fn the_documented_example_is_valid() {
         api_key = "${{VLLM_KEY}}"
         region = "eu-west"
         allow_private = true
+        max_tokens_member = "max_tokens"
+        developer_role = "system"
         models = [{{ id = "qwen3-8b", upstream_model = "Qwen/Qwen3-8B", price_in = 0.05, price_out = 1, context = 32768 }}]
         [[model]]
         id = "qwen3-8b"
@@ -65,6 +68,8 @@ fn the_documented_example_is_valid() {
     assert_eq!(upstream.base_url.as_str(), "http://10.0.0.5:8000/v1");
     assert_eq!(upstream.api_key.as_ref().map(|key| key.expose_secret()), Some("sk-upstream"));
     assert_eq!(upstream.models[0].price_out, Some(1.0));
+    let dialect = Dialect { token_limit: TokenLimit::MaxTokens, developer: DeveloperRole::System };
+    assert_eq!(upstream.dialect, dialect);
     assert_eq!(settings.limits.stall, Duration::from_millis(1500));
     assert_eq!(settings.limits.body_bytes, 64 * 1024 * 1024);
     assert_eq!(
@@ -108,6 +113,8 @@ fn all_errors_come_at_once_with_their_places() {
         models = [{ id = 5 }, { id = "x", price_in = -1.0 }, { id = "x" }]
         [[upstream]]
         base_url = "http://user:pass@example.com/v1?x=1"
+        max_tokens_member = "limit"
+        developer_role = "user"
         [[model]]
         id = "m"
         aliases = ["m", "x"]
@@ -141,6 +148,8 @@ fn all_errors_come_at_once_with_their_places() {
         ("upstream[1].id", "is required"),
         ("upstream[1].base_url", "user or password"),
         ("upstream[1].models", "at least one"),
+        ("upstream[1].max_tokens_member", "as_sent, max_tokens or max_completion_tokens"),
+        ("upstream[1].developer_role", "as_sent or system"),
         ("model[0].aliases[0]", "already a name"),
         ("model[0].weights_ids[0]", "64 hex digits"),
         ("limits.attempts", "not between 1 and 16"),

@@ -9,6 +9,10 @@ mod answers;
 #[cfg(test)]
 mod cancel;
 #[cfg(test)]
+mod completions;
+#[cfg(test)]
+mod dialect;
+#[cfg(test)]
 mod embeddings;
 #[cfg(test)]
 mod fail_over;
@@ -20,5 +24,7 @@ mod hostile;
 mod mid_stream;
 #[cfg(test)]
 mod policy;
+#[cfg(test)]
+mod promises;
 #[cfg(test)]
 mod wire;

@@ -16,6 +16,7 @@ pub(super) struct Found<'a> {
     models: Vec<String>,
     messages: Option<(usize, &'a str)>,
     prompt: Option<&'a str>,
+    prompts: usize,
     input: Option<&'a str>,
     user: Option<Cow<'a, str>>,
     tools: Option<&'a str>,
@@ -32,6 +33,9 @@ pub(super) struct Found<'a> {
     logprobs: bool,
     spots: Spots,
 }
+
+/// Entries of `prompt`, as OpenAI has it.
+const PROMPTS_MAX: u32 = 2048;
 
 /// The members acted on; their place in the list is their bit in `seen`.
 const ACTED_ON: [&str; 18] = [
@@ -124,7 +128,7 @@ impl<'a> Found<'a> {
         let (kind, start) = (lexer.kind()?, lexer.at());
         let verdict = match name {
             "messages" => prompt::messages(lexer)?.map(|count| self.messages = Some((count, ""))),
-            "prompt" => prompt::prompt(lexer)?,
+            "prompt" => prompt::prompt(lexer)?.map(|count| self.prompts = count),
             "stream_options" if kind == Kind::Object => self.options(lexer, text, key)?,
             _ => {
                 lexer.skip()?;
@@ -148,7 +152,10 @@ impl<'a> Found<'a> {
                 self.models = value.models()?;
                 self.ours(&value, 0);
             }
-            "messages" => self.messages = self.messages.map(|(count, _)| (count, value.text)),
+            "messages" => {
+                self.spots.messages = Some(value.span);
+                self.messages = self.messages.map(|(count, _)| (count, value.text));
+            }
             "prompt" => self.prompt = raw,
             "input" => self.input = raw,
             "stream" => {
@@ -164,8 +171,14 @@ impl<'a> Found<'a> {
                     options.value = value.span;
                 }
             }
-            "max_tokens" => self.max_tokens = value.integer(0, u64::MAX)?,
-            "max_completion_tokens" => self.max_completion_tokens = value.integer(1, u64::MAX)?,
+            "max_tokens" => {
+                self.spots.max_tokens = Some(value.spot());
+                self.max_tokens = value.integer(0, u64::MAX)?;
+            }
+            "max_completion_tokens" => {
+                self.spots.max_completion_tokens = Some(value.spot());
+                self.max_completion_tokens = value.integer(1, u64::MAX)?;
+            }
             "n" => self.choices = Some(value.choices()?),
             "seed" => {
                 self.spots.seed = Some(value.span);
@@ -237,7 +250,9 @@ impl<'a> Found<'a> {
                 let (count, raw) = self.messages.ok_or_else(|| missing("messages"))?;
                 (count, raw.len())
             }
-            Endpoint::Completions => (1, self.prompt.ok_or_else(|| missing("prompt"))?.len()),
+            Endpoint::Completions => {
+                (self.prompts, self.prompt.ok_or_else(|| missing("prompt"))?.len())
+            }
             Endpoint::Embeddings => {
                 let raw = self.input.ok_or_else(|| missing("input"))?;
                 (prompt::inputs(raw)?, raw.len())
@@ -247,13 +262,22 @@ impl<'a> Found<'a> {
             let message = "Invalid value for 'max_tokens': expected an integer of at least 1.";
             return Err(Error::member("max_tokens", message));
         }
+        let choices = self.choices.unwrap_or(1);
+        let choices = match (endpoint, u32::try_from(self.prompts)) {
+            (Endpoint::Completions, Ok(prompts)) if prompts <= PROMPTS_MAX => choices * prompts,
+            (Endpoint::Completions, _) => {
+                let message = format!("Invalid 'prompt': at most {PROMPTS_MAX} prompts a request.");
+                return Err(Error::member("prompt", message));
+            }
+            _ => choices,
+        };
         let summary = Summary {
             model: model.clone().into_owned(),
             models: self.models,
             // No embedding is streamed, whatever a client sends along.
             stream: self.stream && endpoint != Endpoint::Embeddings,
             include_usage: self.include_usage,
-            choices: self.choices.unwrap_or(1),
+            choices,
             max_tokens: self.max_completion_tokens.or(self.max_tokens),
             prompt_bytes,
             messages,
