@@ -38,6 +38,7 @@ pub mod models;
 mod options;
 mod path;
 pub mod request_id;
+mod responses;
 mod router;
 
 use context::Context;
@@ -153,6 +154,9 @@ impl Edge {
             "/v1/chat/completions" => Endpoint::Chat,
             "/v1/completions" => Endpoint::Completions,
             "/v1/embeddings" => Endpoint::Embeddings,
+            _ if path == "/v1/responses" || path.starts_with("/v1/responses/") => {
+                Endpoint::Responses
+            }
             "/healthz" | "/readyz" => Endpoint::Health,
             "/openapi.json" | "/docs" => Endpoint::Docs,
             _ if path == "/v1/models" || path.starts_with("/v1/models/") => Endpoint::Models,

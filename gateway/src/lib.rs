@@ -14,6 +14,7 @@ mod json;
 pub mod market;
 pub mod metrics;
 pub mod request;
+pub mod responses;
 pub mod route;
 mod serve;
 pub mod server;

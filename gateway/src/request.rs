@@ -6,7 +6,7 @@ mod error;
 pub mod probe;
 mod prompt;
 pub mod rewrite;
-mod syntax;
+pub(crate) mod syntax;
 
 pub use error::Error;
 pub use probe::{Endpoint, Probe, Summary};

@@ -8,4 +8,5 @@ pub mod error;
 pub mod evidence;
 pub mod gumbel;
 pub mod models;
+pub mod responses;
 pub mod usage;

@@ -20,6 +20,7 @@ use super::router;
     ),
     tags(
         (name = "chat", description = "Chat completions"),
+        (name = "responses", description = "Responses, stateless"),
         (name = "models", description = "What can be asked for"),
         (name = "health", description = "For load balancers and supervisors; on both listeners"),
         (name = "admin", description = "On the admin listener only"),

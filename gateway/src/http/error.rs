@@ -25,6 +25,9 @@ pub enum Error {
     Forbidden { message: String, code: &'static str },
     #[error("The model `{}` does not exist or you do not have access to it.", shown(model))]
     ModelNotFound { model: String },
+    /// No response is stored, whatever its id.
+    #[error("Response with id '{}' not found. Responses are not stored here.", shown(id))]
+    ResponseNotFound { id: String },
     #[error("Unknown request URL: {method} {}. Please check the URL for typos.", shown(path))]
     UnknownUrl { method: Method, path: String },
     #[error("Not allowed to {method} on {}.", shown(path))]
@@ -133,6 +136,7 @@ impl Error {
             Self::ModelNotFound { .. } => {
                 (404, INVALID, Some("model_not_found"), false, Client, Outcome::NotFound)
             }
+            Self::ResponseNotFound { .. } => (404, INVALID, None, false, Client, Outcome::NotFound),
             Self::UnknownUrl { .. } => {
                 (404, INVALID, Some("unknown_url"), false, Client, Outcome::NotFound)
             }

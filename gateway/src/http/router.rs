@@ -5,7 +5,7 @@ use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{admin, chat, completions, docs, health, models, unknown_url, wrong_method};
+use super::{admin, chat, completions, docs, health, models, responses, unknown_url, wrong_method};
 use crate::app::App;
 
 type Routes = OpenApiRouter<Arc<App>>;
@@ -15,6 +15,10 @@ pub(super) fn client_routes() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(chat::create))
         .routes(routes!(completions::create))
+        .routes(routes!(responses::create))
+        .routes(routes!(responses::find, responses::delete))
+        .routes(routes!(responses::cancel))
+        .routes(routes!(responses::input_items))
         .routes(routes!(models::list))
         .routes(routes!(models::find))
         .merge(probes())

@@ -26,6 +26,7 @@ fn all() -> Vec<Error> {
         Error::Unauthorized(Credentials::Unknown),
         Error::Forbidden { message: "Not this region.".into(), code: "region_not_allowed" },
         Error::ModelNotFound { model: "nope".into() },
+        Error::ResponseNotFound { id: "resp_1".into() },
         Error::UnknownUrl { method: Method::GET, path: "/v1/nope".into() },
         Error::MethodNotAllowed { method: Method::PUT, path: "/v1/models".into() },
         Error::RequestTimeout { idle: Duration::from_secs(30) },
