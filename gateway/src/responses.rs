@@ -12,6 +12,7 @@ mod node;
 mod origin;
 mod print;
 mod request;
+mod text;
 mod turn;
 
 pub use answer::whole;

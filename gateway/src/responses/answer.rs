@@ -16,7 +16,7 @@ pub fn whole(frame: Frame, chat: &[u8], now: i64) -> Result<Bytes, String> {
 }
 
 fn read(mut frame: Frame, chat: &[u8], now: i64) -> Result<Bytes, Broken> {
-    let mut chunk: Chunk = serde_json::from_slice(chat).map_err(|_| Broken::Unreadable)?;
+    let mut chunk = Chunk::read(chat).ok_or(Broken::Unreadable)?;
     if let Some(model) = chunk.model.take() {
         frame.set_model(model);
     }

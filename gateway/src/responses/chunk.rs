@@ -5,6 +5,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::text::Text;
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Chunk {
     pub(super) model: Option<String>,
@@ -27,10 +29,10 @@ pub(super) struct Choice {
 /// A chunk's `delta`, or a whole answer's `message`.
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Delta {
-    pub(super) content: Option<String>,
-    pub(super) refusal: Option<String>,
-    reasoning_content: Option<String>,
-    reasoning: Option<Value>,
+    pub(super) content: Option<Text>,
+    pub(super) refusal: Option<Text>,
+    reasoning_content: Option<Text>,
+    reasoning: Option<Text>,
     pub(super) tool_calls: Option<Vec<Call>>,
 }
 
@@ -45,7 +47,7 @@ pub(super) struct Call {
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct Function {
     pub(super) name: Option<String>,
-    pub(super) arguments: Option<String>,
+    pub(super) arguments: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -55,7 +57,7 @@ struct Logprobs {
 
 #[derive(Debug, Deserialize)]
 struct Token {
-    token: String,
+    token: Text,
     logprob: Box<RawValue>,
     bytes: Option<Vec<u8>>,
     #[serde(default)]
@@ -65,6 +67,12 @@ struct Token {
 // === impl Chunk ===
 
 impl Chunk {
+    /// Reads one. Of a member that is there twice the last holds, as it does for most clients.
+    pub(super) fn read(json: &[u8]) -> Option<Self> {
+        let again = |_| serde_json::from_slice::<Value>(json).and_then(serde_json::from_value);
+        serde_json::from_slice(json).or_else(again).ok()
+    }
+
     /// The tokens counted; `None` where there is no count that can be read.
     pub(super) fn usage(&self) -> Option<Usage> {
         let usage = self.usage.as_ref()?;
@@ -107,10 +115,8 @@ impl Choice {
 
 impl Delta {
     /// Under either of its names.
-    pub(super) fn take_reasoning(&mut self) -> Option<String> {
-        let text = self.reasoning_content.take();
-        let text = text.or_else(|| self.reasoning.take()?.as_str().map(str::to_owned));
-        text.filter(|text| !text.is_empty())
+    pub(super) fn take_reasoning(&mut self) -> Option<Text> {
+        self.reasoning_content.take().or_else(|| self.reasoning.take())
     }
 }
 
@@ -118,15 +124,19 @@ impl Delta {
 
 impl Token {
     fn logprob(self) -> Logprob {
-        let top = self.top_logprobs.into_iter().map(|token| TopLogprob {
-            bytes: token.bytes.unwrap_or_else(|| token.token.clone().into_bytes()),
-            token: token.token,
-            logprob: token.logprob,
+        let top = self.top_logprobs.into_iter().map(|token| {
+            let text = token.token.lossy();
+            TopLogprob {
+                bytes: token.bytes.unwrap_or_else(|| text.clone().into_bytes()),
+                token: text,
+                logprob: token.logprob,
+            }
         });
+        let text = self.token.lossy();
         Logprob {
             top_logprobs: top.collect(),
-            bytes: self.bytes.unwrap_or_else(|| self.token.clone().into_bytes()),
-            token: self.token,
+            bytes: self.bytes.unwrap_or_else(|| text.clone().into_bytes()),
+            token: text,
             logprob: self.logprob,
         }
     }

@@ -124,7 +124,7 @@ impl Events {
             self.state = State::Over;
             return Ok(());
         }
-        let mut chunk: Chunk = serde_json::from_slice(data).map_err(|_| Broken::Unreadable)?;
+        let mut chunk = Chunk::read(data).ok_or(Broken::Unreadable)?;
         if let Some(model) = chunk.model.take()
             && self.state == State::Waiting
         {

@@ -11,6 +11,7 @@ use openapi::responses::{
 use super::chunk::{Call, Chunk};
 use super::echo::Frame;
 use super::events::Sink;
+use super::text::{Joiner, Lane};
 use item::Said;
 
 /// Of one answer; more is a provider out of its mind.
@@ -38,6 +39,7 @@ pub(super) struct Turn {
     /// The text or reasoning under way, by its place.
     speaking: Option<usize>,
     calls: Vec<OpenCall>,
+    joiner: Joiner,
     finish: Option<Finish>,
     usage: Option<Usage>,
     bytes: usize,
@@ -77,6 +79,7 @@ impl Turn {
             slots: Vec::new(),
             speaking: None,
             calls: Vec::new(),
+            joiner: Joiner::default(),
             finish: None,
             usage: None,
             bytes: 0,
@@ -97,14 +100,17 @@ impl Turn {
         for mut choice in choices.into_iter().filter(|choice| choice.index == 0) {
             let logprobs = choice.take_logprobs();
             let mut delta = choice.take_delta();
-            if let Some(text) = delta.take_reasoning() {
+            let text = delta.take_reasoning().unwrap_or_default();
+            let text = self.joiner.join(Lane::Reasoning, text);
+            if !text.is_empty() {
                 self.say(Said::Reasoning, &text, Vec::new(), sink)?;
             }
-            let text = delta.content.unwrap_or_default();
+            let text = self.joiner.join(Lane::Text, delta.content.unwrap_or_default());
             if !text.is_empty() || !logprobs.is_empty() {
                 self.say(Said::Text, &text, logprobs, sink)?;
             }
-            if let Some(text) = delta.refusal.filter(|text| !text.is_empty()) {
+            let text = self.joiner.join(Lane::Refusal, delta.refusal.unwrap_or_default());
+            if !text.is_empty() {
                 self.say(Said::Refusal, &text, Vec::new(), sink)?;
             }
             for (number, call) in (0u32..).zip(delta.tool_calls.unwrap_or_default()) {
@@ -187,6 +193,7 @@ impl Turn {
     fn call(&mut self, number: u32, call: Call, sink: &mut Sink) -> Result<(), Broken> {
         let index = call.index.unwrap_or(number);
         let arguments = call.function.arguments.unwrap_or_default();
+        let arguments = self.joiner.join(Lane::Arguments(index), arguments);
         let name = call.function.name.filter(|name| !name.is_empty());
         self.grow(arguments.len() + name.as_ref().map_or(0, String::len))?;
         let known = self.calls.iter().position(|open| open.index == index);

@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::grammar::{output_text, parse, replay};
-use crate::harness::{
-    MODEL, Market, ask_for, in_front_of, json_of, market, raw, text_of,
-};
+use crate::harness::{MODEL, Market, ask_for, in_front_of, json_of, market, raw, text_of};
 
 /// The same request whole and streamed; both must say the same.
 async fn both(market: &Market, more: Value) -> Value {
@@ -114,9 +112,6 @@ async fn a_tool_is_called_and_its_output_taken() {
     let input = json!([{"role": "user", "content": "1 + 2?"}, call, output]);
     let response = both(&market, json!({"tools": tools, "input": input})).await;
     assert_eq!(response["status"], "completed");
-}
-
-    body
 }
 
 #[tokio::test]

@@ -112,14 +112,20 @@ fn a_stream_without_evidence_of_its_end_fails() {
         (format!("{piece}data: [DONE]\n\n"), "server_error", "before it was complete"),
         (format!("{piece}data: {{nonsense\n\n"), "server_error", "could not be read"),
         (
-            format!("{piece}data: {}\n\n", json!({"error": {"message": "slow down",
-                "type": "rate_limit_error", "param": null, "code": "provider_rate_limited"}})),
+            format!(
+                "{piece}data: {}\n\n",
+                json!({"error": {"message": "slow down",
+                "type": "rate_limit_error", "param": null, "code": "provider_rate_limited"}})
+            ),
             "rate_limit_exceeded",
             "slow down",
         ),
         (
-            format!("{piece}data: {}\n\n", json!({"error": {"message": "boom",
-                "type": "server_error", "param": null, "code": "timeout"}})),
+            format!(
+                "{piece}data: {}\n\n",
+                json!({"error": {"message": "boom",
+                "type": "server_error", "param": null, "code": "timeout"}})
+            ),
             "server_error",
             "boom",
         ),
@@ -166,8 +172,13 @@ fn the_reason_of_the_end_is_the_status() {
     for (before, reason, status, details, items) in [
         (&text, "stop", "completed", Value::Null, vec!["completed"]),
         (&text, "length", "incomplete", json!({"reason": "max_output_tokens"}), vec!["incomplete"]),
-        (&text, "content_filter", "incomplete", json!({"reason": "content_filter"}),
-            vec!["incomplete"]),
+        (
+            &text,
+            "content_filter",
+            "incomplete",
+            json!({"reason": "content_filter"}),
+            vec!["incomplete"],
+        ),
         (&call, "tool_calls", "completed", Value::Null, vec!["completed"]),
         (&call, "length", "incomplete", json!({"reason": "max_output_tokens"}), vec!["incomplete"]),
         // A completed answer has something to show, even if nothing was said.
@@ -185,11 +196,12 @@ fn the_reason_of_the_end_is_the_status() {
 }
 
 fn delta() -> impl Strategy<Value = Value> {
-    let call = (0u32..3, proptest::option::of("[a-z]{1,4}"), proptest::option::of("[a-z{}\"é]{0,6}"))
-        .prop_map(|(index, name, arguments)| {
-            json!({"tool_calls": [{"index": index, "id": format!("call_{index}"),
+    let call =
+        (0u32..3, proptest::option::of("[a-z]{1,4}"), proptest::option::of("[a-z{}\"é]{0,6}"))
+            .prop_map(|(index, name, arguments)| {
+                json!({"tool_calls": [{"index": index, "id": format!("call_{index}"),
                 "type": "function", "function": {"name": name, "arguments": arguments}}]})
-        });
+            });
     let token = json!([{"token": "t", "logprob": -0.5, "bytes": null,
         "top_logprobs": [{"token": "u", "logprob": -1.5, "bytes": [117]}]}]);
     prop_oneof![

@@ -26,7 +26,10 @@ fn a_text_is_a_message_of_the_user_and_instructions_come_before_it() {
 #[test]
 fn messages_keep_their_roles_and_parts() {
     for (item, message) in [
-        (json!({"role": "developer", "content": "d"}), json!({"role": "developer", "content": "d"})),
+        (
+            json!({"role": "developer", "content": "d"}),
+            json!({"role": "developer", "content": "d"}),
+        ),
         (
             json!({"type": "message", "role": "user", "id": "msg_1", "status": "completed",
                 "content": [{"type": "input_text", "text": "one"}], "name": "ann"}),
@@ -55,8 +58,8 @@ fn messages_keep_their_roles_and_parts() {
         ),
         (json!({"role": "user", "content": []}), json!({"role": "user", "content": ""})),
         (
-            json!({"role": "user", "content": "a\ud83d\ude00\u{0}"}),
-            json!({"role": "user", "content": "a\ud83d\ude00\u{0}"}),
+            json!({"role": "user", "content": "a\u{1f600}\u{0}"}),
+            json!({"role": "user", "content": "a\u{1f600}\u{0}"}),
         ),
     ] {
         assert_eq!(messages(json!([item])), json!([message]), "{item}");
@@ -65,15 +68,17 @@ fn messages_keep_their_roles_and_parts() {
 
 #[test]
 fn what_one_turn_left_behind_is_one_message() {
-    let call = |id: &str| json!({"type": "function_call", "id": "fc_1", "call_id": id,
-        "name": "f", "arguments": "{\"a\":1}", "status": "completed"});
-    let called = |id: &str| {
-        json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}})
+    let call = |id: &str| {
+        json!({"type": "function_call", "id": "fc_1", "call_id": id,
+        "name": "f", "arguments": "{\"a\":1}", "status": "completed"})
     };
+    let called = |id: &str| json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"}});
     let output = |id: &str| json!({"type": "function_call_output", "call_id": id, "output": "7"});
     let told = |id: &str| json!({"role": "tool", "content": "7", "tool_call_id": id});
-    let thought = |text: &str| json!({"type": "reasoning", "id": "rs_1", "summary": [],
-        "content": [{"type": "reasoning_text", "text": text}], "encrypted_content": null});
+    let thought = |text: &str| {
+        json!({"type": "reasoning", "id": "rs_1", "summary": [],
+        "content": [{"type": "reasoning_text", "text": text}], "encrypted_content": null})
+    };
     assert_eq!(
         messages(json!([
             {"role": "user", "content": "go"},
@@ -181,10 +186,15 @@ fn the_form_of_the_answer() {
             json!({"logprobs": true, "top_logprobs": 2}),
         ),
         (json!({"include": ["reasoning.encrypted_content"], "top_logprobs": 2}), json!({})),
-        (json!({"stream": true}), json!({"stream": true,
-            "stream_options": {"include_usage": true}})),
-        (json!({"stream": false, "stream_options": {"include_obfuscation": false}}),
-            json!({"stream": false})),
+        (
+            json!({"stream": true}),
+            json!({"stream": true,
+            "stream_options": {"include_usage": true}}),
+        ),
+        (
+            json!({"stream": false, "stream_options": {"include_obfuscation": false}}),
+            json!({"stream": false}),
+        ),
         (
             json!({"store": false, "background": false, "truncation": "disabled",
                 "previous_response_id": null, "max_tool_calls": 3, "metadata": {"a": "b"},
