@@ -18,6 +18,8 @@ mod config;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod cors;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod layering;
