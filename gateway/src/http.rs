@@ -7,7 +7,9 @@
 //! 4. drain: a request that comes after the end began is sent elsewhere.
 //! 5. `gate`: who is calling, before the body is read and before a path is looked up, so that a new
 //!    route is closed until somebody opens it.
-//! 6. the router; then the answer gets its id and time, is counted, and is logged.
+//! 6. the key's requests a minute: a request counts when its head is read, so that one too many costs
+//!    nobody a body, and one that is wrong is not free.
+//! 7. the router; then the answer gets its id and time, is counted, and is logged.
 
 use axum::Router;
 use axum::body::Body;
@@ -24,6 +26,7 @@ use std::time::Instant;
 use tower::ServiceExt as _;
 
 use crate::app::App;
+use crate::auth::Principal;
 use crate::config::CorsOrigins;
 use crate::metrics::{Endpoint, Outcome};
 use crate::server;
@@ -41,6 +44,8 @@ mod encoding;
 pub mod error;
 pub mod gate;
 pub mod health;
+mod key;
+mod limits;
 pub mod models;
 mod options;
 mod path;
@@ -76,7 +81,7 @@ pub struct Edge {
 
 /// What passed the edge.
 enum Admitted {
-    Request,
+    Request(Option<Principal>),
     /// A browser's question, which has its answer here.
     Preflight(Response<Body>),
 }
@@ -113,11 +118,25 @@ impl Edge {
         let endpoint = self.endpoint(request.uri().path());
         let origins = self.cors_origins();
         let origin = origins.and_then(|_| request.headers().get(header::ORIGIN).cloned());
-        let mut response = match self.admit(&mut request, &id, started) {
+        let admitted = self.admit(&mut request, &id, started);
+        let account = match &admitted {
+            Ok(Admitted::Request(principal)) => limits::shown(principal.as_ref()),
+            Ok(Admitted::Preflight(_)) | Err(_) => None,
+        };
+        let mut response = match admitted {
             Ok(Admitted::Preflight(answer)) => answer,
-            Ok(Admitted::Request) => self.route(request, &id).await,
+            Ok(Admitted::Request(principal)) => {
+                match limits::take_request(&self.app, principal.as_ref(), &request) {
+                    Ok(()) => self.route(request, &id).await,
+                    Err(refusal) => refusal.into_response(),
+                }
+            }
             Err(refusal) => refusal.into_response(),
         };
+        if let Some(account) = account {
+            let now_ns = self.app.limit_time.now_ns();
+            limits::write_headers(&account, now_ns, response.headers_mut());
+        }
         if let Some(origins) = origins {
             cors::mark(origins, origin.as_ref(), response.headers_mut());
         }
@@ -172,9 +191,9 @@ impl Edge {
             return Ok(Admitted::Preflight(answer));
         }
         let principal = self.gate.check(&self.app, request)?;
-        let context = Context { request_id: id.clone(), started, principal };
+        let context = Context { request_id: id.clone(), started, principal: principal.clone() };
         request.extensions_mut().insert(context);
-        Ok(Admitted::Request)
+        Ok(Admitted::Request(principal))
     }
 
     /// Where pages of other sites may come from; nowhere, for operators.

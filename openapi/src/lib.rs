@@ -8,5 +8,6 @@ pub mod embeddings;
 pub mod error;
 pub mod evidence;
 pub mod gumbel;
+pub mod keys;
 pub mod models;
 pub mod usage;

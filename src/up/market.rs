@@ -32,12 +32,7 @@ impl Plan<'_> {
                 data_dir: self.data.to_owned(),
             },
             auth: Auth { mode: Mode::Keys },
-            keys: vec![Key {
-                name: "development".to_owned(),
-                key: SecretString::from(self.key),
-                requests_per_minute: None,
-                budget_usd_per_day: None,
-            }],
+            keys: vec![Key::new("development", SecretString::from(self.key))],
             upstreams: upstreams.collect::<Result<_, _>>()?,
             models: vec![ModelEntry {
                 id: self.model.to_owned(),

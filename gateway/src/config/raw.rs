@@ -44,7 +44,13 @@ pub(super) struct RawAuth {
 pub(super) struct RawKey {
     pub(super) name: Option<String>,
     pub(super) key: Option<secrecy::SecretString>,
-    pub(super) requests_per_minute: Option<u32>,
+    pub(super) requests_per_minute: Option<u64>,
+    pub(super) tokens_per_minute: Option<u64>,
+    pub(super) concurrent_streams: Option<u64>,
+    pub(super) choices_max: Option<u64>,
+    pub(super) models: Option<Vec<String>>,
+    pub(super) regions: Option<Vec<String>>,
+    pub(super) providers: Option<Vec<String>>,
     pub(super) budget_usd_per_day: Option<f64>,
 }
 

@@ -11,7 +11,7 @@ use super::Deferred;
 use super::context::Context;
 use super::error::Error;
 use super::options::Options;
-use super::wanted;
+use super::{limits, wanted};
 use crate::app::App;
 use crate::auth::Principal;
 use crate::metrics::{self, Outcome};
@@ -62,7 +62,7 @@ fn exchange(
 ) -> Result<Exchange, Error> {
     let options = Options::read(&caller.headers)?;
     let probe = Probe::parse(&body, endpoint)?;
-    let wanted = wanted::wanted(&app.market.snapshot(), &probe, &options)?;
+    let wanted = wanted::wanted(&app.market.snapshot(), &probe, &options, &caller.principal)?;
     let summary = probe.into_summary();
     let request_id = &caller.context.request_id;
     let begun = Instant::from_std(caller.context.started);
@@ -81,16 +81,19 @@ fn exchange(
     };
     let limit = app.settings.limits.request;
     let patience = options.timeout.map_or(limit, |wanted| wanted.min(limit));
+    let reserved = limits::reserve(app, &caller.principal, endpoint, &summary, &body)?;
+    let record = Record::new(app.metrics.clone(), who).holding(reserved);
     let job = Job {
         endpoint,
         wanted,
+        grant: caller.principal.grant.clone(),
         summary,
         body,
         request_id: request_id.header(),
         fallback,
         deadline: begun + patience,
     };
-    Ok(Exchange::new(app.upstream.clone(), job, Record::new(app.metrics.clone(), who)))
+    Ok(Exchange::new(app.upstream.clone(), job, record))
 }
 
 async fn streamed(exchange: Exchange) -> Response {

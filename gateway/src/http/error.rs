@@ -26,6 +26,9 @@ pub enum Error {
     #[error("The model `{}` does not exist or you do not have access to it.", shown(model))]
     /// `param` is the member that names it.
     ModelNotFound { model: String, param: &'static str },
+    /// Of the admin API.
+    #[error("{message}.")]
+    KeyNotFound { message: String },
     #[error("Unknown request URL: {method} {}. Please check the URL for typos.", shown(path))]
     UnknownUrl { method: Method, path: String },
     #[error("Not allowed to {method} on {}.", shown(path))]
@@ -46,6 +49,12 @@ pub enum Error {
     /// Our own limits.
     #[error("Rate limit reached for {limit}.")]
     RateLimited { limit: String, retry_after: Option<Duration> },
+    /// A key's own limit, which the request could not meet however long it waited.
+    #[error(
+        "Request too large for tokens per minute (limit {limit}, requested {asked}): it can never \
+         pass. Ask for fewer tokens or send a shorter prompt."
+    )]
+    OverLimit { limit: u32, asked: u64 },
     /// No provider can take it; the reason names the policy that left none.
     #[error("No provider can serve the model `{}` now: {reason}.", shown(model))]
     NoProvider { model: String, reason: String, retry_after: Option<Duration> },
@@ -139,6 +148,7 @@ impl Error {
                 (403, "permission_error", Some(*code), false, Client, Outcome::Forbidden)
             }
             Self::ModelNotFound { .. } => wrong(404, "model_not_found", Outcome::NotFound),
+            Self::KeyNotFound { .. } => wrong(404, "key_not_found", Outcome::NotFound),
             Self::UnknownUrl { .. } => wrong(404, "unknown_url", Outcome::NotFound),
             Self::MethodNotAllowed { .. } => wrong(405, "method_not_supported", Outcome::NotFound),
             Self::RequestTimeout { .. } => {
@@ -152,6 +162,10 @@ impl Error {
             Self::HeadersTooLarge { .. } => wrong(431, "headers_too_large", Outcome::TooLarge),
             Self::Malformed => wrong(400, "malformed_request", Outcome::InvalidRequest),
             Self::UrlTooLong { .. } => wrong(414, "url_too_long", Outcome::TooLarge),
+            Self::OverLimit { .. } => {
+                let code = Some("rate_limit_exceeded");
+                (429, "rate_limit_error", code, false, Gateway, Outcome::RateLimited)
+            }
             Self::RateLimited { retry_after, .. } => {
                 let code = Some("rate_limit_exceeded");
                 // An SDK's retry would be bound to fail, since it comes before the wait is over.

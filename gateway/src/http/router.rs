@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    admin, chat, completions, docs, embeddings, health, models, unknown_url, wrong_method,
+    admin, chat, completions, docs, embeddings, health, key, models, unknown_url, wrong_method,
 };
 use crate::app::App;
 
@@ -20,6 +20,7 @@ pub(super) fn client_routes() -> Routes {
         .routes(routes!(embeddings::create))
         .routes(routes!(models::list))
         .routes(routes!(models::find))
+        .routes(routes!(key::own))
         .merge(probes())
         .routes(routes!(docs::json))
         .routes(routes!(docs::page))
@@ -27,7 +28,11 @@ pub(super) fn client_routes() -> Routes {
 
 /// What operators call.
 pub(super) fn admin_routes() -> Routes {
-    OpenApiRouter::new().routes(routes!(admin::scrape)).merge(probes())
+    OpenApiRouter::new()
+        .routes(routes!(admin::scrape))
+        .routes(routes!(admin::keys::create, admin::keys::list))
+        .routes(routes!(admin::keys::revoke))
+        .merge(probes())
 }
 
 fn probes() -> Routes {

@@ -5,10 +5,13 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 
 use super::error::Error;
+use super::models;
 use super::options::{self, Options};
-use crate::market::Snapshot;
+use crate::auth::Principal;
+use crate::market::{Model, Offer, Snapshot};
 use crate::request::policy::Mode;
 use crate::request::{Policy, Probe, Target, Verification};
+use crate::route::eligible;
 use crate::upstream::Wanted;
 
 /// The models a request names, in their order.
@@ -19,6 +22,7 @@ pub(super) fn wanted(
     snapshot: &Snapshot,
     probe: &Probe<'_>,
     options: &Options<'_>,
+    principal: &Principal,
 ) -> Result<SmallVec<[Wanted; 1]>, Error> {
     let policy = match (probe.provider, options.provider) {
         (Some(member), _) => Some(Policy::from_json(member)?),
@@ -35,10 +39,31 @@ pub(super) fn wanted(
             let param = if number == 0 { "model" } else { "models" };
             return Err(Error::ModelNotFound { model: name.clone(), param });
         };
+        models::allow(principal, &model.id, target.model)?;
+        reachable(principal, model)?;
         let policy = narrowed(policy.as_ref(), &target);
         wanted.push(Wanted { model: model.clone(), policy });
     }
     Ok(wanted)
+}
+
+/// Refuses a model all of whose providers are out of the key's reach.
+fn reachable(principal: &Principal, model: &Model) -> Result<(), Error> {
+    let scope = &principal.grant.scope;
+    let terms = || model.offers.iter().map(Offer::terms);
+    if scope.is_anywhere()
+        || model.offers.is_empty()
+        || terms().any(|t| eligible::reaches(scope, &t))
+    {
+        return Ok(());
+    }
+    let is_near = terms().any(|terms| scope.allows_region(terms.region));
+    let (what, code) = match is_near {
+        true => ("providers", "provider_not_allowed"),
+        false => ("regions", "region_not_allowed"),
+    };
+    let message = format!("No provider of this model is among the {what} that this key may use.");
+    Err(Error::Forbidden { message, code })
 }
 
 /// The policy with what the model's name adds.

@@ -1,6 +1,7 @@
 //! Which offers a request's policy admits, and which of them it prefers. Fails closed: what is not
 //! known of a provider is not fulfilled by it.
 
+use crate::auth::Scope;
 use crate::request::Policy;
 use crate::request::policy::{DataCollection, Sort};
 
@@ -53,6 +54,11 @@ pub fn refusal(policy: &Policy, terms: &Terms<'_>) -> Option<&'static str> {
         ("provider.min_reputation", policy.min_reputation.is_some_and(|least| least > 0.0)),
     ];
     refusals.into_iter().find_map(|(member, refuses)| refuses.then_some(member))
+}
+
+/// Whether a key may use the offer.
+pub fn reaches(scope: &Scope, terms: &Terms<'_>) -> bool {
+    scope.allows_region(terms.region) && scope.allows_provider(terms.provider, terms.operator)
 }
 
 /// Lower goes first: the place in `order`, then the price where it is sorted by that.

@@ -132,7 +132,8 @@ impl Exchange {
     ) -> Result<Good, Error> {
         let context = self.context.clone();
         let Wanted { model, policy } = wanted;
-        let slate = Slate::new(model, policy.as_deref())?;
+        let grant = self.job.grant.clone();
+        let slate = Slate::new(model, policy.as_deref(), &grant.scope)?;
         let mut tried = SmallVec::<[usize; 4]>::new();
         let mut worst: Option<Error> = None;
         while tried.len() < may_spend.min(slate.attempts_max) {

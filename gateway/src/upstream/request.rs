@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::attempt::Context;
 use super::endpoint::Endpoint;
+use crate::auth::Grant;
 use crate::config;
 use crate::market::{Model, Offer};
 use crate::request::{self, Policy, Rewrite, Summary};
@@ -32,6 +33,8 @@ pub struct Job {
     pub endpoint: request::Endpoint,
     /// What may answer, the first choice first; never empty.
     pub wanted: SmallVec<[Wanted; 1]>,
+    /// Of the key that asks.
+    pub grant: Arc<Grant>,
     pub summary: Summary,
     pub body: Bytes,
     pub request_id: HeaderValue,

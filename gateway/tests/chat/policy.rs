@@ -21,10 +21,13 @@ struct Bazaar {
 const OTHER: &str = "acme/other";
 
 async fn bazaar(scripts: [Value; 4]) -> Bazaar {
+    bazaar_for("[auth]\nmode = \"open\"\n", scripts).await
+}
+
+async fn bazaar_for(auth: &str, scripts: [Value; 4]) -> Bazaar {
     let data = tempfile::tempdir().expect("a folder");
     let mut text = format!(
-        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\ndata_dir = {:?}\n\
-         [auth]\nmode = \"open\"\n",
+        "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\ndata_dir = {:?}\n{auth}",
         data.path()
     );
     let traits = [
@@ -103,6 +106,37 @@ async fn a_policy_narrows_who_answers() {
         let seen = bazaar.answered(json!({ "provider": policy.clone() }), &[]).await;
         assert_eq!(seen, answered, "{policy}");
     }
+}
+
+#[tokio::test]
+async fn a_key_reaches_no_further_than_its_scope() {
+    const KEY: [(&str, &str); 1] = [("authorization", "Bearer qk_0123456789abcdef")];
+    let key =
+        |scope: &str| format!("[[key]]\nname = \"k\"\nkey = \"qk_0123456789abcdef\"\n{scope}\n");
+    let near = bazaar_for(&key("regions = [\"us-east\", \"ap-south\"]"), healthy()).await;
+    assert_eq!(near.answered(json!({}), &KEY).await, ["far", "us"]);
+    // What the request asks for does not widen it.
+    let body = chat(json!({"provider": {"only": ["eu"]}}));
+    let (status, _, answer) = near.ask(&body, &KEY).await;
+    assert_eq!(
+        (status.as_u16(), &answer["error"]["code"]),
+        (503, &json!("no_provider")),
+        "{answer}"
+    );
+    let (status, _, answer) = near.ask(&chat(json!({"model": OTHER})), &KEY).await;
+    let code = &answer["error"]["code"];
+    assert_eq!((status.as_u16(), code), (403, &json!("region_not_allowed")), "{answer}");
+
+    let one =
+        bazaar_for(&key("providers = [\"bolt\"]\nmodels = [\"acme/test*\"]"), healthy()).await;
+    assert_eq!(one.answered(json!({}), &KEY).await, ["far"]);
+    for name in [OTHER.to_owned(), format!("{OTHER}:floor"), format!("{OTHER}@other")] {
+        let (status, _, answer) = one.ask(&chat(json!({ "model": name })), &KEY).await;
+        let code = &answer["error"]["code"];
+        assert_eq!((status.as_u16(), code), (403, &json!("model_not_allowed")), "{name}: {answer}");
+    }
+    let fall_back = chat(json!({"models": [OTHER]}));
+    assert_eq!(one.ask(&fall_back, &KEY).await.0, 403);
 }
 
 #[tokio::test]

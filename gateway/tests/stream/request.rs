@@ -73,6 +73,14 @@ fn null_is_unset() {
 }
 
 #[test]
+fn a_limit_of_no_tokens_is_the_providers_to_judge() {
+    let facts = summary(&format!(r#"{{"model":"m",{MESSAGES},"max_tokens":0}}"#));
+    assert_eq!(facts.max_tokens, Some(0));
+    let facts = summary(&format!(r#"{{"model":"m",{MESSAGES},"max_completion_tokens":0}}"#));
+    assert_eq!(facts.max_tokens, Some(0));
+}
+
+#[test]
 fn legacy_completions_need_a_prompt() {
     let body = Bytes::from(r#"{"model":"m","prompt":"Once","max_tokens":0,"logprobs":3}"#);
     let probe = Probe::parse(&body, Endpoint::Completions).unwrap();

@@ -171,13 +171,14 @@ impl<'a> Found<'a> {
                     options.value = value.span;
                 }
             }
+            // OpenAI documents no minimum; whether 0 makes sense is the provider's to say.
             "max_tokens" => {
                 self.spots.max_tokens = Some(value.spot());
                 self.max_tokens = value.integer(0, u64::MAX)?;
             }
             "max_completion_tokens" => {
                 self.spots.max_completion_tokens = Some(value.spot());
-                self.max_completion_tokens = value.integer(1, u64::MAX)?;
+                self.max_completion_tokens = value.integer(0, u64::MAX)?;
             }
             "n" => self.choices = Some(value.choices()?),
             "seed" => {
@@ -258,10 +259,6 @@ impl<'a> Found<'a> {
                 (prompt::inputs(raw)?, raw.len())
             }
         };
-        if endpoint == Endpoint::ChatCompletions && self.max_tokens == Some(0) {
-            let message = "Invalid value for 'max_tokens': expected an integer of at least 1.";
-            return Err(Error::member("max_tokens", message));
-        }
         let choices = self.choices.unwrap_or(1);
         let choices = match (endpoint, u32::try_from(self.prompts)) {
             (Endpoint::Completions, Ok(prompts)) if prompts <= PROMPTS_MAX => choices * prompts,
