@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::auth::{Keys, Terms};
 use crate::clock::{self, Clock};
 use crate::config::{Mode, Settings};
+use crate::http::budget::Budget;
 use crate::limit::{Rules, Time};
 use crate::market::{self, Market};
 use crate::metrics::{Metrics, Phase};
@@ -28,6 +29,8 @@ pub struct App {
     pub market: Arc<Market>,
     /// What attempts need.
     pub upstream: Arc<upstream::Context>,
+    /// What request bodies may take together.
+    pub bodies: Budget,
 }
 
 /// Why there is no gateway.
@@ -65,8 +68,9 @@ impl App {
             shutdown: shutdown.clone(),
             random: upstream::random,
         });
+        let bodies = Budget::new(settings.limits.bodies_bytes);
         let settings = Arc::new(settings);
-        Ok(Self { settings, clock, metrics, shutdown, keys, limit_time, market, upstream })
+        Ok(Self { bodies, settings, clock, metrics, shutdown, keys, limit_time, market, upstream })
     }
 }
 
