@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::auth::{Keys, Terms};
+use crate::cache::Cache;
 use crate::clock::{self, Clock};
 use crate::config::{Mode, Settings};
 use crate::http::budget::Budget;
@@ -27,6 +28,8 @@ pub struct App {
     pub limit_time: Arc<Time>,
     /// What can be asked for, and of whom.
     pub market: Arc<Market>,
+    /// Answers kept.
+    pub cache: Cache,
     /// What attempts need.
     pub upstream: Arc<upstream::Context>,
     /// What request bodies may take together.
@@ -68,9 +71,21 @@ impl App {
             shutdown: shutdown.clone(),
             random: upstream::random,
         });
+        let cache = Cache::new(&settings, clock.clone(), metrics.clone());
         let bodies = Budget::new(settings.limits.bodies_bytes);
         let settings = Arc::new(settings);
-        Ok(Self { bodies, settings, clock, metrics, shutdown, keys, limit_time, market, upstream })
+        Ok(Self {
+            settings,
+            clock,
+            metrics,
+            shutdown,
+            keys,
+            limit_time,
+            market,
+            cache,
+            upstream,
+            bodies,
+        })
     }
 }
 

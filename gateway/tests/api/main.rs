@@ -12,6 +12,8 @@ mod auth;
 #[cfg(test)]
 mod body;
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod contract;
