@@ -42,7 +42,8 @@ fuzz_target!(|data: &[u8]| {
     let text = std::str::from_utf8(&bytes).expect("whole events are UTF-8");
     let lines = text.split(['\n', '\r']).filter(|line| !line.is_empty());
     let lines: Vec<&str> = lines.collect();
-    assert!(lines.iter().all(|line| line.starts_with("data:") || line.starts_with(':')), "{text}");
+    let passes = |line: &str| line == "data" || line.starts_with("data:") || line.starts_with(':');
+    assert!(lines.iter().all(|line| passes(line)), "{text}");
     let done =
         |line: &&&str| line.strip_prefix("data:").is_some_and(|data| data.trim() == "[DONE]");
     let dones = lines.iter().filter(done).count();
