@@ -50,6 +50,7 @@ pub mod models;
 mod options;
 mod path;
 pub mod request_id;
+mod responses;
 mod router;
 mod wanted;
 
@@ -208,6 +209,9 @@ impl Edge {
             "/v1/chat/completions" => Endpoint::Chat,
             "/v1/completions" => Endpoint::Completions,
             "/v1/embeddings" => Endpoint::Embeddings,
+            _ if path == "/v1/responses" || path.starts_with("/v1/responses/") => {
+                Endpoint::Responses
+            }
             "/healthz" | "/readyz" => Endpoint::Health,
             "/openapi.json" | "/docs" => Endpoint::Docs,
             _ if path == "/v1/models" || path.starts_with("/v1/models/") => Endpoint::Models,

@@ -6,6 +6,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod cache;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod limit;
 pub mod market;
 pub mod metrics;
 pub mod request;
+pub mod responses;
 pub mod route;
 mod serve;
 pub mod server;

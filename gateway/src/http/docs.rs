@@ -22,6 +22,7 @@ use super::router;
         (name = "chat", description = "Chat completions"),
         (name = "completions", description = "The older form, without a conversation"),
         (name = "embeddings", description = "Texts to vectors"),
+        (name = "responses", description = "Responses, stateless"),
         (name = "models", description = "What can be asked for"),
         (name = "keys", description = "What the caller's key may use"),
         (name = "health", description = "For load balancers and supervisors; on both listeners"),
