@@ -28,6 +28,8 @@ enum Command {
     Gateway(gateway::cli::Command),
     /// Run a provider.
     Provider(provider::cli::Command),
+    /// Make, list and revoke keys of a gateway, running or not.
+    Key(gateway::cli::key::Command),
     /// Check a gateway's configuration, and list everything that is wrong with it.
     CheckConfig {
         #[arg(value_name = "FILE")]
@@ -74,6 +76,7 @@ impl Command {
             Self::Up(args) => up::run(args).await,
             Self::Gateway(command) => Ok(gateway::cli::run(command).await?),
             Self::Provider(command) => Ok(provider::cli::run(command).await?),
+            Self::Key(command) => Ok(gateway::cli::key::run(command).await?),
             Self::CheckConfig { file } => check_config(&file),
             Self::Openapi { of } => print(of),
         }

@@ -1,42 +1,40 @@
-"""Starts one `quorate up` for all tests, on free ports and in a folder of its own."""
+"""Starts one market with the bundled model and one that plays scripts, each for all tests."""
 
-import os
-import subprocess
+import pathlib
+import sys
+import urllib.request
 
 import openai
 import pytest
 
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
+import market as markets  # noqa: E402
+
 
 @pytest.fixture(scope="session")
-def market(tmp_path_factory):
-    """{"base_url", "key"} of a running market with three providers."""
-    data = tmp_path_factory.mktemp("data")
-    ports = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]
-    process = subprocess.Popen(
-        [os.environ["QUORATE_BIN"], "up", *ports, "--data", str(data)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    fields = {}
-    for line in process.stdout:
-        name, _, value = line.strip().partition("  ")
-        fields[name] = value.strip()
-        if line.startswith("Ctrl-C"):
-            break
-    else:
-        pytest.fail(f"`up` ended with {process.wait()} before it was ready")
-    yield {"base_url": fields["base URL"], "key": fields["API key"]}
-    process.terminate()
-    assert process.wait(timeout=60) == 0
+def market():
+    """{"base_url", "key"} of a running `quorate up` with three providers."""
+    with markets.bundled() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def scripted_market():
+    """{"base_url", "key", "providers"} of a gateway with two providers that play scripts."""
+    with markets.scripted() as running:
+        yield running
+
+
+def client_of(market, kind=openai.OpenAI, **options):
+    """The SDK as anyone makes it, without retries, so that an error is seen as it is."""
+    options = {"max_retries": 0, "timeout": 120, **options}
+    return kind(**{"base_url": market["base_url"], "api_key": market["key"], **options})
 
 
 @pytest.fixture
 def client(market):
-    """The SDK as anyone makes it, without retries, so that an error is seen as it is."""
-    return openai.OpenAI(
-        base_url=market["base_url"], api_key=market["key"], max_retries=0, timeout=120
-    )
+    with client_of(market) as client:
+        yield client
 
 
 @pytest.fixture
@@ -50,3 +48,42 @@ def ask(client):
         )
 
     return ask
+
+
+class Scripted:
+    """Clients of the scripted market, and what its providers count."""
+
+    def __init__(self, market):
+        self.market = market
+
+    def client(self, kind=openai.OpenAI, **options):
+        return client_of(self.market, kind, **options)
+
+    def counter(self, name):
+        """All providers together."""
+        name = f"quorate_provider_{name} "
+        count = 0
+        for url in self.market["providers"]:
+            with urllib.request.urlopen(f"{url}/metrics", timeout=60) as scrape:
+                lines = scrape.read().decode().splitlines()
+            count += sum(int(line.removeprefix(name)) for line in lines if line.startswith(name))
+        return count
+
+    def reaches(self, name, wanted):
+        """Waits until a counter has grown to `wanted`."""
+        for _ in range(10_000):
+            if self.counter(name) >= wanted:
+                return
+        pytest.fail(f"{name} stays below {wanted}")
+
+
+@pytest.fixture
+def scripted(scripted_market):
+    return Scripted(scripted_market)
+
+
+def played(script, **options):
+    """A chat request whose provider plays the script."""
+    messages = [{"role": "user", "content": "hi"}]
+    body = {"script": script}
+    return {"model": "scripted", "messages": messages, "extra_body": body, **options}

@@ -1,14 +1,17 @@
 //! The composition root: the one place where the parts are made and put together. Handlers get it
 //! whole, as `Arc<App>`; nothing else in the gateway is global.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use crate::auth::Keys;
+use crate::auth::{Keys, Terms};
 use crate::clock::{self, Clock};
-use crate::config::Settings;
+use crate::config::{Mode, Settings};
+use crate::limit::{Rules, Time};
 use crate::market::{self, Market};
 use crate::metrics::{Metrics, Phase};
 use crate::shutdown::Shutdown;
+use crate::store;
 use crate::upstream;
 
 #[derive(Debug)]
@@ -18,19 +21,30 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     pub shutdown: Shutdown,
     /// Who may call.
-    pub keys: Keys,
+    pub keys: Arc<Keys>,
+    /// The time of the keys' limits.
+    pub limit_time: Arc<Time>,
     /// What can be asked for, and of whom.
     pub market: Arc<Market>,
     /// What attempts need.
     pub upstream: Arc<upstream::Context>,
 }
 
+/// Why there is no gateway.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Market(#[from] market::Error),
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
 impl App {
-    /// Puts the parts together. Waits for nothing and connects to nobody.
+    /// Puts the parts together, and reads the keys of the data folder. Connects to nobody.
     ///
     /// # Errors
-    /// Settings that make no market.
-    pub fn new(settings: Settings) -> Result<Self, market::Error> {
+    /// Settings that make no market; a data folder that is damaged or in use.
+    pub fn new(settings: Settings) -> Result<Self, Error> {
         Self::with_clock(settings, Arc::new(clock::System))
     }
 
@@ -38,11 +52,12 @@ impl App {
     ///
     /// # Errors
     /// As [`Self::new`].
-    pub fn with_clock(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, market::Error> {
+    pub fn with_clock(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let metrics = Arc::new(Metrics::new());
         metrics.set_phase(Phase::Running);
-        let keys = Keys::new(settings.auth.mode, &settings.keys);
         let market = Arc::new(Market::new(&settings, clock.unix_s())?);
+        let keys = Arc::new(keys(&settings)?);
+        let limit_time = Arc::new(Time::new(clock.clone()));
         let shutdown = Shutdown::new();
         let upstream = Arc::new(upstream::Context {
             limits: settings.limits.clone(),
@@ -50,6 +65,22 @@ impl App {
             shutdown: shutdown.clone(),
             random: upstream::random,
         });
-        Ok(Self { settings: Arc::new(settings), clock, metrics, shutdown, keys, market, upstream })
+        let settings = Arc::new(settings);
+        Ok(Self { settings, clock, metrics, shutdown, keys, limit_time, market, upstream })
     }
+}
+
+/// Open mode asks for no key, and leaves the store alone.
+fn keys(settings: &Settings) -> Result<Keys, store::Error> {
+    let limits = &settings.limits;
+    let concurrent_streams = NonZeroU32::new(limits.key_streams);
+    let terms = Terms {
+        defaults: Rules { concurrent_streams, ..Rules::default() },
+        stored_max: limits.stored_keys,
+    };
+    let store: Option<Box<dyn store::Keys>> = match settings.auth.mode {
+        Mode::Open => None,
+        Mode::Keys => Some(Box::new(store::File::open(&settings.server.data_dir)?)),
+    };
+    Keys::new(settings.auth.mode, &settings.keys, store, terms)
 }

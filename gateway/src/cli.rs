@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use crate::{config, http, serve, telemetry};
 
+pub mod key;
+
 /// `--config FILE` serves.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -24,6 +26,8 @@ enum Other {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Make, list and revoke keys.
+    Key(key::Command),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -33,6 +37,8 @@ pub enum Error {
     /// The list of faults is part of the message, one a line.
     #[error("{}:\n{fault}", file.display())]
     Config { file: PathBuf, fault: config::Error },
+    #[error(transparent)]
+    Key(#[from] key::Error),
     #[error("which configuration? Give --config FILE")]
     NoConfig,
     #[error(transparent)]
@@ -60,6 +66,7 @@ pub async fn run(command: Command) -> Result<(), Error> {
         Some(Other::Openapi) => {
             writeln!(io::stdout().lock(), "{}", http::document().to_pretty_json()?)?;
         }
+        Some(Other::Key(command)) => key::run(command).await?,
         None => serve_until_signal(command.config.ok_or(Error::NoConfig)?).await?,
     }
     Ok(())

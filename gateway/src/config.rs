@@ -4,6 +4,7 @@
 //! it never prints a key.
 
 mod check;
+mod cors;
 mod env;
 mod limits;
 mod problem;
@@ -14,8 +15,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
 
+pub use cors::CorsOrigins;
 pub use limits::{LIMITS, Limit, Limits};
 pub use problem::{Error, Problem};
+
+use crate::auth::Scope;
+use crate::limit::Rules;
+use crate::request::Dialect;
 
 /// What the gateway runs on.
 #[derive(Debug, Clone)]
@@ -36,8 +42,10 @@ pub struct Server {
     pub listen: SocketAddr,
     /// Metrics and administration.
     pub admin_listen: SocketAddr,
-    /// Holds the admin token now; later the store. Made when absent.
+    /// Holds the admin token and the keys made at run time. Made when absent.
     pub data_dir: PathBuf,
+    /// The sites whose pages may read answers.
+    pub cors_origins: CorsOrigins,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,8 +67,8 @@ pub struct Key {
     /// Shown in logs and metrics in place of the key.
     pub name: String,
     pub key: SecretString,
-    /// Accepted, not yet enforced.
-    pub requests_per_minute: Option<u32>,
+    pub rules: Rules,
+    pub scope: Scope,
     /// Dollars. Accepted, not yet enforced.
     pub budget_usd_per_day: Option<f64>,
 }
@@ -77,6 +85,8 @@ pub struct Upstream {
     pub region: Option<String>,
     /// Lets the connect-time guard pass loopback and private addresses.
     pub allow_private: bool,
+    /// What it must read in other words than the client wrote.
+    pub dialect: Dialect,
     pub models: Vec<UpstreamModel>,
 }
 
@@ -92,6 +102,8 @@ pub struct UpstreamModel {
     pub price_out: Option<f64>,
     /// Tokens, prompt and answer together.
     pub context: Option<u64>,
+    /// As the provider states it: `bf16`, `q4_k_m`.
+    pub quantization: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,6 +152,24 @@ pub fn parse(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Setting
     problems.into_result(settings)
 }
 
+/// Where a gateway keeps its data when the file does not say: `$XDG_DATA_HOME/quorate`, else
+/// `$HOME/.local/share/quorate`. A relative path is ignored, as the XDG specification asks.
+pub fn default_data_dir(env: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let set = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")));
+    home.map(|dir| dir.join("quorate"))
+}
+
+// === impl Key ===
+
+impl Key {
+    /// A key that may use everything.
+    pub fn new(name: impl Into<String>, key: SecretString) -> Self {
+        let (rules, scope) = (Rules::default(), Scope::default());
+        Self { name: name.into(), key, rules, scope, budget_usd_per_day: None }
+    }
+}
+
 // === impl Settings ===
 
 impl Settings {
@@ -147,9 +177,6 @@ impl Settings {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         for key in &self.keys {
-            if key.requests_per_minute.is_some() {
-                warnings.push(format!("key {}: requests_per_minute is not yet enforced", key.name));
-            }
             if key.budget_usd_per_day.is_some() {
                 warnings.push(format!("key {}: budget_usd_per_day is not yet enforced", key.name));
             }

@@ -7,13 +7,18 @@
 //! 4. drain: a request that comes after the end began is sent elsewhere.
 //! 5. `gate`: who is calling, before the body is read and before a path is looked up, so that a new
 //!    route is closed until somebody opens it.
-//! 6. the router; then the answer gets its id and time, is counted, and is logged.
+//! 6. the key's requests a minute: a request counts when its head is read, so that one too many costs
+//!    nobody a body, and one that is wrong is not free.
+//! 7. the router; then the answer gets its id and time, is counted, and is logged.
 
 use axum::Router;
 use axum::body::Body;
 use axum::response::IntoResponse as _;
+use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+};
 use hyper::body::Incoming;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -21,6 +26,8 @@ use std::time::Instant;
 use tower::ServiceExt as _;
 
 use crate::app::App;
+use crate::auth::Principal;
+use crate::config::CorsOrigins;
 use crate::metrics::{Endpoint, Outcome};
 use crate::server;
 
@@ -30,16 +37,22 @@ mod chat;
 mod completion;
 mod completions;
 pub mod context;
+mod cors;
 pub mod docs;
+mod embeddings;
+mod encoding;
 pub mod error;
 pub mod gate;
 pub mod health;
+mod key;
+mod limits;
 pub mod models;
 mod options;
 mod path;
 pub mod request_id;
 mod responses;
 mod router;
+mod wanted;
 
 use context::Context;
 use error::{Error, Row};
@@ -49,6 +62,9 @@ use request_id::{Minter, RequestId};
 pub use docs::document;
 
 const PROCESSING_MS: HeaderName = HeaderName::from_static("openai-processing-ms");
+
+/// Longer ones can't be represented.
+const URL_BYTES_MAX: usize = 65_534;
 
 /// Put in a response's extensions by a handler that counts its request itself, because the outcome
 /// is known only when the body ends.
@@ -62,6 +78,13 @@ pub struct Edge {
     gate: Gate,
     router: Router,
     ids: Minter,
+}
+
+/// What passed the edge.
+enum Admitted {
+    Request(Option<Principal>),
+    /// A browser's question, which has its answer here.
+    Preflight(Response<Body>),
 }
 
 // === impl Edge ===
@@ -94,10 +117,30 @@ impl Edge {
         let id = self.ids.for_request(request.headers(), self.app.clock.unix_ms());
         path::normalise(request.uri_mut());
         let endpoint = self.endpoint(request.uri().path());
-        let mut response = match self.admit(&mut request, &id, started) {
-            Ok(()) => self.route(request, &id).await,
+        let origins = self.cors_origins();
+        let origin = origins.and_then(|_| request.headers().get(header::ORIGIN).cloned());
+        let admitted = self.admit(&mut request, &id, started);
+        let account = match &admitted {
+            Ok(Admitted::Request(principal)) => limits::shown(principal.as_ref()),
+            Ok(Admitted::Preflight(_)) | Err(_) => None,
+        };
+        let mut response = match admitted {
+            Ok(Admitted::Preflight(answer)) => answer,
+            Ok(Admitted::Request(principal)) => {
+                match limits::take_request(&self.app, principal.as_ref(), &request) {
+                    Ok(()) => self.route(request, &id).await,
+                    Err(refusal) => refusal.into_response(),
+                }
+            }
             Err(refusal) => refusal.into_response(),
         };
+        if let Some(account) = account {
+            let now_ns = self.app.limit_time.now_ns();
+            limits::write_headers(&account, now_ns, response.headers_mut());
+        }
+        if let Some(origins) = origins {
+            cors::mark(origins, origin.as_ref(), response.headers_mut());
+        }
         let body_may_follow = matches!(
             response.status(),
             StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT
@@ -128,10 +171,11 @@ impl Edge {
         request: &mut Request<Body>,
         id: &RequestId,
         started: Instant,
-    ) -> Result<(), Error> {
+    ) -> Result<Admitted, Error> {
         let limit_bytes = self.app.settings.limits.header_bytes;
         let headers = request.headers();
-        let size = request.uri().path().len()
+        let url = request.uri().path_and_query().map_or(0, |url| url.as_str().len());
+        let size = url
             + headers
                 .iter()
                 .map(|(name, value)| name.as_str().len() + value.len() + 4)
@@ -142,10 +186,21 @@ impl Edge {
         if self.app.shutdown.is_draining() && !is_probe(request.uri().path()) {
             return Err(Error::Draining);
         }
+        if let Some(answer) =
+            self.cors_origins().and_then(|origins| cors::preflight(origins, request))
+        {
+            return Ok(Admitted::Preflight(answer));
+        }
         let principal = self.gate.check(&self.app, request)?;
-        let context = Context { request_id: id.clone(), started, principal };
+        let context = Context { request_id: id.clone(), started, principal: principal.clone() };
         request.extensions_mut().insert(context);
-        Ok(())
+        Ok(Admitted::Request(principal))
+    }
+
+    /// Where pages of other sites may come from; nowhere, for operators.
+    fn cors_origins(&self) -> Option<&CorsOrigins> {
+        let origins = &self.app.settings.server.cors_origins;
+        (matches!(self.gate, Gate::Client) && !origins.is_empty()).then_some(origins)
     }
 
     fn endpoint(&self, path: &str) -> Endpoint {
@@ -164,9 +219,9 @@ impl Edge {
         }
     }
 
-    fn finish(
+    fn finish<B>(
         &self,
-        response: &mut Response<Body>,
+        response: &mut Response<B>,
         endpoint: Endpoint,
         id: &RequestId,
         started: Instant,
@@ -209,6 +264,21 @@ impl Edge {
 impl server::Handler for Edge {
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         self.answer(request.map(Body::new)).await
+    }
+
+    fn refuse(&self, status: StatusCode) -> Response<Bytes> {
+        let started = self.app.clock.now();
+        let id = self.ids.for_request(&HeaderMap::new(), self.app.clock.unix_ms());
+        let error = match status {
+            StatusCode::URI_TOO_LONG => Error::UrlTooLong { limit_bytes: URL_BYTES_MAX },
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+                Error::HeadersTooLarge { limit_bytes: self.app.settings.limits.header_bytes }
+            }
+            _ => Error::Malformed,
+        };
+        let mut response = error.to_response();
+        self.finish(&mut response, Endpoint::Other, &id, started);
+        response
     }
 }
 

@@ -8,7 +8,9 @@ use openapi::models::Model as Card;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::Settings;
+use crate::config::{Settings, Upstream, UpstreamModel};
+use crate::request::Target;
+use crate::route::eligible::Terms;
 use crate::upstream::Endpoint;
 
 /// Shared by all requests; the snapshot is replaced as a whole.
@@ -41,6 +43,14 @@ pub struct Offer {
     pub endpoint: Arc<Endpoint>,
     /// What the provider calls the model.
     pub upstream_model: Arc<str>,
+    pub region: Option<Arc<str>>,
+    pub quantization: Option<Arc<str>>,
+    /// Dollars per million prompt tokens.
+    pub price_in: Option<f64>,
+    /// Dollars per million answer tokens.
+    pub price_out: Option<f64>,
+    /// Tokens, prompt and answer together.
+    pub context: Option<u64>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -76,9 +86,8 @@ impl Snapshot {
             let endpoint = Arc::new(Endpoint::new(upstream, &settings.limits)?);
             endpoints.push(endpoint.clone());
             for served in &upstream.models {
-                let upstream_model = served.upstream_model.as_str().into();
-                let offer = Offer { endpoint: endpoint.clone(), upstream_model };
-                drafts.draft(&served.id).add(offer, &upstream.operator, served.context);
+                let offer = Offer::new(endpoint.clone(), upstream, served);
+                drafts.draft(&served.id).add(offer, &upstream.operator);
             }
         }
         let mut snapshot = Self { endpoints, ..Self::default() };
@@ -108,12 +117,43 @@ impl Snapshot {
         self.by_name.get(name)
     }
 
+    /// As clients write it: by id or alias, perhaps with a suffix or a provider.
+    pub fn resolve<'a>(&self, name: &'a str) -> Option<(&Arc<Model>, Target<'a>)> {
+        Target::readings(name).find_map(|target| Some((self.model(target.model)?, target)))
+    }
+
     pub fn models(&self) -> &[Arc<Model>] {
         &self.models
     }
 
     pub fn endpoints(&self) -> &[Arc<Endpoint>] {
         &self.endpoints
+    }
+}
+
+impl Offer {
+    fn new(endpoint: Arc<Endpoint>, upstream: &Upstream, served: &UpstreamModel) -> Self {
+        Self {
+            endpoint,
+            upstream_model: served.upstream_model.as_str().into(),
+            region: upstream.region.as_deref().map(Arc::from),
+            quantization: served.quantization.as_deref().map(Arc::from),
+            price_in: served.price_in,
+            price_out: served.price_out,
+            context: served.context,
+        }
+    }
+
+    /// What policies look at.
+    pub fn terms(&self) -> Terms<'_> {
+        Terms {
+            provider: &self.endpoint.id,
+            operator: &self.endpoint.operator,
+            region: self.region.as_deref(),
+            quantization: self.quantization.as_deref(),
+            price_in: self.price_in,
+            price_out: self.price_out,
+        }
     }
 }
 
@@ -139,14 +179,14 @@ impl Drafts {
 
 impl Model {
     /// The owner is named if there is one only.
-    fn add(&mut self, offer: Offer, operator: &str, context: Option<u64>) {
+    fn add(&mut self, offer: Offer, operator: &str) {
         let owner = if self.offers.is_empty() || self.card.owned_by == operator {
             operator
         } else {
             SHARED
         };
         owner.clone_into(&mut self.card.owned_by);
-        self.card.context_length = self.card.context_length.max(context);
+        self.card.context_length = self.card.context_length.max(offer.context);
         self.offers.push(offer);
     }
 }

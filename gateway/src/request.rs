@@ -2,12 +2,18 @@
 //! knows no provider and no policy, and it checks only the members the gateway acts on.
 
 mod check;
+mod dialect;
 mod error;
+pub mod policy;
 pub mod probe;
 mod prompt;
 pub mod rewrite;
 pub(crate) mod syntax;
+pub mod target;
 
+pub use dialect::{DeveloperRole, Dialect, TokenLimit};
 pub use error::Error;
+pub use policy::{Policy, Verification};
 pub use probe::{Endpoint, Probe, Summary};
 pub use rewrite::Rewrite;
+pub use target::Target;

@@ -1,8 +1,10 @@
 //! The choice of a provider: pure, from what it is given. It knows no HTTP, no store and no clock;
 //! randomness comes in as a number.
 //!
-//! Today: the least loaded of the candidates that are not cooling down, ties broken at random. The
-//! seam is made for expected cost (price, time, reputation in one currency) to come in here.
+//! Today: of the candidates that are not cooling down the one the request prefers, then the least
+//! loaded, ties broken at random. The seam is made for expected cost (price, time, reputation in one currency) to come in here.
+
+pub mod eligible;
 
 use std::time::Duration;
 
@@ -11,9 +13,11 @@ use std::time::Duration;
 pub struct Candidate {
     /// Requests of ours it is working on.
     pub in_flight: u32,
+    /// What the request prefers: lower goes first.
+    pub preference: u64,
     /// How long it is still to be left alone after failures; zero when it may be asked.
     pub cool_down: Duration,
-    /// Already tried for this request, or at the limit of connections to it.
+    /// Already tried for this request, not admitted by it, or at the limit of connections to it.
     pub is_out: bool,
 }
 
@@ -23,13 +27,13 @@ pub struct Candidate {
 /// every provider just failed must still be tried, or it never comes back), then the one whose
 /// pause ends first.
 pub fn choose(candidates: impl Iterator<Item = Candidate>, random: u64) -> Option<usize> {
-    let mut best: Option<(usize, (Duration, u32))> = None;
+    let mut best: Option<(usize, (Duration, u64, u32))> = None;
     let mut ties = 0u64;
     for (index, candidate) in candidates.enumerate() {
         if candidate.is_out {
             continue;
         }
-        let rank = (candidate.cool_down, candidate.in_flight);
+        let rank = (candidate.cool_down, candidate.preference, candidate.in_flight);
         match best {
             Some((_, least)) if rank > least => {}
             Some((_, least)) if rank == least => {
@@ -61,7 +65,7 @@ mod tests {
     use super::*;
 
     fn candidate(in_flight: u32) -> Candidate {
-        Candidate { in_flight, cool_down: Duration::ZERO, is_out: false }
+        Candidate { in_flight, preference: 0, cool_down: Duration::ZERO, is_out: false }
     }
 
     #[test]
@@ -70,6 +74,13 @@ mod tests {
         for random in 0..100 {
             assert_eq!(choose(all.into_iter(), random), Some(1));
         }
+    }
+
+    #[test]
+    fn what_is_preferred_goes_before_what_is_idle() {
+        let all = [candidate(0), Candidate { preference: 0, ..candidate(9) }];
+        let all = all.map(|c| Candidate { preference: u64::from(c.in_flight == 0), ..c });
+        assert_eq!(choose(all.into_iter(), 5), Some(1));
     }
 
     #[test]

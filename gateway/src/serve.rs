@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::app::App;
+use crate::app::{self, App};
 use crate::config::Settings;
 use crate::http::Edge;
-use crate::http::admin::{Token, TokenError};
-use crate::market;
+use crate::http::admin::{Token, TokenError, publish_addr};
 use crate::metrics::{ConnectionState, Phase};
 use crate::server::Listener;
 use crate::shutdown::{Drained, Shutdown};
@@ -28,7 +27,7 @@ pub enum Error {
     #[error(transparent)]
     Token(#[from] TokenError),
     #[error(transparent)]
-    Market(#[from] market::Error),
+    App(#[from] app::Error),
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),
 }
@@ -70,7 +69,13 @@ pub async fn serve_app(app: App) -> Result<Running, Error> {
     for warning in app.settings.warnings() {
         tracing::warn!("{warning}");
     }
+    if app.keys.is_empty() {
+        tracing::warn!("there is no key yet, and nobody is let in: make one with `key create`");
+    }
     let (addr, admin_addr) = (clients.addr(), operators.addr());
+    if let Err(error) = publish_addr(&server.data_dir, admin_addr) {
+        tracing::warn!(%error, "the command line can't be told where the admin API is");
+    }
     let app = Arc::new(app);
     let admin = Shutdown::new();
     let limits = &app.settings.limits;

@@ -2,7 +2,8 @@
 //! they end. It knows no route and no error body: a [`Handler`] turns a request into a response.
 
 use axum::body::Body;
-use http::{Request, Response};
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::io;
 use std::net::SocketAddr;
@@ -15,10 +16,13 @@ use crate::config::Limits;
 use crate::metrics::{Held, Metrics};
 use crate::shutdown::Shutdown;
 
+mod ahead;
 mod connection;
 mod flight;
 mod io_limits;
+mod refusal;
 mod signal;
+mod stall;
 
 use connection::Connection;
 use signal::{Signal, Signals};
@@ -34,6 +38,9 @@ pub trait Handler: Send + Sync + 'static {
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> impl Future<Output = Response<Body>> + Send + 'static;
+
+    /// What is said of a request head that can't be read; `status` is 400, 414 or 431.
+    fn refuse(&self, status: StatusCode) -> Response<Bytes>;
 }
 
 /// A bound port. Bound before anything is served, so that its address is known and a port in use is

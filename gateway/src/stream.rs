@@ -10,6 +10,7 @@ mod finish;
 mod lines;
 mod mend;
 mod out;
+mod plain;
 mod plan;
 mod progress;
 mod reader;
@@ -24,9 +25,9 @@ pub mod relay;
 
 pub use assemble::{Answer, Assembler};
 pub use error::{Error, ProviderError};
-pub(crate) use finish::is_finish;
 pub(crate) use lines::{Role, role};
 pub use out::Out;
+pub use plain::plain;
 pub use plan::{Fallback, Identity, Limits, Plan, UsageMode};
 pub use progress::{Completion, Progress};
 pub use relay::Relay;

@@ -16,11 +16,12 @@ mod error;
 mod guard;
 mod link;
 mod opened;
-mod plain;
 mod pool;
 mod quiet;
 mod record;
 mod request;
+mod slate;
+mod vectors;
 mod watch;
 mod whole;
 
@@ -30,7 +31,7 @@ pub use endpoint::{Endpoint, Invalid};
 pub use error::{Error, Phase};
 pub use pool::Pool;
 pub use record::{Record, Who};
-pub use request::Job;
+pub use request::{Job, Wanted};
 pub use whole::{Answer, whole};
 
 use std::cell::Cell;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::chat::{FinishReason, Stop, StreamOptions};
 use crate::usage::Usage;
 
-/// A text, or token ids. A list of prompts is not taken: send one request a prompt.
+/// A text, token ids, or several of either: each is answered by `n` choices, in their order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = CompletionPrompt)]
@@ -16,6 +16,7 @@ pub enum Prompt {
     Text(String),
     Ids(Vec<u32>),
     Texts(Vec<String>),
+    IdLists(Vec<Vec<u32>>),
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

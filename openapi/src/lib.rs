@@ -4,9 +4,11 @@
 
 pub mod chat;
 pub mod completions;
+pub mod embeddings;
 pub mod error;
 pub mod evidence;
 pub mod gumbel;
+pub mod keys;
 pub mod models;
 pub mod responses;
 pub mod usage;

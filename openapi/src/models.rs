@@ -24,6 +24,44 @@ pub struct Model {
     pub context_length: Option<u64>,
 }
 
+/// Who serves a model, and on which terms.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ModelEndpoints {
+    pub id: String,
+    /// Always `model.endpoints`.
+    pub object: String,
+    pub data: Vec<ModelEndpoint>,
+}
+
+/// One provider's offer of a model. What is null is not known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ModelEndpoint {
+    /// What `model@provider` and `provider.only` take.
+    pub provider: String,
+    /// Who runs it.
+    pub operator: String,
+    pub region: Option<String>,
+    /// As the provider states it.
+    pub quantization: Option<String>,
+    /// Tokens, prompt and answer together.
+    pub context_length: Option<u64>,
+    /// Dollars per million prompt tokens.
+    pub prompt_usd_per_million: Option<f64>,
+    /// Dollars per million answer tokens.
+    pub completion_usd_per_million: Option<f64>,
+    pub status: EndpointStatus,
+    /// This gateway's requests that it is working on.
+    pub in_flight: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndpointStatus {
+    Ready,
+    /// Left alone for a while after failures.
+    CoolingDown,
+}
+
 impl Model {
     pub fn new(id: impl Into<String>, created: i64, owned_by: impl Into<String>) -> Self {
         Self {

@@ -96,6 +96,11 @@ pub fn serve(
 }
 
 impl Running {
+    /// Jobs in the queue.
+    pub fn waiting(&self) -> usize {
+        self.admission.waiting()
+    }
+
     /// Refuses new work, lets the running work end until the deadline, then closes.
     pub async fn stop(&self) {
         self.shutdown.drain(self.drain, self.admission.idle()).await;

@@ -2,6 +2,7 @@
 //! and returns events, or a foreign server's answer to relay as it is. It knows no HTTP framework,
 //! prints no SSE and makes no admission decision; conversions to a library stay in its own file.
 
+pub mod embed;
 #[cfg(feature = "mistralrs")]
 pub mod mistral;
 pub mod scripted;
@@ -26,6 +27,11 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
     /// Begins a job. An `Err` here becomes an HTTP error; later ones travel in the events.
     /// Dropping the future or the answer cancels the work within two tokens.
     fn start(&self, job: Job) -> BoxFuture<'_, Result<Answer, Error>>;
+
+    /// Turns texts into vectors. Dropping the future cancels the work within one input.
+    fn embed(&self, job: embed::Job) -> BoxFuture<'_, Result<embed::Answer, Error>> {
+        Box::pin(std::future::ready(Err(embed::unsupported(&job.model))))
+    }
 
     /// Jobs it can run at once; admission holds the rest in its queue.
     fn concurrency(&self) -> usize;
@@ -125,7 +131,7 @@ pub enum ToolUse {
 /// What came over the wire.
 #[derive(Debug, Clone, Default)]
 pub struct RawRequest {
-    /// `/v1/chat/completions` or `/v1/completions`.
+    /// `/v1/chat/completions`, `/v1/completions` or `/v1/embeddings`.
     pub path: String,
     pub body: Bytes,
 }

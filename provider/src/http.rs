@@ -7,6 +7,7 @@ mod body;
 mod chat;
 mod completions;
 mod docs;
+mod embeddings;
 mod error;
 mod generate;
 mod health;
@@ -80,6 +81,7 @@ fn routes() -> OpenApiRouter<Arc<Context>> {
     OpenApiRouter::with_openapi(docs::head())
         .routes(routes!(chat::create))
         .routes(routes!(completions::create))
+        .routes(routes!(embeddings::create))
         .routes(routes!(models::list))
         .routes(routes!(models::get))
         .routes(routes!(health::healthz))

@@ -4,6 +4,7 @@ use super::supervise::Member;
 use gateway::config::{
     Auth, Key, Limits, Mode, ModelEntry, Server, Settings, Telemetry, Upstream, UpstreamModel,
 };
+use gateway::request::Dialect;
 use secrecy::SecretString;
 use std::{net::SocketAddr, path::Path};
 
@@ -31,12 +32,7 @@ impl Plan<'_> {
                 data_dir: self.data.to_owned(),
             },
             auth: Auth { mode: Mode::Keys },
-            keys: vec![Key {
-                name: "development".to_owned(),
-                key: SecretString::from(self.key),
-                requests_per_minute: None,
-                budget_usd_per_day: None,
-            }],
+            keys: vec![Key::new("development", SecretString::from(self.key))],
             upstreams: upstreams.collect::<Result<_, _>>()?,
             models: vec![ModelEntry {
                 id: self.model.to_owned(),
@@ -57,12 +53,14 @@ impl Plan<'_> {
             region: None,
             // The providers are on loopback, by construction.
             allow_private: true,
+            dialect: Dialect::default(),
             models: vec![UpstreamModel {
                 id: self.model.to_owned(),
                 upstream_model: self.model.to_owned(),
                 price_in: None,
                 price_out: None,
                 context: None,
+                quantization: None,
             }],
         })
     }

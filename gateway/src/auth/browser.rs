@@ -5,13 +5,14 @@
 use http::{HeaderMap, Uri, header};
 use std::net::IpAddr;
 
+use crate::config::CorsOrigins;
 use crate::http::error::Error;
 
-/// Refuses what a page from elsewhere could send.
+/// Refuses what a page from elsewhere could send, unless its site is one of `trusted`.
 ///
 /// # Errors
 /// `Forbidden`, when Host or Origin names another machine.
-pub fn local_only(uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
+pub fn local_only(uri: &Uri, headers: &HeaderMap, trusted: &CorsOrigins) -> Result<(), Error> {
     // HTTP/2 and absolute requests name the host in the URI.
     let uri_is_local = uri.authority().is_none_or(|host| is_local_authority(host.as_str()));
     let host_is_local = headers
@@ -24,6 +25,7 @@ pub fn local_only(uri: &Uri, headers: &HeaderMap) -> Result<(), Error> {
     match headers.get(header::ORIGIN) {
         None => Ok(()),
         Some(origin) if origin.to_str().is_ok_and(is_local_origin) => Ok(()),
+        Some(origin) if trusted.contains(origin.as_bytes()) => Ok(()),
         Some(_) => Err(refused("the Origin header names another site")),
     }
 }

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 
 use super::problem::Problems;
 use super::raw::{Raw, RawAuth, RawKey, RawServer, RawTelemetry};
-use super::{Auth, Key, LogFormat, Mode, Server, Settings, Telemetry};
+use super::{Auth, CorsOrigins, Key, LogFormat, Mode, Server, Settings, Telemetry};
+use crate::auth::{Draft, wrong_name};
 
 mod catalogue;
 
@@ -21,7 +22,6 @@ type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Option<Settings> {
     let server = server(raw.server, env, problems);
     let auth = auth(&raw.auth, problems);
-    needs_key(auth, !raw.key.is_empty(), problems);
     let keys = keys(raw.key, problems);
     let upstreams = catalogue::upstreams(raw.upstream, problems);
     let models = catalogue::models(raw.model, &upstreams, problems);
@@ -43,22 +43,17 @@ fn server(raw: RawServer, env: Env<'_>, problems: &mut Problems) -> Option<Serve
     let data_dir = match raw.data_dir {
         Some(dir) if !dir.is_empty() => Some(PathBuf::from(dir)),
         Some(_) => None,
-        None => default_data_dir(env),
+        None => super::default_data_dir(env),
     };
     if data_dir.is_none() {
         problems.add("server.data_dir", "is required");
     }
+    let cors_origins = CorsOrigins::check(raw.cors_origins, problems);
     let (listen, admin_listen) = (listen?, admin_listen?);
     if listen == admin_listen && listen.port() != 0 {
         problems.add("server.admin_listen", "must differ from server.listen");
     }
-    Some(Server { listen, admin_listen, data_dir: data_dir? })
-}
-
-fn default_data_dir(env: Env<'_>) -> Option<PathBuf> {
-    let set = |name: &str| env(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let home = set("XDG_DATA_HOME").or_else(|| set("HOME").map(|home| home.join(".local/share")));
-    home.map(|dir| dir.join("quorate"))
+    Some(Server { listen, admin_listen, data_dir: data_dir?, cors_origins })
 }
 
 fn address(path: &str, text: &str, problems: &mut Problems) -> Option<SocketAddr> {
@@ -85,17 +80,13 @@ fn auth(raw: &RawAuth, problems: &mut Problems) -> Auth {
     Auth { mode }
 }
 
-/// A closed gateway needs a key. (Keys that are there and wrong have been reported.)
-fn needs_key(auth: Auth, any: bool, problems: &mut Problems) {
-    if auth.mode == Mode::Keys && !any && !problems.has("key") {
-        problems.add("key", "mode \"keys\" needs at least one [[key]]");
-    }
-}
-
 /// An open gateway must not be reachable from elsewhere.
 fn exposure(server: &Server, auth: Auth, problems: &mut Problems) {
     if auth.mode == Mode::Keys {
         return;
+    }
+    if server.cors_origins.any() {
+        problems.add("server.cors_origins", "\"*\" with mode \"open\" would let any page in");
     }
     for (name, address) in
         [("server.listen", server.listen), ("server.admin_listen", server.admin_listen)]
@@ -116,10 +107,13 @@ fn keys(raw: Vec<RawKey>, problems: &mut Problems) -> Vec<Key> {
     for (index, raw) in raw.into_iter().enumerate() {
         let path = format!("key[{index}]");
         let name = required(&format!("{path}.name"), raw.name, problems);
-        if let Some(name) = &name
-            && !names.insert(name.clone())
-        {
-            problems.add(format!("{path}.name"), format!("{name:?} is used twice"));
+        if let Some(name) = &name {
+            if !names.insert(name.clone()) {
+                problems.add(format!("{path}.name"), format!("{name:?} is used twice"));
+            }
+            if let Some(what) = wrong_name(name) {
+                problems.add(format!("{path}.name"), what);
+            }
         }
         let key = secret(&format!("{path}.key"), raw.key, problems);
         if let Some(key) = &key
@@ -127,19 +121,23 @@ fn keys(raw: Vec<RawKey>, problems: &mut Problems) -> Vec<Key> {
         {
             problems.add(format!("{path}.key"), "is the same as another key");
         }
-        if raw.requests_per_minute == Some(0) {
-            problems.add(format!("{path}.requests_per_minute"), "must be at least 1");
-        }
+        let draft = Draft {
+            requests_per_minute: raw.requests_per_minute,
+            tokens_per_minute: raw.tokens_per_minute,
+            concurrent_streams: raw.concurrent_streams,
+            choices_max: raw.choices_max,
+            models: raw.models,
+            regions: raw.regions,
+            providers: raw.providers,
+        };
+        let (rules, scope) =
+            draft.check(&mut |member, what| problems.add(format!("{path}.{member}"), what));
         if raw.budget_usd_per_day.is_some_and(|usd| !usd.is_finite() || usd < 0.0) {
             problems.add(format!("{path}.budget_usd_per_day"), "must be a number of at least 0");
         }
         if let (Some(name), Some(key)) = (name, key) {
-            keys.push(Key {
-                name,
-                key,
-                requests_per_minute: raw.requests_per_minute,
-                budget_usd_per_day: raw.budget_usd_per_day,
-            });
+            let budget_usd_per_day = raw.budget_usd_per_day;
+            keys.push(Key { name, key, rules, scope, budget_usd_per_day });
         }
     }
     keys

@@ -118,6 +118,8 @@ limits! {
         "Further client connections wait in the listener's backlog until one closes.";
     h2_streams => h2_streams: u32 = 250, 1..=10_000,
         "Concurrent requests of one HTTP/2 connection; further ones are refused by the protocol.";
+    h2_resets => h2_resets: usize = 100, 1..=100_000,
+        "Streams of one HTTP/2 connection that its client resets before they are looked at; one more ends the connection.";
     event_bytes => event_bytes: usize = MIB, 4 * KIB..=64 * MIB,
         "A longer event of a provider's stream, or more than that before its first content, ends the attempt.";
     answer_bytes => answer_bytes: u64 = 64 * MIB, 64 * KIB..=1024 * MIB,
@@ -146,6 +148,12 @@ limits! {
         "Idle connections kept per provider; further ones are closed.";
     upstream_idle_ms => upstream_idle_for: Duration = 60 * SECOND, 100..=HOUR,
         "An idle connection to a provider is closed after so long.";
+    key_streams => key_streams: u32 = 1000, 1..=1_000_000,
+        "Streamed answers at once of a key that sets no `concurrent_streams`; further ones are refused with 429.";
+    answer_tokens => answer_tokens: u64 = 1024, 1..=1_000_000,
+        "Reserved of a key's `tokens_per_minute` for each choice of a request without `max_tokens`; settled with what was used.";
+    stored_keys => stored_keys: u64 = 1_000_000, 1..=100_000_000,
+        "Keys made at run time; making another is refused.";
 }
 
 fn within(

@@ -30,6 +30,7 @@ pub(super) struct RawServer {
     pub(super) listen: Option<String>,
     pub(super) admin_listen: Option<String>,
     pub(super) data_dir: Option<String>,
+    pub(super) cors_origins: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -43,7 +44,13 @@ pub(super) struct RawAuth {
 pub(super) struct RawKey {
     pub(super) name: Option<String>,
     pub(super) key: Option<secrecy::SecretString>,
-    pub(super) requests_per_minute: Option<u32>,
+    pub(super) requests_per_minute: Option<u64>,
+    pub(super) tokens_per_minute: Option<u64>,
+    pub(super) concurrent_streams: Option<u64>,
+    pub(super) choices_max: Option<u64>,
+    pub(super) models: Option<Vec<String>>,
+    pub(super) regions: Option<Vec<String>>,
+    pub(super) providers: Option<Vec<String>>,
     pub(super) budget_usd_per_day: Option<f64>,
 }
 
@@ -56,6 +63,8 @@ pub(super) struct RawUpstream {
     pub(super) api_key: Option<secrecy::SecretString>,
     pub(super) region: Option<String>,
     pub(super) allow_private: bool,
+    pub(super) max_tokens_member: Option<String>,
+    pub(super) developer_role: Option<String>,
     pub(super) models: Vec<RawUpstreamModel>,
 }
 
@@ -67,6 +76,7 @@ pub(super) struct RawUpstreamModel {
     pub(super) price_in: Option<f64>,
     pub(super) price_out: Option<f64>,
     pub(super) context: Option<u64>,
+    pub(super) quantization: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -1,17 +1,33 @@
-//! Reads a request's body whole, within its limits. It looks at nothing in it.
+//! Reads a request's body whole, within its limits, which hold for what it was before it was encoded.
+//! It looks at nothing in it.
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use std::io;
 use tokio::time::{Instant, timeout_at};
 
+use super::encoding::{self, TooLong};
 use super::error::Error;
 use crate::config::Limits;
 
 /// Taken at first for a body in several pieces, whatever length it claims.
 const START_BYTES_MAX: u64 = 256 * 1024;
+
+/// The body of a JSON request: plain, or inflated.
+///
+/// # Errors
+/// Another content type, an encoding nobody knows, and those of [`read`].
+pub async fn json(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Bytes, Error> {
+    require_json(headers)?;
+    let Some(coding) = encoding::coding(headers)? else { return read(body, limits).await };
+    if body.size_hint().lower() > limits.body_bytes {
+        return Err(Error::TooLarge { limit_bytes: limits.body_bytes });
+    }
+    read(encoding::inflate(body, coding, limits.body_bytes), limits).await
+}
 
 /// The whole body. A single piece is handed on as it is.
 ///
@@ -33,7 +49,7 @@ pub async fn read(mut body: Body, limits: &Limits) -> Result<Bytes, Error> {
         let frame = match timeout_at(late, body.frame()).await {
             Err(_) => return Err(Error::RequestTimeout { idle: limits.body_idle }),
             Ok(None) => break,
-            Ok(Some(frame)) => frame.map_err(|error| broken(&error))?,
+            Ok(Some(frame)) => frame.map_err(|error| broken(&error, limits))?,
         };
         // Trailers are not for us.
         let Ok(data) = frame.into_data() else { continue };
@@ -56,17 +72,11 @@ pub async fn read(mut body: Body, limits: &Limits) -> Result<Bytes, Error> {
     Ok(if whole.is_empty() { first } else { whole.freeze() })
 }
 
-/// Refuses what is not plain JSON. A request without a content type is taken to be.
+/// Refuses what is not JSON. A request without a content type is taken to be.
 ///
 /// # Errors
-/// Another content type, or an encoded body.
+/// Another content type.
 pub fn require_json(headers: &HeaderMap) -> Result<(), Error> {
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING)
-        && !encoding.as_bytes().eq_ignore_ascii_case(b"identity")
-    {
-        let message = format!("Encoded request bodies are not accepted: {}.", shown(encoding));
-        return Err(Error::UnsupportedMediaType { message });
-    }
     let Some(kind) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
     let essence = kind.to_str().ok().and_then(|kind| kind.split(';').next()).map(str::trim);
     let is_json = essence.is_some_and(|essence| {
@@ -85,20 +95,24 @@ fn shown(value: &HeaderValue) -> String {
     value.to_str().unwrap_or("something unreadable").chars().take(64).collect()
 }
 
-/// A body ends early because the client left, or because its framing is wrong.
-fn broken(error: &axum::Error) -> Error {
+/// A body ends early because the client left, or because its framing or its encoding is wrong.
+fn broken(error: &axum::Error, limits: &Limits) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    let mut message = "The request body could not be read to its end.";
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<hyper::Error>()
             && (error.is_incomplete_message() || error.is_closed() || error.is_canceled())
         {
             return Error::ClientGone;
         }
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            if error.get_ref().is_some_and(|inner| inner.is::<TooLong>()) {
+                return Error::TooLarge { limit_bytes: limits.body_bytes };
+            }
+            message = "The request body could not be read to its end, or is not encoded as \
+                       Content-Encoding says.";
+        }
         cause = error.source();
     }
-    Error::InvalidRequest {
-        message: "The request body could not be read to its end.".to_owned(),
-        param: None,
-        code: None,
-    }
+    Error::InvalidRequest { message: message.to_owned(), param: None, code: None }
 }

@@ -48,9 +48,8 @@ pub(super) async fn create(
     principal: Principal,
     request: Request,
 ) -> Result<Response, Error> {
-    body::require_json(request.headers())?;
     let (head, body) = request.into_parts();
-    let body = body::read(body, &app.settings.limits).await?;
+    let body = body::json(&head.headers, body, &app.settings.limits).await?;
     let caller =
         Caller { context, principal, headers: head.headers, called: metrics::Endpoint::Chat };
     completion::answer(&app, caller, Endpoint::ChatCompletions, body).await

@@ -10,11 +10,12 @@ use tokio::time::Instant;
 use super::Deferred;
 use super::context::Context;
 use super::error::Error;
-use super::options;
+use super::options::Options;
+use super::{limits, wanted};
 use crate::app::App;
 use crate::auth::Principal;
 use crate::metrics::{self, Outcome};
-use crate::request::{Endpoint, Probe, Summary};
+use crate::request::{Endpoint, Probe};
 use crate::stream::{Fallback, error_event};
 use crate::upstream::{self, Exchange, Head, Job, Record, Who};
 
@@ -44,8 +45,7 @@ pub(super) async fn answer(
     body: Bytes,
 ) -> Result<Response, Error> {
     let read = Instant::now();
-    let summary = Probe::parse(&body, endpoint)?.into_summary();
-    let exchange = exchange(app, &caller, endpoint, summary, body)?;
+    let exchange = exchange(app, &caller, endpoint, body)?;
     app.metrics.overhead_seconds.observe(read.elapsed().as_secs_f64());
     let mut response =
         if exchange.is_stream() { streamed(exchange).await } else { whole(exchange).await };
@@ -58,21 +58,19 @@ fn exchange(
     app: &App,
     caller: &Caller,
     endpoint: Endpoint,
-    summary: Summary,
     body: Bytes,
 ) -> Result<Exchange, Error> {
-    let snapshot = app.market.snapshot();
-    let model = snapshot
-        .model(&summary.model)
-        .ok_or_else(|| Error::ModelNotFound { model: summary.model.clone() })?
-        .clone();
+    let options = Options::read(&caller.headers)?;
+    let probe = Probe::parse(&body, endpoint)?;
+    let wanted = wanted::wanted(&app.market.snapshot(), &probe, &options, &caller.principal)?;
+    let summary = probe.into_summary();
     let request_id = &caller.context.request_id;
     let begun = Instant::from_std(caller.context.started);
     let who = Who {
         request_id: request_id.as_str().into(),
         endpoint: caller.called,
         key_name: caller.principal.key_name.clone(),
-        model: model.id.clone(),
+        model: wanted.first().map(|wanted| wanted.model.id.clone()).unwrap_or_default(),
         is_stream: summary.stream,
         begun,
     };
@@ -82,17 +80,20 @@ fn exchange(
         created: app.clock.unix_s(),
     };
     let limit = app.settings.limits.request;
-    let patience = options::timeout(&caller.headers)?.map_or(limit, |wanted| wanted.min(limit));
+    let patience = options.timeout.map_or(limit, |wanted| wanted.min(limit));
+    let reserved = limits::reserve(app, &caller.principal, endpoint, &summary, &body)?;
+    let record = Record::new(app.metrics.clone(), who).holding(reserved);
     let job = Job {
         endpoint,
-        model,
+        wanted,
+        grant: caller.principal.grant.clone(),
         summary,
         body,
         request_id: request_id.header(),
         fallback,
         deadline: begun + patience,
     };
-    Ok(Exchange::new(app.upstream.clone(), job, Record::new(app.metrics.clone(), who)))
+    Ok(Exchange::new(app.upstream.clone(), job, record))
 }
 
 async fn streamed(exchange: Exchange) -> Response {

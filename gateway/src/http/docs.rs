@@ -21,11 +21,16 @@ use super::router;
     tags(
         (name = "chat", description = "Chat completions"),
         (name = "responses", description = "Responses, stateless"),
+        (name = "completions", description = "The older form, without a conversation"),
+        (name = "embeddings", description = "Texts to vectors"),
         (name = "models", description = "What can be asked for"),
+        (name = "keys", description = "What the caller's key may use"),
         (name = "health", description = "For load balancers and supervisors; on both listeners"),
         (name = "admin", description = "On the admin listener only"),
         (name = "docs", description = "This document"),
     ),
+    // Served by the wildcard of `retrieveModel`.
+    paths(super::models::endpoints),
     modifiers(&Schemes),
 )]
 struct Document;
@@ -40,7 +45,10 @@ impl Modify for Schemes {
             scheme.description = Some(description.to_owned());
             SecurityScheme::Http(scheme)
         };
-        components.add_security_scheme("api_key", bearer("A key of the gateway's configuration"));
+        components.add_security_scheme(
+            "api_key",
+            bearer("A key of the gateway's configuration, or one made by `key create`"),
+        );
         components.add_security_scheme(
             "admin_token",
             bearer("The token in the data folder's admin_token"),

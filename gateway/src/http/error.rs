@@ -24,7 +24,11 @@ pub enum Error {
     #[error("{message}")]
     Forbidden { message: String, code: &'static str },
     #[error("The model `{}` does not exist or you do not have access to it.", shown(model))]
-    ModelNotFound { model: String },
+    /// `param` is the member that names it.
+    ModelNotFound { model: String, param: &'static str },
+    /// Of the admin API.
+    #[error("{message}.")]
+    KeyNotFound { message: String },
     /// No response is stored, whatever its id.
     #[error("Response with id '{}' not found. Responses are not stored here.", shown(id))]
     ResponseNotFound { id: String },
@@ -40,9 +44,20 @@ pub enum Error {
     UnsupportedMediaType { message: String },
     #[error("The request headers are longer than the limit of {limit_bytes} bytes.")]
     HeadersTooLarge { limit_bytes: usize },
+    /// The request line and the headers could not be read.
+    #[error("The request is not well-formed HTTP.")]
+    Malformed,
+    #[error("The request URL is longer than the limit of {limit_bytes} bytes.")]
+    UrlTooLong { limit_bytes: usize },
     /// Our own limits.
     #[error("Rate limit reached for {limit}.")]
     RateLimited { limit: String, retry_after: Option<Duration> },
+    /// A key's own limit, which the request could not meet however long it waited.
+    #[error(
+        "Request too large for tokens per minute (limit {limit}, requested {asked}): it can never \
+         pass. Ask for fewer tokens or send a shorter prompt."
+    )]
+    OverLimit { limit: u32, asked: u64 },
     /// No provider can take it; the reason names the policy that left none.
     #[error("No provider can serve the model `{}` now: {reason}.", shown(model))]
     NoProvider { model: String, reason: String, retry_after: Option<Duration> },
@@ -110,6 +125,9 @@ pub struct Row {
 /// Names in messages are cut here, in bytes.
 const SHOWN_MAX: usize = 256;
 const CLIENT_GONE: u16 = 499;
+/// Longer waits are cut to this: above it Node's SDK waits as it likes, above two minutes Python's
+/// does not come back at all.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 const INVALID: &str = "invalid_request_error";
 
 // === impl Error ===
@@ -123,42 +141,40 @@ impl Error {
     /// The table. Exhaustive on purpose: a new variant needs a row.
     pub fn row(&self) -> Row {
         use Origin::{Client, Gateway, Provider};
+        let wrong = |status, code, outcome| (status, INVALID, Some(code), false, Client, outcome);
         let (status, kind, code, retry, origin, outcome) = match self {
             Self::InvalidRequest { code, .. } => {
                 (400, INVALID, *code, false, Client, Outcome::InvalidRequest)
             }
-            Self::Unauthorized(_) => {
-                (401, INVALID, Some("invalid_api_key"), false, Client, Outcome::Unauthorized)
-            }
+            Self::Unauthorized(_) => wrong(401, "invalid_api_key", Outcome::Unauthorized),
             Self::Forbidden { code, .. } => {
                 (403, "permission_error", Some(*code), false, Client, Outcome::Forbidden)
             }
-            Self::ModelNotFound { .. } => {
-                (404, INVALID, Some("model_not_found"), false, Client, Outcome::NotFound)
-            }
+            Self::ModelNotFound { .. } => wrong(404, "model_not_found", Outcome::NotFound),
+            Self::KeyNotFound { .. } => wrong(404, "key_not_found", Outcome::NotFound),
             Self::ResponseNotFound { .. } => (404, INVALID, None, false, Client, Outcome::NotFound),
-            Self::UnknownUrl { .. } => {
-                (404, INVALID, Some("unknown_url"), false, Client, Outcome::NotFound)
-            }
-            Self::MethodNotAllowed { .. } => {
-                (405, INVALID, Some("method_not_supported"), false, Client, Outcome::NotFound)
-            }
+            Self::UnknownUrl { .. } => wrong(404, "unknown_url", Outcome::NotFound),
+            Self::MethodNotAllowed { .. } => wrong(405, "method_not_supported", Outcome::NotFound),
             Self::RequestTimeout { .. } => {
                 (408, INVALID, Some("request_timeout"), true, Client, Outcome::Timeout)
             }
-            Self::TooLarge { .. } => {
-                (413, INVALID, Some("request_too_large"), false, Client, Outcome::TooLarge)
-            }
+            Self::TooLarge { .. } => wrong(413, "request_too_large", Outcome::TooLarge),
             Self::UnsupportedMediaType { .. } => {
                 let code = Some("unsupported_media_type");
                 (415, INVALID, code, false, Client, Outcome::InvalidRequest)
             }
-            Self::HeadersTooLarge { .. } => {
-                (431, INVALID, Some("headers_too_large"), false, Client, Outcome::TooLarge)
-            }
-            Self::RateLimited { .. } => {
+            Self::HeadersTooLarge { .. } => wrong(431, "headers_too_large", Outcome::TooLarge),
+            Self::Malformed => wrong(400, "malformed_request", Outcome::InvalidRequest),
+            Self::UrlTooLong { .. } => wrong(414, "url_too_long", Outcome::TooLarge),
+            Self::OverLimit { .. } => {
                 let code = Some("rate_limit_exceeded");
-                (429, "rate_limit_error", code, true, Gateway, Outcome::RateLimited)
+                (429, "rate_limit_error", code, false, Gateway, Outcome::RateLimited)
+            }
+            Self::RateLimited { retry_after, .. } => {
+                let code = Some("rate_limit_exceeded");
+                // An SDK's retry would be bound to fail, since it comes before the wait is over.
+                let retry = retry_after.is_none_or(|after| after <= RETRY_AFTER_MAX);
+                (429, "rate_limit_error", code, retry, Gateway, Outcome::RateLimited)
             }
             Self::NoProvider { retry_after, .. } => {
                 let (code, retry) = (Some("no_provider"), retry_after.is_some());
@@ -199,20 +215,21 @@ impl Error {
         let row = self.row();
         let param = match self {
             Self::InvalidRequest { param, .. } => param.clone(),
-            Self::ModelNotFound { .. } => Some("model".to_owned()),
+            Self::ModelNotFound { param, .. } => Some((*param).to_owned()),
             _ => None,
         };
         ErrorBody::new(row.kind, self.to_string(), param, row.code)
     }
 
     fn retry_after(&self) -> Option<Duration> {
-        match self {
+        let after = match self {
             Self::RateLimited { retry_after, .. }
             | Self::NoProvider { retry_after, .. }
             | Self::ProviderRateLimited { retry_after } => *retry_after,
             Self::Draining => Some(Duration::from_secs(1)),
             _ => None,
-        }
+        };
+        after.map(|after| after.min(RETRY_AFTER_MAX))
     }
 
     fn headers(&self, row: Row) -> HeaderMap {
@@ -247,8 +264,14 @@ impl Error {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
+        self.to_response().map(axum::body::Body::from)
+    }
+}
+
+impl Error {
+    pub(super) fn to_response(&self) -> http::Response<Bytes> {
         let row = self.row();
-        let mut response = Response::new(axum::body::Body::from(self.body()));
+        let mut response = http::Response::new(self.body());
         *response.status_mut() = row.status;
         *response.headers_mut() = self.headers(row);
         // For the request's log line and its metric.

@@ -10,7 +10,7 @@ use super::error::{Credentials, Error};
 use super::is_probe;
 use crate::app::App;
 use crate::auth::{Principal, bearer, browser, digest};
-use crate::config::Mode;
+use crate::config::{CorsOrigins, Mode};
 
 pub enum Gate {
     /// `/v1` needs a key; health and the documentation are for anybody. In open mode browsers are
@@ -42,17 +42,19 @@ impl Gate {
             Self::Client => {
                 // OPTIONS tells which methods there are; clients send it without a key.
                 let public = is_public(path) || request.method() == Method::OPTIONS;
+                if app.settings.auth.mode == Mode::Open {
+                    let origins = &app.settings.server.cors_origins;
+                    browser::local_only(request.uri(), request.headers(), origins)?;
+                }
                 if public {
-                    if app.settings.auth.mode == Mode::Open {
-                        browser::local_only(request.uri(), request.headers())?;
-                    }
                     return Ok(None);
                 }
-                app.keys.authenticate(request.uri(), request.headers()).map(Some)
+                app.keys.authenticate(request.headers()).map(Some)
             }
             Self::Admin { token, loopback } => {
                 if *loopback {
-                    browser::local_only(request.uri(), request.headers())?;
+                    let nobody = CorsOrigins::default();
+                    browser::local_only(request.uri(), request.headers(), &nobody)?;
                 }
                 if is_probe(path) || (*loopback && path == "/metrics") {
                     return Ok(None);

@@ -6,16 +6,42 @@ use std::time::Duration;
 use super::error::Error;
 
 const TIMEOUT_MS: HeaderName = HeaderName::from_static("x-quorate-timeout-ms");
+const PRIORITY: HeaderName = HeaderName::from_static("x-quorate-priority");
+pub(super) const PROVIDER: HeaderName = HeaderName::from_static("x-quorate-provider");
+pub(super) const VERIFY: HeaderName = HeaderName::from_static("x-quorate-verify");
 
-/// The client's own patience with the whole request, from its head on.
-///
-/// # Errors
-/// Not a number of milliseconds of at least 1, or there twice.
-pub(super) fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
-    let Some(text) = single(headers, &TIMEOUT_MS)? else { return Ok(None) };
-    match text.parse::<u64>() {
-        Ok(ms) if ms > 0 => Ok(Some(Duration::from_millis(ms))),
-        _ => Err(wrong(&TIMEOUT_MS, "expected a number of milliseconds of at least 1")),
+/// Read, but for the policies, which the request module reads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Options<'a> {
+    /// The client's own patience with the whole request, from its head on.
+    pub(super) timeout: Option<Duration>,
+    /// As the body's `provider`, which goes before it.
+    pub(super) provider: Option<&'a str>,
+    /// As the body's `verification`, which goes before it.
+    pub(super) verification: Option<&'a str>,
+}
+
+// === impl Options ===
+
+impl<'a> Options<'a> {
+    /// # Errors
+    /// A header that is there twice, is not text, or has a value it can't have.
+    pub(super) fn read(headers: &'a HeaderMap) -> Result<Self, Error> {
+        let timeout = match single(headers, &TIMEOUT_MS)?.map(str::parse::<u64>) {
+            None => None,
+            Some(Ok(ms)) if ms > 0 => Some(Duration::from_millis(ms)),
+            Some(_) => {
+                return Err(wrong(&TIMEOUT_MS, "expected a number of milliseconds of at least 1"));
+            }
+        };
+        if !matches!(single(headers, &PRIORITY)?, None | Some("low" | "normal" | "high")) {
+            return Err(wrong(&PRIORITY, "expected low, normal or high"));
+        }
+        Ok(Self {
+            timeout,
+            provider: single(headers, &PROVIDER)?,
+            verification: single(headers, &VERIFY)?,
+        })
     }
 }
 

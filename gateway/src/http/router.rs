@@ -5,7 +5,10 @@ use std::sync::Arc;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{admin, chat, completions, docs, health, models, responses, unknown_url, wrong_method};
+use super::{
+    admin, chat, completions, docs, embeddings, health, key, models, responses, unknown_url,
+    wrong_method,
+};
 use crate::app::App;
 
 type Routes = OpenApiRouter<Arc<App>>;
@@ -19,8 +22,10 @@ pub(super) fn client_routes() -> Routes {
         .routes(routes!(responses::find, responses::delete))
         .routes(routes!(responses::cancel))
         .routes(routes!(responses::input_items))
+        .routes(routes!(embeddings::create))
         .routes(routes!(models::list))
         .routes(routes!(models::find))
+        .routes(routes!(key::own))
         .merge(probes())
         .routes(routes!(docs::json))
         .routes(routes!(docs::page))
@@ -28,7 +33,11 @@ pub(super) fn client_routes() -> Routes {
 
 /// What operators call.
 pub(super) fn admin_routes() -> Routes {
-    OpenApiRouter::new().routes(routes!(admin::scrape)).merge(probes())
+    OpenApiRouter::new()
+        .routes(routes!(admin::scrape))
+        .routes(routes!(admin::keys::create, admin::keys::list))
+        .routes(routes!(admin::keys::revoke))
+        .merge(probes())
 }
 
 fn probes() -> Routes {

@@ -4,10 +4,13 @@
 use std::borrow::Cow;
 
 use super::Error;
+use super::probe::Spot;
 use crate::json::{Kind, Span, Text};
 
 /// Bytes of a model's name.
 const MODEL_BYTES_MAX: usize = 512;
+/// Entries of `models`.
+const MODELS_MAX: usize = 16;
 /// `n`.
 const CHOICES_MAX: u64 = 128;
 
@@ -21,6 +24,10 @@ pub(super) struct Value<'a> {
     pub(super) span: Span,
     /// Where its key's quote stands.
     pub(super) key: usize,
+}
+
+fn is_model(name: &str) -> bool {
+    (1..=MODEL_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control)
 }
 
 // === impl Value ===
@@ -44,14 +51,17 @@ impl<'a> Value<'a> {
         Error::member(name, format!("Invalid value for '{name}': expected {expected}."))
     }
 
+    pub(super) fn spot(&self) -> Spot {
+        Spot { key: self.key, value: self.span }
+    }
+
     pub(super) fn is_null(&self) -> bool {
         self.kind == Kind::Null
     }
 
     pub(super) fn model(&self) -> Result<Cow<'a, str>, Error> {
         let model = self.string()?;
-        if model.is_empty() || model.len() > MODEL_BYTES_MAX || model.chars().any(char::is_control)
-        {
+        if !is_model(&model) {
             return Err(self.out_of_range(&format!(
                 "1 to {MODEL_BYTES_MAX} bytes without control characters"
             )));
@@ -70,15 +80,20 @@ impl<'a> Value<'a> {
         text.decode(bytes).ok_or_else(|| self.out_of_range("text without lone surrogates"))
     }
 
-    /// Fall-backs that a provider would take for its own: it would run what nobody here looked up.
-    pub(super) fn no_items(&self) -> Result<(), Error> {
-        let items = self.text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-        if self.is_null() || items.is_some_and(|items| items.trim_ascii().is_empty()) {
-            return Ok(());
+    /// Names of models; null is none.
+    pub(super) fn models(&self) -> Result<Vec<String>, Error> {
+        if self.is_null() {
+            return Ok(Vec::new());
         }
-        let name = self.name;
-        let message = format!("Invalid value for '{name}': fall-backs are not supported.");
-        Err(Error::member(name, message))
+        let Ok(models) = serde_json::from_str::<Vec<String>>(self.text) else {
+            return Err(self.wrong("an array of strings"));
+        };
+        if models.len() > MODELS_MAX || !models.iter().all(|model| is_model(model)) {
+            return Err(self.out_of_range(&format!(
+                "at most {MODELS_MAX} names of 1 to {MODEL_BYTES_MAX} bytes without control characters"
+            )));
+        }
+        Ok(models)
     }
 
     pub(super) fn bool_or_null(&self) -> Result<bool, Error> {

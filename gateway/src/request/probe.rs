@@ -42,17 +42,19 @@ pub struct Probe<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     pub model: String,
+    /// Whom to ask when the model can't answer, in this order.
+    pub models: Vec<String>,
     /// The client wants a stream.
     pub stream: bool,
     /// The client asked for usage in its stream.
     pub include_usage: bool,
-    /// `n`, 1 to 128.
+    /// `n`, 1 to 128; for completions times the number of prompts.
     pub choices: u32,
     /// `max_completion_tokens`, else `max_tokens`.
     pub max_tokens: Option<u64>,
     /// Bytes of the raw `messages`, `prompt` or `input`.
     pub prompt_bytes: usize,
-    /// Messages; 1 without.
+    /// Messages; prompts for completions; inputs to embed.
     pub messages: usize,
     pub seed: Option<i64>,
     pub temperature: Option<f64>,
@@ -70,12 +72,27 @@ pub struct Summary {
 pub(super) struct Spots {
     /// Right after the opening brace.
     pub(super) open: usize,
-    pub(super) model: Span,
+    /// Absent where `models` alone names one.
+    pub(super) model: Option<Span>,
     /// The value of `stream`.
     pub(super) stream: Option<Span>,
     /// The value of `seed`.
     pub(super) seed: Option<Span>,
     pub(super) options: Option<Options>,
+    /// Members for the gateway alone, from key to value: `provider`, `verification`, `models`.
+    pub(super) ours: [Option<Span>; 3],
+    pub(super) max_tokens: Option<Spot>,
+    pub(super) max_completion_tokens: Option<Spot>,
+    /// The value of a chat's `messages`.
+    pub(super) messages: Option<Span>,
+}
+
+/// A member that may be renamed or taken out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Spot {
+    /// Where its key's quote stands.
+    pub(super) key: usize,
+    pub(super) value: Span,
 }
 
 /// `stream_options`.

@@ -1,4 +1,5 @@
-//! `messages` and `prompt`: that each message is an object with a role. What they say is the provider's.
+//! `messages`, `prompt` and `input`: that each message is an object with a role, and how many inputs are
+//! to be embedded. What they say is the provider's.
 
 use super::Error;
 use crate::json::{Fault, Kind, Lexer};
@@ -58,15 +59,85 @@ fn message(lexer: &mut Lexer<'_>, number: usize) -> Result<Result<(), Error>, Fa
     Ok(Err(Error::member(param, text)))
 }
 
-/// Passes the value of `prompt`: a text, texts, token ids, or lists of those.
-pub(super) fn prompt(lexer: &mut Lexer<'_>) -> Result<Result<(), Error>, Fault> {
-    let kind = lexer.kind()?;
-    lexer.skip()?;
-    Ok(match kind {
-        Kind::String | Kind::Array | Kind::Null => Ok(()),
-        _ => Err(Error::member(
-            "prompt",
-            "Invalid type for 'prompt': expected a string or an array.",
+/// Passes the value of `prompt`: a text, texts, token ids, or lists of those. How many prompts it
+/// holds; the outer error is of syntax.
+pub(super) fn prompt(lexer: &mut Lexer<'_>) -> Result<Result<usize, Error>, Fault> {
+    match lexer.kind()? {
+        Kind::String | Kind::Null => lexer.skip().map(|_| Ok(1)),
+        Kind::Array => prompts(lexer).map(Ok),
+        _ => {
+            lexer.skip()?;
+            Ok(Err(Error::member(
+                "prompt",
+                "Invalid type for 'prompt': expected a string or an array.",
+            )))
+        }
+    }
+}
+
+/// Numbers are the ids of one prompt.
+fn prompts(lexer: &mut Lexer<'_>) -> Result<usize, Fault> {
+    lexer.open_array()?;
+    let (mut first, mut count) = (true, 0);
+    while lexer.item(&mut first)? {
+        count += usize::from(lexer.kind()? != Kind::Number);
+        lexer.skip()?;
+    }
+    Ok(count.max(1))
+}
+
+/// Inputs in a value of `input` that is known to be JSON: a text or a list of token ids is one, any
+/// other list has as many as items.
+pub(super) fn inputs(raw: &str) -> Result<usize, Error> {
+    let wrong = || {
+        Error::member(
+            "input",
+            "Invalid type for 'input': expected a string or an array.".to_owned(),
+        )
+    };
+    let count = || {
+        let mut lexer = Lexer::new(raw.as_bytes());
+        if lexer.kind()? != Kind::Array {
+            return Ok((lexer.kind()? == Kind::String).then_some(1));
+        }
+        lexer.open_array()?;
+        let (mut first, mut count) = (true, 0);
+        while lexer.item(&mut first)? {
+            if count == 0 && lexer.kind()? == Kind::Number {
+                return Ok(Some(1));
+            }
+            lexer.skip()?;
+            count += 1;
+        }
+        Ok::<_, Fault>(Some(count))
+    };
+    match count().ok().flatten() {
+        None => Err(wrong()),
+        Some(0) => Err(Error::member(
+            "input",
+            "Invalid 'input': expected at least one input, got an empty array.",
         )),
-    })
+        Some(count) => Ok(count),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inputs_are_counted() {
+        for (raw, count) in [
+            (r#""a, [b]""#, 1),
+            (r#"["a"]"#, 1),
+            (r#"["a", "b", "[1,2]"]"#, 3),
+            ("[1, 2, 3]", 1),
+            ("[[1, 2], [3]]", 2),
+        ] {
+            assert_eq!(inputs(raw), Ok(count), "{raw}");
+        }
+        for raw in ["7", "true", "{}", "[]", "[ ]"] {
+            assert_eq!(inputs(raw).unwrap_err().param.as_deref(), Some("input"), "{raw}");
+        }
+    }
 }

@@ -2,10 +2,12 @@
 //! unknown members stay as the client wrote them.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
-use super::Summary;
 use super::probe::Options;
-use crate::stream::splice::{Edits, apply, insert_first, remove, replace};
+use super::{Dialect, Summary};
+use crate::json::Span;
+use crate::stream::splice::{Edits, apply, insert_first, remove_all, replace};
 
 /// What this upstream must read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +18,7 @@ pub struct Rewrite<'a> {
     pub stream: bool,
     /// The seed to put in where the client gave none.
     pub seed: Option<i64>,
+    pub dialect: Dialect,
 }
 
 impl Summary {
@@ -28,10 +31,18 @@ impl Summary {
         let put_in = |member: &str, edits: &mut Edits| {
             edits.push(insert_first(body, self.spots.open, member));
         };
-        if self.model != rewrite.model {
-            let name = serde_json::to_vec(rewrite.model).unwrap_or_default();
-            edits.push(replace(self.spots.model, name.into()));
+        match self.spots.model {
+            Some(value) if self.model != rewrite.model => {
+                let name = serde_json::to_vec(rewrite.model).unwrap_or_default();
+                edits.push(replace(value, name.into()));
+            }
+            None => {
+                let name = serde_json::to_string(rewrite.model).unwrap_or_default();
+                put_in(&format!("\"model\":{name}"), &mut edits);
+            }
+            Some(_) => {}
         }
+        let mut unwanted: SmallVec<[Span; 4]> = self.spots.ours.iter().flatten().copied().collect();
         if self.stream != rewrite.stream {
             let word = if rewrite.stream { "true" } else { "false" };
             match self.spots.stream {
@@ -42,7 +53,7 @@ impl Summary {
         match self.spots.options {
             // Some servers refuse the options of a stream where there is none.
             Some(options) if !rewrite.stream => {
-                edits.push(remove(body, options.key, options.value.end));
+                unwanted.push(Span { start: options.key, end: options.value.end });
             }
             Some(options) if !self.include_usage => ask_for_usage(body, options, &mut edits),
             None if rewrite.stream => {
@@ -56,6 +67,10 @@ impl Summary {
                 None => put_in(&format!("\"seed\":{seed}"), &mut edits),
             }
         }
+        if self.spots.messages.is_some() {
+            rewrite.dialect.translate(body, &self.spots, &mut unwanted, &mut edits);
+        }
+        remove_all(body, self.spots.open, &mut unwanted, &mut edits);
         if edits.is_empty() { body.clone() } else { apply(body, &mut edits).into() }
     }
 }

@@ -15,9 +15,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::task::TaskTracker;
 
 use super::Handler;
+use super::ahead::Shared;
 use super::flight::Flight;
 use super::io_limits::TimedStream;
 use super::signal::{Signal, Watch};
+use super::stall::{Told, Watched};
 use crate::config::Limits;
 use crate::metrics::{Held, Metrics};
 use crate::shutdown::CUT_GRACE;
@@ -25,8 +27,6 @@ use crate::shutdown::CUT_GRACE;
 /// An HTTP/2 client that answers no ping for so long is gone.
 const H2_PING_EVERY: Duration = Duration::from_secs(20);
 const H2_PING_WAIT: Duration = Duration::from_secs(20);
-/// Streams that a client resets before they are accepted: the rapid-reset flood.
-const H2_RESETS_MAX: usize = 100;
 
 pub(super) struct Connection<H> {
     pub(super) handler: Arc<H>,
@@ -39,9 +39,14 @@ pub(super) struct Connection<H> {
     pub(super) permit: OwnedSemaphorePermit,
 }
 
-/// Spawns HTTP/2's stream tasks through the tracker, so that the drain waits for them.
+/// Spawns HTTP/2's stream tasks through the tracker, so that the drain waits for them, and watches
+/// how long each of them waits for its client.
 #[derive(Debug, Clone)]
-struct Tracked(TaskTracker);
+struct Tracked {
+    tracker: TaskTracker,
+    metrics: Arc<Metrics>,
+    write_stall: Duration,
+}
 
 impl<F> Executor<F> for Tracked
 where
@@ -49,7 +54,8 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, task: F) {
-        self.0.spawn(task);
+        let watched = Watched::new(task, self.write_stall, Arc::clone(&self.metrics));
+        self.tracker.spawn(watched);
     }
 }
 
@@ -66,7 +72,14 @@ impl<H: Handler> Connection<H> {
     {
         let Self { handler, limits, tracker, metrics, watch, held, permit } = self;
         let flight = Arc::new(Flight::default());
-        let io = TokioIo::new(TimedStream::new(stream, Arc::clone(&flight), metrics, &limits));
+        let refuse = {
+            let handler = Arc::clone(&handler);
+            move |status| handler.refuse(status)
+        };
+        let executor =
+            Tracked { tracker, metrics: Arc::clone(&metrics), write_stall: limits.write_stall };
+        let io = TimedStream::new(stream, Arc::clone(&flight), metrics, &limits, refuse);
+        let socket = Shared::new(io);
         let service = service_fn(move |request| {
             let open = flight.begin();
             let (handler, flight) = (Arc::clone(&handler), Arc::clone(&flight));
@@ -74,11 +87,11 @@ impl<H: Handler> Connection<H> {
                 let has_body = !hyper::body::Body::is_end_stream(request.body());
                 let response = handler.handle(request).await;
                 flight.set_unread(has_body && response.status().is_client_error());
-                Ok::<_, Infallible>(response.map(|body| open.track(body)))
+                Ok::<_, Infallible>(response.map(|body| open.track(Told::new(body))))
             }
         });
-        let builder = builder(&limits, tracker);
-        let mut connection = pin!(builder.serve_connection(io, service));
+        let builder = builder(&limits, executor);
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(socket.clone()), service));
         let mut known = Signal::Run;
         loop {
             let turn = poll_fn(|cx| {
@@ -86,6 +99,9 @@ impl<H: Handler> Connection<H> {
                     if let Err(error) = outcome {
                         tracing::debug!(%error, "a client connection failed");
                     }
+                    return Poll::Ready(Turn::Over);
+                }
+                if socket.poll_gone(cx).is_ready() {
                     return Poll::Ready(Turn::Over);
                 }
                 let signal = watch.poll(cx);
@@ -106,11 +122,11 @@ impl<H: Handler> Connection<H> {
     }
 }
 
-fn builder(limits: &Limits, tracker: TaskTracker) -> auto::Builder<Tracked> {
+fn builder(limits: &Limits, executor: Tracked) -> auto::Builder<Tracked> {
     // Heads up to this size are read, so that one over the limit gets a proper answer; what waits for
     // a slow client is bounded by it as well.
     let buffer = limits.write_buffer_bytes.max(limits.header_bytes.saturating_mul(2));
-    let mut builder = auto::Builder::new(Tracked(tracker));
+    let mut builder = auto::Builder::new(executor);
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -121,7 +137,7 @@ fn builder(limits: &Limits, tracker: TaskTracker) -> auto::Builder<Tracked> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.h2_streams)
-        .max_pending_accept_reset_streams(H2_RESETS_MAX)
+        .max_pending_accept_reset_streams(limits.h2_resets)
         .max_send_buf_size(limits.write_buffer_bytes)
         .max_header_list_size(u32::try_from(buffer).unwrap_or(u32::MAX))
         .keep_alive_interval(H2_PING_EVERY)

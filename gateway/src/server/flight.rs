@@ -1,7 +1,6 @@
 //! What a connection is doing, shared by its socket, which times it, and its service, which knows when
 //! a request begins and when the last byte of its answer is handed over.
 
-use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
@@ -9,6 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
+
+use super::stall::Told;
 
 /// One connection's requests.
 #[derive(Debug, Default)]
@@ -27,7 +28,7 @@ pin_project! {
     /// An answer's body that ends its request when it is dropped.
     pub(super) struct Tracked {
         #[pin]
-        body: Body,
+        body: Told,
         _open: Open,
     }
 }
@@ -62,7 +63,7 @@ impl Flight {
 // === impl Open ===
 
 impl Open {
-    pub(super) fn track(self, body: Body) -> Tracked {
+    pub(super) fn track(self, body: Told) -> Tracked {
         Tracked { body, _open: self }
     }
 }

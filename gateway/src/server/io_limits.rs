@@ -3,6 +3,8 @@
 //! request and closes idle connections after the same short time; here a timer exists only while
 //! somebody is slow, so a busy connection pays nothing.
 
+use bytes::{Buf as _, Bytes};
+use http::{Response, StatusCode};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +13,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::ahead::Ahead;
 use super::flight::Flight;
+use super::refusal;
 use crate::config::Limits;
 use crate::metrics::Metrics;
 
@@ -39,6 +43,16 @@ pub(super) struct TimedStream<S> {
     linger: Timer<()>,
     lingered_bytes: usize,
     shut: bool,
+    refuse: Box<dyn Fn(StatusCode) -> Response<Bytes> + Send>,
+    own_answer: Option<OwnAnswer>,
+    ahead: Ahead,
+}
+
+/// Our words on their way out in place of hyper's.
+struct OwnAnswer {
+    rest: Bytes,
+    /// Bytes of hyper's answer.
+    instead_of: usize,
 }
 
 /// What the read timer is running for.
@@ -64,6 +78,7 @@ impl<S> TimedStream<S> {
         flight: Arc<Flight>,
         metrics: Arc<Metrics>,
         limits: &Limits,
+        refuse: impl Fn(StatusCode) -> Response<Bytes> + Send + 'static,
     ) -> Self {
         Self {
             inner,
@@ -80,6 +95,9 @@ impl<S> TimedStream<S> {
             linger: Timer::default(),
             lingered_bytes: 0,
             shut: false,
+            refuse: Box::new(refuse),
+            own_answer: None,
+            ahead: Ahead::default(),
         }
     }
 
@@ -144,6 +162,15 @@ impl<S> TimedStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> TimedStream<S> {
+    /// Ready: the client left in the middle of a request, and hyper does not look. Over HTTP/2 it
+    /// always does.
+    pub(super) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_h2 != Some(false) || self.ahead.is_watched || self.flight.is_idle() {
+            return Poll::Pending;
+        }
+        self.ahead.poll_gone(&mut self.inner, cx)
+    }
+
     /// Throws away what still comes, until the client ends, or for long enough.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut scratch = [0u8; 8192];
@@ -178,7 +205,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        match Pin::new(&mut self.inner).poll_read(cx, buf) {
+        if self.ahead.take(buf) {
+            self.ahead.is_watched = false;
+            self.bytes_came(buf.filled().get(before..).unwrap_or_default());
+            return Poll::Ready(Ok(()));
+        }
+        let outcome = Pin::new(&mut self.inner).poll_read(cx, buf);
+        self.ahead.is_watched = outcome.is_pending();
+        match outcome {
             Poll::Ready(Ok(())) => {
                 self.bytes_came(buf.filled().get(before..).unwrap_or_default());
                 Poll::Ready(Ok(()))
@@ -189,14 +223,75 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedStream<S> {
     }
 }
 
+impl<S: AsyncWrite + Unpin> TimedStream<S> {
+    fn poll_plain_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let outcome = match bufs {
+            [buf] => Pin::new(&mut self.inner).poll_write(cx, buf),
+            bufs => Pin::new(&mut self.inner).poll_write_vectored(cx, bufs),
+        };
+        self.written(cx, outcome)
+    }
+
+    /// Puts our answer to a broken head in the place of hyper's, which comes last of all that a
+    /// connection says, when no answer of ours is being written.
+    fn poll_checked_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.own_answer.is_none() {
+            let last = bufs.last().map_or(&[][..], |last| last);
+            let found = (self.is_h2 == Some(false) && self.flight.is_idle())
+                .then(|| refusal::find(last))
+                .flatten();
+            match found {
+                None => return self.poll_plain_write(cx, bufs),
+                Some((at, _)) if at > 0 || bufs.len() > 1 => {
+                    // What stands before it goes first.
+                    let before = last.get(..at).filter(|before| !before.is_empty());
+                    return match (before, bufs.split_last()) {
+                        (Some(before), _) if bufs.len() == 1 => {
+                            self.poll_plain_write(cx, &[io::IoSlice::new(before)])
+                        }
+                        (_, Some((_, before))) => self.poll_plain_write(cx, before),
+                        (_, None) => Poll::Ready(Ok(0)),
+                    };
+                }
+                Some((_, status)) => {
+                    let rest = refusal::print(&(self.refuse)(status));
+                    self.own_answer = Some(OwnAnswer { rest, instead_of: last.len() });
+                    // What the client still sends would reset the connection if it were not read.
+                    self.flight.set_unread(true);
+                }
+            }
+        }
+        while let Some(mut own) = self.own_answer.take() {
+            let outcome = Pin::new(&mut self.inner).poll_write(cx, &own.rest);
+            let outcome = self.written(cx, outcome);
+            if let Poll::Ready(Ok(n)) = outcome {
+                own.rest.advance(n);
+                if own.rest.is_empty() {
+                    return Poll::Ready(Ok(own.instead_of));
+                }
+            }
+            self.own_answer = Some(own);
+            ready!(outcome)?;
+        }
+        Poll::Pending
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.inner).poll_write(cx, buf);
-        self.written(cx, outcome)
+        self.poll_checked_write(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -204,8 +299,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for TimedStream<S> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
-        self.written(cx, outcome)
+        self.poll_checked_write(cx, bufs)
     }
 
     fn is_write_vectored(&self) -> bool {

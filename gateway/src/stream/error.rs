@@ -21,6 +21,9 @@ pub enum Error {
     TooManyIds { limit: usize },
     #[error("the provider's answer is longer than {limit_bytes} bytes")]
     AnswerTooLarge { limit_bytes: usize },
+    /// Sent whole in place of a stream, and not what an answer looks like.
+    #[error("the provider sent JSON that is no answer")]
+    NotAnAnswer,
     /// A whole answer can hold text only.
     #[error("the provider sent {member} that is not text")]
     NotText { member: &'static str },

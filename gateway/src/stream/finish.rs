@@ -46,11 +46,6 @@ pub(crate) fn read(text: &str) -> Reading {
     }
 }
 
-/// Whether the text of a `finish_reason` says that the generation came to its end.
-pub(crate) fn is_finish(text: &str) -> bool {
-    matches!(read(text), Reading::Own(_) | Reading::Foreign(_))
-}
-
 /// The JSON text of a reason.
 pub(crate) fn json(reason: FinishReason) -> &'static str {
     match reason {

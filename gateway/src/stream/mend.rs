@@ -5,8 +5,9 @@ use openapi::chat::FinishReason;
 
 use super::calls::Calls;
 use super::finish::{self, Reading};
-use super::shape::{Choice, Piece, Tool};
-use super::splice::{Edits, insert_first, replace};
+use super::shape::{Choice, Form, Piece, Tool};
+use super::splice::{Edits, insert_first, remove, replace};
+use crate::json::Span;
 
 /// What one choice has been through so far.
 #[derive(Debug, Default)]
@@ -35,27 +36,50 @@ impl State {
         edits: &mut Edits,
     ) -> Result<(), Failed> {
         let first = !std::mem::replace(&mut self.seen, true);
-        if choice.index.is_none() {
-            edits.push(match choice.index_value {
-                Some(value) => replace(value, index.to_string().into()),
-                None => insert_first(json, choice.open, &format!("\"index\":{index}")),
-            });
-            choice.index = Some(index);
-        }
-        if choice.text == Piece::Absent {
-            match choice.delta {
-                Some(delta) if first && opening && choice.role == Piece::Absent => {
-                    edits.push(insert_first(json, delta.start + 1, "\"role\":\"assistant\""));
-                }
-                Some(_) => {}
-                None => missing_delta(json, choice, edits),
-            }
+        self.members(json, choice, index, edits);
+        if choice.text == Piece::Absent
+            && let Some(delta) = choice.delta
+        {
+            let wants_role = first && opening && choice.role == Piece::Absent;
+            within(json, choice, delta, wants_role, edits);
+            reasoning(json, choice, edits);
         }
         self.called |= !choice.tools.is_empty();
-        for tool in &mut choice.tools {
-            self.number(json, tool, edits);
+        if choice.form == Form::Delta {
+            for tool in &mut choice.tools {
+                self.number(json, tool, edits);
+            }
         }
         self.finish(json, choice.finish, edits)
+    }
+
+    /// The choice's own members that must be there. What is put in goes in at once: a second member
+    /// for an empty object would miss its comma.
+    fn members(&self, json: &[u8], choice: &mut Choice, index: u32, edits: &mut Edits) {
+        let mut missing = String::new();
+        if choice.index.replace(index).is_none() {
+            match choice.index_value {
+                Some(value) => edits.push(replace(value, index.to_string().into())),
+                None => missing = format!("\"index\":{index}"),
+            }
+        }
+        if choice.text == Piece::Absent && choice.delta.is_none() {
+            let (name, empty) = match choice.form {
+                Form::Delta => ("delta", "{}"),
+                Form::Message => ("message", "{\"role\":\"assistant\",\"content\":null}"),
+            };
+            match choice.delta_other {
+                // Clients read `choices[0].delta.content` without asking whether there is a delta.
+                Some(value) => edits.push(replace(value, Bytes::from_static(empty.as_bytes()))),
+                None => {
+                    let comma = if missing.is_empty() { "" } else { "," };
+                    missing = format!("{missing}{comma}\"{name}\":{empty}");
+                }
+            }
+        }
+        if !missing.is_empty() {
+            edits.push(insert_first(json, choice.open, &missing));
+        }
     }
 
     /// Gives a fragment of a call its true index.
@@ -105,10 +129,40 @@ impl State {
     }
 }
 
-/// Clients read `choices[0].delta.content` without asking whether there is a delta.
-fn missing_delta(json: &[u8], choice: &Choice, edits: &mut Edits) {
-    edits.push(match choice.delta_other {
-        Some(value) => replace(value, Bytes::from_static(b"{}")),
-        None => insert_first(json, choice.open, "\"delta\":{}"),
-    });
+/// A role where one is wanted, and no list of calls that holds none: clients that ask only whether
+/// the list is there take it for calls, and loop.
+fn within(json: &[u8], choice: &Choice, delta: Span, wants_role: bool, edits: &mut Edits) {
+    const ROLE: &str = "\"role\":\"assistant\"";
+    match choice.no_tools {
+        Some(calls) if wants_role => {
+            edits.push(replace(calls, Bytes::from_static(ROLE.as_bytes())))
+        }
+        Some(calls) => edits.push(remove(json, calls.start, calls.end)),
+        None if wants_role => edits.push(insert_first(json, delta.start + 1, ROLE)),
+        None => {}
+    }
+}
+
+/// Reasoning goes by two names, and clients read one or the other: the text gets both.
+fn reasoning(json: &[u8], choice: &Choice, edits: &mut Edits) {
+    let (text, name, twin) = match (choice.reasoning_content.text(), choice.reasoning.text()) {
+        (Some(text), None) => (text, "reasoning", choice.reasoning),
+        (None, Some(text)) => (text, "reasoning_content", choice.reasoning_content),
+        _ => return,
+    };
+    let quoted = text.quoted().of(json);
+    match twin {
+        Piece::Absent => {
+            let at = text.quoted().end;
+            let mut member = Vec::with_capacity(name.len() + quoted.len() + 4);
+            for part in [b",\"", name.as_bytes(), b"\":", quoted] {
+                member.extend_from_slice(part);
+            }
+            edits.push(replace(Span { start: at, end: at }, member.into()));
+        }
+        Piece::Null(value) => edits.push(replace(value, Bytes::copy_from_slice(quoted))),
+        Piece::Text(empty) => edits.push(replace(empty.quoted(), Bytes::copy_from_slice(quoted))),
+        // Something of the provider's own under that name.
+        Piece::Other(_) => {}
+    }
 }

@@ -3,6 +3,8 @@
 
 mod chunk;
 
+pub(super) use chunk::failure;
+
 use bytes::Bytes;
 use smallvec::SmallVec;
 

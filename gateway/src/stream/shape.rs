@@ -5,7 +5,7 @@ mod choice;
 mod piece;
 mod tool;
 
-pub(crate) use choice::Choice;
+pub(crate) use choice::{Choice, Form};
 pub(crate) use piece::Piece;
 pub(crate) use tool::Tool;
 
@@ -20,6 +20,7 @@ pub(crate) enum Name {
     Created,
     Model,
     Usage,
+    ServiceTier,
     Error,
 }
 
@@ -46,6 +47,8 @@ pub(crate) struct Shape {
     pub(crate) members: SmallVec<[Member; 6]>,
     /// `choices` is there, as a list.
     pub(crate) has_choices: bool,
+    /// What a choice holds its text in.
+    form: Form,
     /// The first `live` are this event's; the others are memory.
     choices: SmallVec<[Choice; 1]>,
     live: usize,
@@ -59,6 +62,11 @@ pub(crate) struct Shape {
 // === impl Shape ===
 
 impl Shape {
+    /// For a whole answer in place of a chunk.
+    pub(crate) fn whole() -> Self {
+        Self { form: Form::Message, ..Self::default() }
+    }
+
     /// Members that lie before `choices` in a [`Self::repeated`] event.
     pub(crate) fn prefix_members(&self) -> usize {
         self.prefix_members
@@ -116,6 +124,7 @@ impl Shape {
                 b"created" => Name::Created,
                 b"model" => Name::Model,
                 b"usage" => Name::Usage,
+                b"service_tier" => Name::ServiceTier,
                 b"error" => Name::Error,
                 _ => {
                     lexer.skip()?;
@@ -154,7 +163,7 @@ impl Shape {
                 self.choices.push(Choice::default());
             }
             if let Some(choice) = self.choices.get_mut(self.live) {
-                choice.read(lexer)?;
+                choice.read(lexer, self.form)?;
                 self.live += 1;
             }
         }

@@ -33,7 +33,7 @@ pub(crate) fn insert_first(bytes: &[u8], open: usize, member: &str) -> Edit {
 }
 
 /// Takes out the member whose key starts at `key` and whose value ends at `end`, with one comma. Two
-/// removals side by side would share theirs: at most one an object.
+/// removals side by side would share theirs: see [`remove_all`].
 pub(crate) fn remove(bytes: &[u8], key: usize, end: usize) -> Edit {
     let before = bytes.get(..key).unwrap_or_default();
     let text = Bytes::new();
@@ -48,6 +48,30 @@ pub(crate) fn remove(bytes: &[u8], key: usize, end: usize) -> Edit {
             Edit { start: key, end: end + comma + 1, text }
         }
         _ => Edit { start: key, end, text },
+    }
+}
+
+/// Takes out members of one object, each from its key's quote to the end of its value, with one comma
+/// each. `open` is right after the object's brace.
+pub(crate) fn remove_all(bytes: &[u8], open: usize, members: &mut [Span], edits: &mut Edits) {
+    members.sort_unstable_by_key(|member| member.start);
+    // Up to here nothing is kept.
+    let mut bare = open;
+    for &Span { start, end } in members.iter() {
+        let between = bytes.get(bare..start).unwrap_or_default();
+        let is_first = between.iter().all(|byte| is_space(*byte));
+        let edit = if is_first {
+            let rest = bytes.get(end..).unwrap_or_default();
+            let comma = rest.iter().position(|byte| !is_space(*byte));
+            let comma = comma.filter(|at| rest.get(*at) == Some(&b','));
+            let end = comma.map_or(end, |at| end + at + 1);
+            bare = end;
+            Edit { start, end, text: Bytes::new() }
+        } else {
+            let comma = between.iter().rposition(|byte| *byte == b',');
+            Edit { start: comma.map_or(start, |at| bare + at), end, text: Bytes::new() }
+        };
+        edits.push(edit);
     }
 }
 
@@ -80,10 +104,18 @@ mod tests {
         String::from_utf8(apply(text.as_bytes(), &mut edits)).unwrap()
     }
 
+    /// Without its members `x` and `y`, whose values are 9.
     fn removed(text: &str) -> String {
-        let key = text.find("\"x\"").unwrap();
-        let end = text.find('9').unwrap() + 1;
-        applied(text, remove(text.as_bytes(), key, end))
+        let mut members = Vec::new();
+        for key in ["\"x\"", "\"y\""] {
+            if let Some(start) = text.find(key) {
+                let end = start + text[start..].find('9').unwrap() + 1;
+                members.insert(0, Span { start, end });
+            }
+        }
+        let mut edits = Edits::new();
+        remove_all(text.as_bytes(), 1, &mut members, &mut edits);
+        String::from_utf8(apply(text.as_bytes(), &mut edits)).unwrap()
     }
 
     #[test]
@@ -93,6 +125,10 @@ mod tests {
         assert_eq!(removed(r#"{"a":1,"x":9}"#), r#"{"a":1}"#);
         assert_eq!(removed(r#"{"a":1 , "x" : 9 , "b":1}"#), r#"{"a":1  , "b":1}"#);
         assert_eq!(removed(r#"{ "x": 9 , "b":1}"#), r#"{  "b":1}"#);
+        assert_eq!(removed(r#"{"x":9,"y":9,"b":1}"#), r#"{"b":1}"#);
+        assert_eq!(removed(r#"{"a":",","x":9,"y":9}"#), r#"{"a":","}"#);
+        assert_eq!(removed(r#"{"y":9,"a":1,"x":9,"b":1}"#), r#"{"a":1,"b":1}"#);
+        assert_eq!(removed(r#"{"x":9 , "y":9}"#), "{ }");
     }
 
     #[test]

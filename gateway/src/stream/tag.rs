@@ -14,17 +14,15 @@ pub(crate) struct Tag {
     id: Option<Bytes>,
     created: Option<Bytes>,
     model: Bytes,
+    /// `object` of a chat answer, whole or streamed.
+    chat: &'static str,
     /// The members before `choices` of the last event read afresh were all there and all right.
     clean: bool,
 }
 
-const CHAT: &str = "\"chat.completion.chunk\"";
+const CHUNK: &str = "\"chat.completion.chunk\"";
+const WHOLE: &str = "\"chat.completion\"";
 const LEGACY: &str = "\"text_completion\"";
-
-/// The JSON text of `object` in a chunk.
-pub(crate) fn object(legacy: bool) -> &'static str {
-    if legacy { LEGACY } else { CHAT }
-}
 
 // === impl Tag ===
 
@@ -34,7 +32,17 @@ impl Tag {
             Some(identity) => (Some(quote(&identity.id)), Some(number(identity.created))),
             None => (None, None),
         };
-        Self { id, created, model: quote(&plan.model), clean: false }
+        Self { id, created, model: quote(&plan.model), chat: CHUNK, clean: false }
+    }
+
+    /// For a whole answer in place of a stream.
+    pub(crate) fn whole(plan: &Plan) -> Self {
+        Self { chat: WHOLE, ..Self::new(plan) }
+    }
+
+    /// The JSON text of `object`.
+    pub(crate) fn object(&self, legacy: bool) -> &'static str {
+        if legacy { LEGACY } else { self.chat }
     }
 
     /// The JSON texts of id, created and model, once the first event has been mended.
@@ -128,8 +136,10 @@ impl Tag {
                 }
                 Name::Object => {
                     *kind = true;
-                    (!usable(member, text)).then(|| Bytes::from_static(object(legacy).as_bytes()))
+                    let own = self.object(legacy).as_bytes();
+                    (!usable(member, text)).then(|| Bytes::from_static(own))
                 }
+                Name::ServiceTier => (!is_tier(member, text)).then(|| Bytes::from_static(b"null")),
                 Name::Usage | Name::Error => None,
             };
             if let Some(want) = want
@@ -142,7 +152,7 @@ impl Tag {
     }
 
     fn insert(&self, json: &[u8], open: usize, found: [bool; 4], legacy: bool, edits: &mut Edits) {
-        let kind = object(legacy).as_bytes();
+        let kind = self.object(legacy).as_bytes();
         let wanted = [self.id.as_deref(), self.created.as_deref(), Some(&*self.model), Some(kind)];
         let names = ["id", "created", "model", "object"];
         for ((found, want), name) in found.into_iter().zip(wanted).zip(names) {
@@ -162,6 +172,15 @@ fn usable(member: &Member, text: &[u8]) -> bool {
         Kind::String => text.len() > 2,
         Kind::Number => text != b"0",
         _ => false,
+    }
+}
+
+/// Strict clients refuse a tier that OpenAI's schema does not list.
+fn is_tier(member: &Member, text: &[u8]) -> bool {
+    const TIERS: [&[u8]; 6] = [b"auto", b"default", b"flex", b"scale", b"priority", b"fast"];
+    match text {
+        [b'"', tier @ .., b'"'] => TIERS.contains(&tier),
+        _ => member.kind == Kind::Null,
     }
 }
 

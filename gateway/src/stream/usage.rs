@@ -68,6 +68,11 @@ impl Ledger {
         Some(usage)
     }
 
+    /// The client has had its chunk of usage, which is the last.
+    pub(crate) fn is_sent(&self) -> bool {
+        self.sent
+    }
+
     /// An event of usage alone: whether the client gets it, now that `finished` says nothing else
     /// can follow. What it does not get now, [`Self::owed`] brings at the end.
     pub(crate) fn pass(&mut self, mode: UsageMode, finished: bool) -> bool {
@@ -101,7 +106,7 @@ impl Ledger {
             b"data: {\"id\":".as_slice(),
             id,
             b",\"object\":",
-            tag::object(legacy).as_bytes(),
+            tag.object(legacy).as_bytes(),
             b",\"created\":",
             created,
             b",\"model\":",

@@ -16,10 +16,11 @@ use super::error::{ERROR_BODY_MAX, Error, Phase};
 use super::link::{LinkBody, Stale};
 use super::opened::Opened;
 use super::record::Record;
-use super::request::Job;
+use super::request::{Job, Wanted};
+use super::slate::Slate;
 use super::whole;
 use crate::config::Limits;
-use crate::market::Offer;
+use crate::market::{Model, Offer};
 use crate::metrics::{AttemptOutcome, ConnectionState, Held, Metrics};
 use crate::route;
 
@@ -44,7 +45,6 @@ pub struct Exchange {
     pub(super) context: Arc<Context>,
     pub(super) job: Job,
     pub record: Record,
-    tried: SmallVec<[usize; 4]>,
 }
 
 /// How far an attempt must come to be the one.
@@ -65,6 +65,7 @@ pub(super) enum Good {
 /// An attempt whose provider answered with success. Counts as cancelled when it is just dropped.
 pub(super) struct Try {
     pub(super) endpoint: Arc<Endpoint>,
+    pub(super) model: Arc<Model>,
     pub(super) body: LinkBody,
     pub(super) parts: Parts,
     tally: Tally,
@@ -73,7 +74,7 @@ pub(super) struct Try {
 
 impl Exchange {
     pub fn new(context: Arc<Context>, job: Job, record: Record) -> Self {
-        Self { context, job, record, tried: SmallVec::new() }
+        Self { context, job, record }
     }
 
     pub fn is_stream(&self) -> bool {
@@ -100,26 +101,50 @@ impl Exchange {
         .await
     }
 
+    /// The models in their order, each as long as it has providers to try. All share one budget, of
+    /// which every model that is still to come keeps one attempt.
     async fn attempts(&mut self, goal: Goal) -> Result<Good, Error> {
+        let attempts_max = usize::try_from(self.context.limits.attempts).unwrap_or(usize::MAX);
+        let wanted = self.job.wanted.clone();
+        let budget = attempts_max.max(wanted.len());
+        let (mut spent, mut worst) = (0, None);
+        for (number, wanted) in wanted.iter().enumerate() {
+            let to_come = self.job.wanted.len().saturating_sub(number + 1);
+            let may_spend = budget.saturating_sub(spent + to_come);
+            match self.attempts_at(goal, wanted, may_spend, &mut spent).await {
+                Ok(good) => return Ok(good),
+                // A refusal is one model's: another may take what this one does not.
+                Err(error) if error.is_retryable() || error.is_refusal() => {
+                    worst = Some(more_telling(worst, error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(worst.unwrap_or_else(|| Error::unserved("no model is named")))
+    }
+
+    async fn attempts_at(
+        &mut self,
+        goal: Goal,
+        wanted: &Wanted,
+        may_spend: usize,
+        spent: &mut usize,
+    ) -> Result<Good, Error> {
         let context = self.context.clone();
-        let model = self.job.model.clone();
+        let Wanted { model, policy } = wanted;
+        let grant = self.job.grant.clone();
+        let slate = Slate::new(model, policy.as_deref(), &grant.scope)?;
+        let mut tried = SmallVec::<[usize; 4]>::new();
         let mut worst: Option<Error> = None;
-        let attempts_max = usize::try_from(context.limits.attempts).unwrap_or(usize::MAX);
-        while self.tried.len() < attempts_max {
-            let candidates = model.offers.iter().enumerate().map(|(index, offer)| {
-                let (in_flight, cool_down) =
-                    (offer.endpoint.in_flight(), offer.endpoint.cool_down());
-                let is_out = self.tried.contains(&index)
-                    || in_flight as usize >= context.limits.upstream_connections;
-                route::Candidate { in_flight, cool_down, is_out }
-            });
-            let chosen = route::choose(candidates, (context.random)());
+        while tried.len() < may_spend.min(slate.attempts_max) {
+            let chosen = route::choose(slate.candidates(&context, &tried), (context.random)());
             let Some((index, offer)) = chosen.and_then(|i| Some((i, model.offers.get(i)?))) else {
                 break;
             };
-            self.tried.push(index);
-            self.record.attempt(&offer.endpoint);
-            let result = match ask(&context, &self.job, offer).await {
+            tried.push(index);
+            *spent += 1;
+            self.record.attempt(&offer.endpoint, &model.id);
+            let result = match ask(&context, &self.job, model, offer).await {
                 Ok(attempt) => reach(goal, &context, &self.job, attempt).await,
                 Err(error) => Err(error),
             };
@@ -134,13 +159,9 @@ impl Exchange {
             }
             worst = Some(more_telling(worst, error));
         }
-        Err(worst.unwrap_or(Error::NoProvider {
-            reason: if model.offers.is_empty() {
-                "no provider offers it"
-            } else {
-                "all of its providers are at their limit of connections"
-            },
-            retry_after: RETRY_AFTER_DEFAULT,
+        Err(worst.unwrap_or_else(|| Error::NoProvider {
+            reason: "all of its providers are at their limit of connections".into(),
+            retry_after: Some(RETRY_AFTER_DEFAULT),
         }))
     }
 }
@@ -156,7 +177,7 @@ async fn reach(goal: Goal, context: &Context, job: &Job, attempt: Try) -> Result
 /// it makes the client come back.
 fn more_telling(earlier: Option<Error>, later: Error) -> Error {
     match (earlier, later) {
-        (Some(earlier), Error::RateLimited { .. }) => earlier,
+        (Some(earlier), Error::RateLimited { .. } | Error::NoProvider { .. }) => earlier,
         (_, later) => later,
     }
 }
@@ -173,7 +194,12 @@ pub(super) fn note(endpoint: &Endpoint, error: &Error) {
 }
 
 /// Sends the request to one provider, up to a head that promises an answer.
-async fn ask(context: &Context, job: &Job, offer: &Offer) -> Result<Try, Error> {
+async fn ask(
+    context: &Context,
+    job: &Job,
+    model: &Arc<Model>,
+    offer: &Offer,
+) -> Result<Try, Error> {
     let mut tally = Tally::new(context.metrics.clone());
     let in_flight = offer.endpoint.begin();
     let head = async {
@@ -181,9 +207,10 @@ async fn ask(context: &Context, job: &Job, offer: &Offer) -> Result<Try, Error> 
         let (parts, body) = response.into_parts();
         judge_head(parts, body).await
     };
-    match tokio::time::timeout(context.limits.head, head).await {
+    match tokio::time::timeout(job.head_limit(&context.limits), head).await {
         Ok(Ok((parts, body))) => {
-            Ok(Try { endpoint: offer.endpoint.clone(), body, parts, tally, _in_flight: in_flight })
+            let (endpoint, model) = (offer.endpoint.clone(), model.clone());
+            Ok(Try { endpoint, model, body, parts, tally, _in_flight: in_flight })
         }
         Ok(Err(error)) => Err(tally.failed(error)),
         Err(_) => Err(tally.failed(Error::Timeout(Phase::Head))),

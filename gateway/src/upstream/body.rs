@@ -103,6 +103,7 @@ async fn open(mut exchange: Exchange) -> (Exchange, Result<Opened, Error>) {
 impl Relaying {
     fn new(mut exchange: Exchange, opened: Opened) -> Box<Self> {
         exchange.record.content();
+        exchange.record.came(opened.progress().text_bytes);
         let open_stream = Held::new(&exchange.context.metrics.open_streams);
         let is_complete = opened.is_over;
         let stall = Watch::new(exchange.context.limits.stall).until(exchange.job.deadline);
@@ -135,7 +136,9 @@ impl Relaying {
             match self.opened.poll_pull(cx) {
                 Poll::Ready(Ok(is_more)) => {
                     self.is_complete = !is_more;
-                    let events = self.opened.progress().events;
+                    let (events, text_bytes) =
+                        (self.opened.progress().events, self.opened.progress().text_bytes);
+                    self.exchange.record.came(text_bytes);
                     // Comments are no progress.
                     if events != self.events {
                         self.events = events;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::pool::Pool;
 use crate::config::{Limits, Upstream};
-use crate::request;
+use crate::request::{self, Dialect};
 
 /// First pause after a failure; it doubles with each further one.
 const COOL_DOWN_MIN: Duration = Duration::from_millis(500);
@@ -25,6 +25,7 @@ pub struct Endpoint {
     pub(super) port: u16,
     pub(super) tls: bool,
     pub(super) allow_private: bool,
+    pub(super) dialect: Dialect,
     pub(super) host_header: HeaderValue,
     pub(super) authorization: Option<HeaderValue>,
     uris: [Uri; 3],
@@ -92,6 +93,7 @@ impl Endpoint {
             port,
             tls,
             allow_private: upstream.allow_private,
+            dialect: upstream.dialect,
             host_header: HeaderValue::from_str(&host_header)
                 .map_err(|_| invalid("base_url's host does not fit into a header"))?,
             authorization,

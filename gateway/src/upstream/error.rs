@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::StatusCode;
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::stream::ProviderError;
@@ -35,7 +36,7 @@ impl Phase {
 pub enum Error {
     /// Nobody to ask: no offer, or every one is cooling down after failures.
     #[error("no provider can serve the model now: {reason}")]
-    NoProvider { reason: &'static str, retry_after: Duration },
+    NoProvider { reason: Cow<'static, str>, retry_after: Option<Duration> },
     #[error("could not connect to the provider: {0}")]
     Connect(String),
     /// The URL leads to an address that providers may not have.
@@ -70,6 +71,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// No provider may serve it, now and later.
+    pub(super) fn unserved(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::NoProvider { reason: reason.into(), retry_after: None }
+    }
+
+    /// Whether it speaks of one model only.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self, Self::Rejected { .. } | Self::NoProvider { .. })
+    }
+
     /// Whether another provider may do better.
     pub fn is_retryable(&self) -> bool {
         match self {

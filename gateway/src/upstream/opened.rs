@@ -28,8 +28,8 @@ impl Opened {
             return Err(error);
         }
         let mut opened = Self {
+            relay: Relay::new(job.plan(context, &attempt.model)),
             attempt,
-            relay: Relay::new(job.plan(context)),
             out: Out::default(),
             is_over: false,
             held_max: context.limits.event_bytes,

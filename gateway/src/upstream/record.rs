@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::endpoint;
 use super::error::Error;
+use crate::limit::{Reservation, Spent};
 use crate::metrics::{Endpoint, Label as _, Metrics, Outcome};
 use crate::stream::Progress;
 
@@ -27,6 +28,10 @@ pub struct Record {
     provider: Option<Arc<str>>,
     attempts: u32,
     usage: Option<Usage>,
+    /// Of text that came from a provider.
+    text_bytes: u64,
+    /// Settled by the drop.
+    reservation: Option<Reservation>,
     /// What the client saw.
     status: u16,
     outcome: Outcome,
@@ -60,6 +65,8 @@ impl Record {
             provider: None,
             attempts: 0,
             usage: None,
+            text_bytes: 0,
+            reservation: None,
             // Until something else is known: the client left.
             status: CLIENT_GONE,
             outcome: Outcome::ClientGone,
@@ -67,11 +74,19 @@ impl Record {
         }
     }
 
+    /// With what is set aside of the key's limits.
+    #[must_use]
+    pub fn holding(mut self, reservation: Reservation) -> Self {
+        self.reservation = Some(reservation);
+        self
+    }
+
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
 
-    pub(super) fn attempt(&mut self, endpoint: &endpoint::Endpoint) {
+    pub(super) fn attempt(&mut self, endpoint: &endpoint::Endpoint, model: &Arc<str>) {
+        self.model.clone_from(model);
         self.attempts += 1;
         self.provider = Some(endpoint.id.clone());
         if self.attempts > 1 {
@@ -105,8 +120,28 @@ impl Record {
         self.failed(200, Outcome::Truncated, error);
     }
 
+    /// How far a stream has come, in case nobody can say it later.
+    pub(super) fn came(&mut self, text_bytes: u64) {
+        self.text_bytes = text_bytes;
+    }
+
+    /// A provider's word where there is one. Who leaves in the middle pays for what was made; a
+    /// failure before any text costs nothing.
+    fn spent(&self) -> Spent {
+        match (self.usage, self.outcome) {
+            (Some(usage), _) => {
+                Spent::Tokens(usage.prompt_tokens.saturating_add(usage.completion_tokens))
+            }
+            (None, _) if self.text_bytes > 0 => Spent::Text { bytes: self.text_bytes },
+            (None, Outcome::Ok) => Spent::Prompt,
+            (None, Outcome::ClientGone) if self.attempts > 0 => Spent::Prompt,
+            (None, _) => Spent::Nothing,
+        }
+    }
+
     fn count(&mut self, progress: &Progress) {
         self.usage = progress.usage;
+        self.text_bytes = progress.text_bytes;
         self.metrics.malformed_events.inc_by(u64::from(progress.malformed));
     }
 
@@ -126,6 +161,10 @@ impl Drop for Record {
         self.metrics.observe_completion(total);
         if let Some(first) = first {
             self.metrics.observe_ttft(first);
+        }
+        let spent = self.spent();
+        if let Some(reservation) = self.reservation.take() {
+            reservation.settle(spent);
         }
         let usage = self.usage.unwrap_or_default();
         if self.usage.is_some() {

@@ -3,23 +3,38 @@
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Version, header};
 use http_body_util::Full;
+use smallvec::SmallVec;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 use super::attempt::Context;
 use super::endpoint::Endpoint;
+use crate::auth::Grant;
+use crate::config;
 use crate::market::{Model, Offer};
-use crate::request::{self, Rewrite, Summary};
+use crate::request::{self, Policy, Rewrite, Summary};
 use crate::stream::{Fallback, Limits, Plan, UsageMode};
 
 const EVIDENCE: HeaderName = HeaderName::from_static(openapi::evidence::HEADER);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// A model that may answer, and who may serve it.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub model: Arc<Model>,
+    /// Absent: anybody may.
+    pub policy: Option<Arc<Policy>>,
+}
+
 /// One client request on its way through the attempts.
 #[derive(Debug)]
 pub struct Job {
     pub endpoint: request::Endpoint,
-    pub model: Arc<Model>,
+    /// What may answer, the first choice first; never empty.
+    pub wanted: SmallVec<[Wanted; 1]>,
+    /// Of the key that asks.
+    pub grant: Arc<Grant>,
     pub summary: Summary,
     pub body: Bytes,
     pub request_id: HeaderValue,
@@ -36,7 +51,12 @@ impl Job {
         let stream = self.endpoint != request::Endpoint::Embeddings;
         let body = self.summary.upstream_body(
             &self.body,
-            Rewrite { model: &offer.upstream_model, stream, seed: None },
+            Rewrite {
+                model: &offer.upstream_model,
+                stream,
+                seed: None,
+                dialect: offer.endpoint.dialect,
+            },
         );
         let accept = if stream { "text/event-stream" } else { "application/json" };
         let endpoint: &Endpoint = &offer.endpoint;
@@ -57,10 +77,18 @@ impl Job {
         request
     }
 
+    /// Until a provider's head. An answer that is not streamed has its head when it is done.
+    pub(super) fn head_limit(&self, limits: &config::Limits) -> Duration {
+        match self.endpoint {
+            request::Endpoint::ChatCompletions | request::Endpoint::Completions => limits.head,
+            request::Endpoint::Embeddings => limits.head.saturating_add(limits.first_content),
+        }
+    }
+
     /// What the client of this request must see of an attempt.
-    pub(super) fn plan(&self, context: &Context) -> Plan {
+    pub(super) fn plan(&self, context: &Context, model: &Model) -> Plan {
         Plan {
-            model: self.model.id.clone(),
+            model: model.id.clone(),
             identity: None,
             fallback: self.fallback.clone(),
             usage: if self.summary.include_usage { UsageMode::Pass } else { UsageMode::Strip },

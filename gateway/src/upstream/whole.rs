@@ -7,9 +7,10 @@ use std::task::{Context as Cx, Poll, ready};
 
 use super::attempt::{Context, Exchange, Goal, Good, Try};
 use super::error::{Error, Phase};
-use super::plain;
 use super::request::Job;
+use super::vectors;
 use super::watch::Watch;
+use crate::request::Endpoint;
 use crate::stream::{self, Assembler, Progress};
 
 /// A whole answer, ready to be sent.
@@ -70,7 +71,7 @@ async fn assemble(
     job: &Job,
     attempt: &mut Try,
 ) -> Result<(Bytes, Progress), Error> {
-    let mut assembler = Assembler::new(job.plan(context));
+    let mut assembler = Assembler::new(job.plan(context, &attempt.model));
     let mut watch = Watch::new(context.limits.first_content);
     let mut has_content = false;
     loop {
@@ -114,7 +115,14 @@ async fn read_json(
         read.extend_from_slice(&chunk);
         watch.touch();
     }
-    plain::answer(job.endpoint, read.freeze(), &job.model.id)
+    let (read, plan) = (read.freeze(), job.plan(context, &attempt.model));
+    match job.endpoint {
+        Endpoint::ChatCompletions | Endpoint::Completions => {
+            let stream::Answer { body, progress } = stream::plain(read, &plan)?;
+            Ok((body, progress))
+        }
+        Endpoint::Embeddings => vectors::answer(read, &plan.model, job.summary.messages),
+    }
 }
 
 fn poll_watched(

@@ -75,25 +75,21 @@ async fn a_broken_body_is_an_error_of_the_request() {
 }
 
 #[test]
-fn only_plain_json_is_taken() {
-    for (kind, encoding, taken) in [
-        (None, None, true),
-        (Some("application/json"), None, true),
-        (Some("Application/JSON; charset=utf-8"), Some("identity"), true),
-        (Some("application/vnd.api+json"), None, true),
-        (Some("text/plain"), None, false),
-        (Some("text/json"), None, false),
-        (Some("application/x-www-form-urlencoded"), None, false),
-        (Some("multipart/form-data; boundary=x"), None, false),
-        (Some("application/json"), Some("gzip"), false),
+fn only_json_is_taken() {
+    for (kind, taken) in [
+        (None, true),
+        (Some("application/json"), true),
+        (Some("Application/JSON; charset=utf-8"), true),
+        (Some("application/vnd.api+json"), true),
+        (Some("text/plain"), false),
+        (Some("text/json"), false),
+        (Some("application/x-www-form-urlencoded"), false),
+        (Some("multipart/form-data; boundary=x"), false),
     ] {
         let mut headers = HeaderMap::new();
         if let Some(kind) = kind {
             headers.insert("content-type", kind.parse().expect("a value"));
         }
-        if let Some(encoding) = encoding {
-            headers.insert("content-encoding", encoding.parse().expect("a value"));
-        }
-        assert_eq!(require_json(&headers).is_ok(), taken, "{kind:?} {encoding:?}");
+        assert_eq!(require_json(&headers).is_ok(), taken, "{kind:?}");
     }
 }

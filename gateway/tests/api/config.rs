@@ -1,7 +1,9 @@
 //! The configuration file: everything that is wrong with it, at once, with its place.
 
 use gateway::config::{self, Error, LIMITS, Mode, Problem};
+use gateway::request::{DeveloperRole, Dialect, TokenLimit};
 use secrecy::ExposeSecret as _;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 fn env(name: &str) -> Option<String> {
@@ -37,6 +39,12 @@ fn the_documented_example_is_valid() {
         name = "bench"
         key = "$BENCH_KEY"
         requests_per_minute = 600
+        tokens_per_minute = 100000
+        concurrent_streams = 8
+        choices_max = 4
+        models = ["qwen3-8b", "acme/*"]
+        regions = ["eu-west"]
+        providers = ["vllm-a"]
         budget_usd_per_day = 5.0
         [[upstream]]
         id = "vllm-a"
@@ -45,6 +53,8 @@ fn the_documented_example_is_valid() {
         api_key = "${{VLLM_KEY}}"
         region = "eu-west"
         allow_private = true
+        max_tokens_member = "max_tokens"
+        developer_role = "system"
         models = [{{ id = "qwen3-8b", upstream_model = "Qwen/Qwen3-8B", price_in = 0.05, price_out = 1, context = 32768 }}]
         [[model]]
         id = "qwen3-8b"
@@ -65,15 +75,15 @@ fn the_documented_example_is_valid() {
     assert_eq!(upstream.base_url.as_str(), "http://10.0.0.5:8000/v1");
     assert_eq!(upstream.api_key.as_ref().map(|key| key.expose_secret()), Some("sk-upstream"));
     assert_eq!(upstream.models[0].price_out, Some(1.0));
+    let dialect = Dialect { token_limit: TokenLimit::MaxTokens, developer: DeveloperRole::System };
+    assert_eq!(upstream.dialect, dialect);
     assert_eq!(settings.limits.stall, Duration::from_millis(1500));
     assert_eq!(settings.limits.body_bytes, 64 * 1024 * 1024);
-    assert_eq!(
-        settings.warnings(),
-        [
-            "key bench: requests_per_minute is not yet enforced",
-            "key bench: budget_usd_per_day is not yet enforced",
-        ]
-    );
+    let key = &settings.keys[0];
+    assert_eq!(key.rules.requests_per_minute.map(NonZeroU32::get), Some(600));
+    assert_eq!(key.rules.tokens_per_minute.map(NonZeroU32::get), Some(100_000));
+    assert!(key.scope.allows_model(&["acme/any"]) && !key.scope.allows_model(&["other"]));
+    assert_eq!(settings.warnings(), ["key bench: budget_usd_per_day is not yet enforced"]);
 }
 
 #[test]
@@ -108,6 +118,8 @@ fn all_errors_come_at_once_with_their_places() {
         models = [{ id = 5 }, { id = "x", price_in = -1.0 }, { id = "x" }]
         [[upstream]]
         base_url = "http://user:pass@example.com/v1?x=1"
+        max_tokens_member = "limit"
+        developer_role = "user"
         [[model]]
         id = "m"
         aliases = ["m", "x"]
@@ -141,6 +153,8 @@ fn all_errors_come_at_once_with_their_places() {
         ("upstream[1].id", "is required"),
         ("upstream[1].base_url", "user or password"),
         ("upstream[1].models", "at least one"),
+        ("upstream[1].max_tokens_member", "as_sent, max_tokens or max_completion_tokens"),
+        ("upstream[1].developer_role", "as_sent or system"),
         ("model[0].aliases[0]", "already a name"),
         ("model[0].weights_ids[0]", "64 hex digits"),
         ("limits.attempts", "not between 1 and 16"),
@@ -157,11 +171,41 @@ fn all_errors_come_at_once_with_their_places() {
 }
 
 #[test]
+fn a_keys_limits_and_lists_are_checked() {
+    let found = problems(
+        r#"
+        [[key]]
+        name = "key_00000000000000000000000000000001"
+        key = "qk_0123456789abcdef"
+        requests_per_minute = 0
+        tokens_per_minute = -5
+        choices_max = 129
+        models = ["a*b"]
+        regions = "eu"
+        providers = []
+        "#,
+    );
+    for (member, message) in [
+        ("name", "look like a key's id"),
+        ("requests_per_minute", "not between 1 and 1000000000"),
+        ("tokens_per_minute", "expected u64"),
+        ("choices_max", "not between 1 and 128"),
+        ("models", "a * may only stand at the end"),
+        ("regions", "expected a sequence"),
+        ("providers", "leave it out to allow all"),
+    ] {
+        let path = format!("key[0].{member}");
+        let at = found.iter().filter(|(p, m)| *p == path && m.contains(message)).count();
+        assert_eq!(at, 1, "{path}: {message} in {found:#?}");
+    }
+}
+
+#[test]
 fn a_missing_thing_is_reported_once() {
     let found = problems("[[upstream]]\nid = 1\nbase_url = 2\nmodels = 3");
     let mut paths: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
     paths.sort_unstable();
-    assert_eq!(paths, ["key", "upstream[0].base_url", "upstream[0].id", "upstream[0].models"]);
+    assert_eq!(paths, ["upstream[0].base_url", "upstream[0].id", "upstream[0].models"]);
 }
 
 #[test]
@@ -194,10 +238,17 @@ fn a_syntax_error_names_its_place_and_shows_no_line() {
 }
 
 #[test]
-fn keys_mode_needs_a_key_and_listeners_differ() {
+fn listeners_differ() {
     let found = problems("[server]\nlisten = \"127.0.0.1:1\"\nadmin_listen = \"127.0.0.1:1\"");
     let paths: Vec<&str> = found.iter().map(|(path, _)| path.as_str()).collect();
-    assert_eq!(paths, ["server.admin_listen", "key"]);
+    assert_eq!(paths, ["server.admin_listen"]);
+}
+
+#[test]
+fn a_file_without_keys_is_valid_since_keys_are_made_at_run_time() {
+    let settings = config::parse("", &env).expect("valid");
+    assert_eq!(settings.auth.mode, Mode::Keys);
+    assert!(settings.keys.is_empty());
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The whole error table, as clients see it.
+//! The whole error table, as clients see it: no variant can be left out.
 
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
@@ -7,6 +7,49 @@ use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Names every variant. A new one does not compile until it stands in the list, and the table fails
+/// until [`all`] has an example of it.
+macro_rules! variants {
+    ($($variant:ident),+ $(,)?) => {
+        const VARIANTS: &[&str] = &[$(stringify!($variant)),+];
+
+        fn name(error: &Error) -> &'static str {
+            match error {
+                $(Error::$variant { .. } => stringify!($variant),)+
+            }
+        }
+    };
+}
+
+variants!(
+    InvalidRequest,
+    Unauthorized,
+    Forbidden,
+    ModelNotFound,
+    ResponseNotFound,
+    UnknownUrl,
+    MethodNotAllowed,
+    RequestTimeout,
+    TooLarge,
+    UnsupportedMediaType,
+    HeadersTooLarge,
+    Malformed,
+    UrlTooLong,
+    RateLimited,
+    OverLimit,
+    KeyNotFound,
+    NoProvider,
+    ProviderError,
+    ProviderRateLimited,
+    UpstreamRejected,
+    Timeout,
+    Draining,
+    ClientGone,
+    Internal,
+);
 
 fn all() -> Vec<Error> {
     let after = Some(Duration::from_millis(1500));
@@ -25,7 +68,7 @@ fn all() -> Vec<Error> {
         Error::Unauthorized(Credentials::Malformed),
         Error::Unauthorized(Credentials::Unknown),
         Error::Forbidden { message: "Not this region.".into(), code: "region_not_allowed" },
-        Error::ModelNotFound { model: "nope".into() },
+        Error::ModelNotFound { model: "nope".into(), param: "model" },
         Error::ResponseNotFound { id: "resp_1".into() },
         Error::UnknownUrl { method: Method::GET, path: "/v1/nope".into() },
         Error::MethodNotAllowed { method: Method::PUT, path: "/v1/models".into() },
@@ -33,11 +76,18 @@ fn all() -> Vec<Error> {
         Error::TooLarge { limit_bytes: 1000 },
         Error::UnsupportedMediaType { message: "Not text/plain.".into() },
         Error::HeadersTooLarge { limit_bytes: 65536 },
+        Error::Malformed,
+        Error::UrlTooLong { limit_bytes: 65534 },
         Error::RateLimited { limit: "requests per minute".into(), retry_after: after },
+        Error::RateLimited { limit: "tokens a day".into(), retry_after: Some(HOUR) },
+        Error::OverLimit { limit: 1000, asked: 5000 },
+        Error::KeyNotFound { message: "there is no such key".into() },
         Error::NoProvider { model: "m".into(), reason: "all are down".into(), retry_after: after },
         Error::NoProvider { model: "m".into(), reason: "none in eu".into(), retry_after: None },
         Error::ProviderError { message: "The provider broke off.".into() },
         Error::ProviderRateLimited { retry_after: after },
+        Error::ProviderRateLimited { retry_after: Some(HOUR) },
+        Error::ProviderRateLimited { retry_after: None },
         rejected(
             400,
             r#"{"error":{"message":"m","type":"t","param":null,"code":"context_length_exceeded"}}"#,
@@ -63,23 +113,44 @@ fn all() -> Vec<Error> {
 #[tokio::test]
 async fn the_error_table() {
     let mut rows = Vec::new();
+    let mut left: Vec<&str> = VARIANTS.to_vec();
     for error in all() {
-        let (origin, outcome) = (error.row().origin, error.row().outcome);
+        let (name, row) = (name(&error), error.row());
+        left.retain(|variant| *variant != name);
         let (head, body) = error.into_response().into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
         let header = |name: &str| {
             head.headers.get(name).map_or("-", |value| value.to_str().expect("text")).to_owned()
         };
         rows.push(format!(
-            "{} retry={} after={}/{}ms {origin:?} {outcome:?}\n    {}",
+            "{name}: {} {} {} retry={} after={}s/{}ms {:?} {:?}\n    {}",
             head.status.as_u16(),
+            row.kind,
+            row.code.unwrap_or("-"),
             header("x-should-retry"),
             header("retry-after"),
             header("retry-after-ms"),
+            row.origin,
+            row.outcome,
             String::from_utf8(body.to_vec()).expect("text"),
         ));
     }
+    assert!(left.is_empty(), "no example of {left:?}");
     insta::assert_snapshot!(rows.join("\n"));
+}
+
+#[tokio::test]
+async fn nobody_is_told_to_wait_longer_than_the_sdks_do() {
+    for error in all() {
+        let response = error.clone().into_response();
+        let number = |name: &str| {
+            let value = response.headers().get(name)?.to_str().expect("text");
+            Some(value.parse::<u64>().expect("a number"))
+        };
+        assert!(number("retry-after").is_none_or(|s| (1..=60).contains(&s)), "{error:?}");
+        assert!(number("retry-after-ms").is_none_or(|ms| (1..=60_000).contains(&ms)), "{error:?}");
+        assert!(response.headers().contains_key("x-should-retry"), "{error:?}");
+    }
 }
 
 #[tokio::test]

@@ -60,3 +60,30 @@ async fn an_unknown_model_is_named_in_the_error() {
     let answer = ask(&gateway.client, get(&long)).await;
     assert!(answer.body.len() < 1000, "a name is not repeated at any length");
 }
+
+#[tokio::test]
+async fn the_providers_of_a_model_are_listed_with_their_terms() {
+    let gateway = gateway("");
+    for path in ["/v1/models/org/name:tag/endpoints", "/v1/models/org%2Fname:tag/endpoints/"] {
+        let answer = ask(&gateway.client, get(path)).await;
+        assert_eq!(
+            answer.json(),
+            json!({ "id": "org/name:tag", "object": "model.endpoints", "data": [
+                { "provider": "a", "operator": "acme", "region": null, "quantization": null,
+                  "context_length": 4096, "prompt_usd_per_million": 0.5,
+                  "completion_usd_per_million": null, "status": "ready", "in_flight": 0 },
+            ] }),
+            "{path}"
+        );
+    }
+    let answer = ask(&gateway.client, get("/v1/models/gpt-4o-mini/endpoints")).await;
+    let providers = answer.json()["data"].as_array().map(Vec::len);
+    assert_eq!((answer.json()["id"].as_str(), providers), (Some("pip"), Some(2)));
+    for path in ["/v1/models/nope/endpoints", "/v1/models/endpoints"] {
+        let answer = ask(&gateway.client, get(path)).await;
+        assert_eq!(
+            (answer.status, answer.code()),
+            (StatusCode::NOT_FOUND, "model_not_found".into())
+        );
+    }
+}

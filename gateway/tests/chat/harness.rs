@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 /// The model every provider of a test market serves.
 pub(crate) const MODEL: &str = "acme/test:1";
@@ -43,6 +43,16 @@ pub(crate) async fn gateway(
     addrs: &[SocketAddr],
     theirs: &str,
 ) -> (gateway::Running, tempfile::TempDir) {
+    let urls: Vec<String> = addrs.iter().map(|addr| format!("http://{addr}/v1")).collect();
+    gateway_at(limits, &urls, theirs).await
+}
+
+/// The same by URL.
+pub(crate) async fn gateway_at(
+    limits: &str,
+    urls: &[String],
+    theirs: &str,
+) -> (gateway::Running, tempfile::TempDir) {
     let data = tempfile::tempdir().expect("a folder");
     let mut text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\ndata_dir = {:?}\n\
@@ -50,10 +60,10 @@ pub(crate) async fn gateway(
          [[model]]\nid = {MODEL:?}\naliases = [\"gpt-test\"]\n",
         data.path()
     );
-    for (number, addr) in addrs.iter().enumerate() {
+    for (number, url) in urls.iter().enumerate() {
         text += &format!(
             "[[upstream]]\nid = \"p{number}\"\noperator = \"op{number}\"\nallow_private = true\n\
-             base_url = \"http://{addr}/v1\"\n\
+             base_url = {url:?}\n\
              models = [{{ id = {MODEL:?}, upstream_model = {theirs:?} }}]\n"
         );
     }
@@ -109,10 +119,15 @@ pub(crate) async fn send(addr: SocketAddr, body: &Value) -> Response<Incoming> {
 
 /// One request on a connection of its own; dropping the answer closes it.
 pub(crate) async fn send_bytes(addr: SocketAddr, body: Bytes) -> Response<Incoming> {
+    post(addr, "/v1/chat/completions", body).await
+}
+
+/// The same to any path.
+pub(crate) async fn post(addr: SocketAddr, path: &str, body: Bytes) -> Response<Incoming> {
     let stream = TcpStream::connect(addr).await.expect("connects");
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("h1");
     tokio::task::spawn(connection);
-    let request = Request::post("/v1/chat/completions")
+    let request = Request::post(path)
         .header("host", addr.to_string())
         .header("content-type", "application/json")
         .body(Full::new(body))
@@ -145,6 +160,24 @@ pub(crate) fn content(events: &[String]) -> String {
         text += chunk["choices"][0]["delta"]["content"].as_str().unwrap_or_default();
     }
     text
+}
+
+/// An upstream whose connections are each handled by `serve`, which is told the connection's number.
+pub(crate) async fn upstream<F, Fut>(serve: F) -> SocketAddr
+where
+    F: Fn(TcpStream, usize) -> Fut + Send + 'static,
+    Fut: Future<Output = Option<()>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let addr = listener.local_addr().expect("an address");
+    tokio::task::spawn(async move {
+        for number in 0.. {
+            let (socket, _) = listener.accept().await.expect("accepts");
+            socket.set_nodelay(true).expect("nodelay");
+            tokio::task::spawn(serve(socket, number));
+        }
+    });
+    addr
 }
 
 /// Reads a request to the end of its body.

@@ -4,35 +4,17 @@
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use crate::harness::{
     MODEL, ask, chat, content, events, gateway, json_of, market_with, read_request, send, stream,
+    upstream,
 };
 
 const HEAD: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
-
-/// An upstream whose connections are each handled by `serve`, which is told the connection's number.
-async fn upstream<F, Fut>(serve: F) -> SocketAddr
-where
-    F: Fn(TcpStream, usize) -> Fut + Send + 'static,
-    Fut: Future<Output = Option<()>> + Send + 'static,
-{
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let addr = listener.local_addr().expect("an address");
-    tokio::task::spawn(async move {
-        for number in 0.. {
-            let (socket, _) = listener.accept().await.expect("accepts");
-            socket.set_nodelay(true).expect("nodelay");
-            tokio::task::spawn(serve(socket, number));
-        }
-    });
-    addr
-}
 
 async fn write(socket: &mut TcpStream, text: &str) -> Option<()> {
     socket.write_all(text.as_bytes()).await.ok()

@@ -9,6 +9,12 @@ mod answers;
 #[cfg(test)]
 mod cancel;
 #[cfg(test)]
+mod completions;
+#[cfg(test)]
+mod dialect;
+#[cfg(test)]
+mod embeddings;
+#[cfg(test)]
 mod fail_over;
 #[cfg(test)]
 mod harness;
@@ -16,5 +22,9 @@ mod harness;
 mod hostile;
 #[cfg(test)]
 mod mid_stream;
+#[cfg(test)]
+mod policy;
+#[cfg(test)]
+mod promises;
 #[cfg(test)]
 mod wire;

@@ -123,7 +123,7 @@ async fn a_connection_that_the_provider_closed_meanwhile_costs_no_attempt() {
 
 #[tokio::test]
 async fn a_provider_that_does_not_stream_is_served_whole() {
-    let answer = "{\"id\":\"x\",\"model\":\"theirs\",\"choices\":[{\"index\":0,\"message\":\
+    let answer = "{\"id\":\"x\",\"object\":\"chat.completion\",\"created\":7,\"model\":\"theirs\",\"choices\":[{\"index\":0,\"message\":\
          {\"role\":\"assistant\",\"content\":\"hi\"},\"finish_reason\":\"stop\"}],\"big\":1e400}";
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json; charset=utf-8\r\n";
     let bytes = format!("{head}content-length: {}\r\n\r\n{answer}", answer.len()).into_bytes();

@@ -21,13 +21,19 @@ fn fixtures() -> Vec<(String, Vec<u8>)> {
     found
 }
 
+/// Where every rule is kept already: nothing is spliced.
+fn unchanged() -> Vec<(String, Vec<u8>)> {
+    let mended = |name: &str| name == "reasoning" || name == "reasoning_content";
+    fixtures().into_iter().filter(|(name, _)| !mended(name)).collect()
+}
+
 fn choices(name: &str) -> u32 {
     if name == "two_choices" { 2 } else { 1 }
 }
 
 #[test]
 fn bytes_in_are_bytes_out() {
-    let fixtures = fixtures();
+    let fixtures = unchanged();
     assert!(fixtures.len() >= 20);
     for (name, input) in fixtures {
         let mut plan = plan();
@@ -44,7 +50,7 @@ fn bytes_in_are_bytes_out() {
 
 #[test]
 fn a_chunk_that_passes_whole_is_handed_on_as_it_came() {
-    for (name, input) in fixtures() {
+    for (name, input) in unchanged() {
         let mut plan = plan();
         plan.choices = choices(&name);
         let (mut relay, mut out) = (Relay::new(plan), Out::default());
@@ -53,6 +59,20 @@ fn a_chunk_that_passes_whole_is_handed_on_as_it_came() {
         assert_eq!(out.pieces(), 1, "{name}");
         let piece = out.pop().unwrap();
         assert_eq!((piece.as_ptr(), piece.len()), (chunk.as_ptr(), chunk.len()), "{name}");
+    }
+}
+
+#[test]
+fn reasoning_gets_its_other_name_and_nothing_else_changes() {
+    for (given, added) in [("reasoning", "reasoning_content"), ("reasoning_content", "reasoning")] {
+        let (_, input) = fixtures().into_iter().find(|(name, _)| name == given).unwrap();
+        let mut text = relay_all_ways(&plan(), &input).text;
+        for piece in ["Let me", " think."] {
+            let twin = format!(",\"{added}\":\"{piece}\"");
+            assert_eq!(text.matches(&twin).count(), 1, "{text}");
+            text = text.replace(&twin, "");
+        }
+        assert_eq!(text.as_bytes(), input);
     }
 }
 

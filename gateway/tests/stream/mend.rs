@@ -241,3 +241,78 @@ fn an_index_that_is_no_number_is_put_right_and_not_doubled() {
         check(&given, &text("x"));
     }
 }
+
+#[test]
+fn reasoning_has_both_names_with_the_same_text() {
+    for (given, wanted) in [
+        (
+            r#""reasoning":"a\u00e9\n""#,
+            r#""reasoning":"a\u00e9\n","reasoning_content":"a\u00e9\n""#,
+        ),
+        (r#""reasoning_content":"x","z":1"#, r#""reasoning_content":"x","reasoning":"x","z":1"#),
+        (
+            r#""reasoning_content":null,"reasoning":"x""#,
+            r#""reasoning_content":"x","reasoning":"x""#,
+        ),
+        (r#""reasoning_content":"x","reasoning":"""#, r#""reasoning_content":"x","reasoning":"x""#),
+        // Both there, or neither of them text: not ours to judge.
+        (
+            r#""reasoning_content":"x","reasoning":"y""#,
+            r#""reasoning_content":"x","reasoning":"y""#,
+        ),
+        (
+            r#""reasoning_content":"x","reasoning":{"e":1}"#,
+            r#""reasoning_content":"x","reasoning":{"e":1}"#,
+        ),
+        (r#""reasoning":"","content":"c""#, r#""reasoning":"","content":"c""#),
+        (r#""reasoning":null"#, r#""reasoning":null"#),
+    ] {
+        let with = |delta: &str| event(&format!("\"delta\":{{{delta}}},\"finish_reason\":null"));
+        check(&with(given), &with(wanted));
+    }
+}
+
+#[test]
+fn a_list_of_no_calls_is_taken_out() {
+    let with = |delta: &str| event(&format!("\"delta\":{{{delta}}},\"finish_reason\":null"));
+    for (given, wanted) in [
+        (r#""content":"x","tool_calls":[]"#, r#""content":"x""#),
+        (r#""tool_calls":null,"content":"x""#, r#""content":"x""#),
+        (r#""content":"x", "tool_calls": [ ] ,"z":1"#, r#""content":"x" ,"z":1"#),
+        (r#""reasoning":"r","tool_calls":null"#, r#""reasoning":"r","reasoning_content":"r""#),
+        (r#""tool_calls":null"#, ""),
+    ] {
+        check(&with(given), &with(wanted));
+    }
+    // It is no call either: `stop` stays `stop`. And the role of a first delta takes its place.
+    let first = with(r#""tool_calls":[]"#);
+    let input = format!("{first}{}{DONE}", stop());
+    let wanted = format!("{}{}{DONE}", with(r#""role":"assistant""#), stop());
+    assert_eq!(mended(&plan(), &input), wanted);
+}
+
+#[test]
+fn an_empty_choice_gets_all_it_lacks() {
+    let given = stop().replace(r#"{"index":0,"delta":{},"finish_reason":"stop"}"#, "{}");
+    let wanted = given.replace("[{}]", r#"[{"index":0,"delta":{}}]"#);
+    check(&given, &wanted);
+}
+
+#[test]
+fn a_service_tier_that_openai_does_not_list_is_null() {
+    for (given, wanted) in [
+        (r#""default""#, r#""default""#),
+        (r#""priority""#, r#""priority""#),
+        ("null", "null"),
+        (r#""standard""#, "null"),
+        (r#""on_demand""#, "null"),
+        ("1", "null"),
+    ] {
+        for place in [r#""choices":"#, r#""model":"#] {
+            let with = |tier: &str| {
+                text("x").replace(place, &format!(r#""service_tier":{tier},{place}"#)).repeat(2)
+            };
+            check(&with(given), &with(wanted));
+        }
+    }
+}

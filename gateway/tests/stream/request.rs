@@ -1,7 +1,7 @@
 //! Requests read and sent on: only what must differ differs.
 
 use bytes::Bytes;
-use gateway::request::{Endpoint, Probe, Rewrite, Summary};
+use gateway::request::{DeveloperRole, Dialect, Endpoint, Probe, Rewrite, Summary, TokenLimit};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -17,7 +17,9 @@ fn rewritten(body: &str, rewrite: Rewrite<'_>) -> String {
     String::from_utf8(out.to_vec()).unwrap()
 }
 
-const AS_IT_IS: Rewrite<'_> = Rewrite { model: "m", stream: true, seed: None };
+const AS_IT_IS: Rewrite<'_> = Rewrite { model: "m", stream: true, seed: None, dialect: AS_SENT };
+const AS_SENT: Dialect =
+    Dialect { token_limit: TokenLimit::AsSent, developer: DeveloperRole::AsSent };
 
 #[test]
 fn the_facts_are_read() {
@@ -68,6 +70,14 @@ fn null_is_unset() {
         (facts.choices, facts.max_tokens, facts.seed, facts.temperature),
         (1, None, None, None)
     );
+}
+
+#[test]
+fn a_limit_of_no_tokens_is_the_providers_to_judge() {
+    let facts = summary(&format!(r#"{{"model":"m",{MESSAGES},"max_tokens":0}}"#));
+    assert_eq!(facts.max_tokens, Some(0));
+    let facts = summary(&format!(r#"{{"model":"m",{MESSAGES},"max_completion_tokens":0}}"#));
+    assert_eq!(facts.max_tokens, Some(0));
 }
 
 #[test]
@@ -137,7 +147,7 @@ fn a_stream_goes_out_whole_where_the_upstream_has_none() {
 
 #[test]
 fn model_and_seed_are_put_in() {
-    let rewrite = Rewrite { model: "up/\"s\"", seed: Some(-5), stream: false };
+    let rewrite = Rewrite { model: "up/\"s\"", seed: Some(-5), stream: false, dialect: AS_SENT };
     let body = format!(r#"{{{MESSAGES},"model" : "\u006d", "seed": null}}"#);
     assert_eq!(
         rewritten(&body, rewrite),
@@ -147,7 +157,88 @@ fn model_and_seed_are_put_in() {
     let seeded = Rewrite { model: "m", ..rewrite };
     assert_eq!(rewritten(&body, seeded), format!(r#"{{"seed":-5,"model":"m",{MESSAGES}}}"#));
     let escaped = format!(r#"{{"mod\u0065l":"\u006d",{MESSAGES}}}"#);
-    assert_eq!(rewritten(&escaped, Rewrite { model: "m", stream: false, seed: None }), escaped);
+    assert_eq!(rewritten(&escaped, Rewrite { stream: false, ..AS_IT_IS }), escaped);
+}
+
+/// As it goes to an upstream of this dialect, asked whole.
+fn translated(body: &str, token_limit: TokenLimit, developer: DeveloperRole) -> String {
+    let dialect = Dialect { token_limit, developer };
+    rewritten(body, Rewrite { stream: false, dialect, ..AS_IT_IS })
+}
+
+#[test]
+fn one_limit_goes_out_under_the_name_the_upstream_knows() {
+    use TokenLimit::{AsSent, MaxCompletionTokens, MaxTokens};
+    let old = |limit: &str| format!("\"max_tokens\":{limit}");
+    let new = |limit: &str| format!("\"max_completion_tokens\":{limit}");
+    for (given, limit, wanted) in [
+        (old("5"), AsSent, old("5")),
+        (old("5"), MaxTokens, old("5")),
+        (old("5"), MaxCompletionTokens, new("5")),
+        (new("5"), AsSent, new("5")),
+        (new("5"), MaxTokens, old("5")),
+        (old("7") + "," + &new("5"), AsSent, new("5")),
+        (old("7") + "," + &new("5"), MaxTokens, old("5")),
+        (old("7") + "," + &new("5"), MaxCompletionTokens, new("5")),
+        (new("null") + "," + &old("7"), AsSent, old("7")),
+        (new("null") + "," + &old("7"), MaxCompletionTokens, new("7")),
+        (new("null"), MaxTokens, new("null")),
+        (
+            "\"max_t\\u006fkens\" : 5".to_owned(),
+            MaxCompletionTokens,
+            "\"max_completion_tokens\" : 5".to_owned(),
+        ),
+    ] {
+        for (before, after) in
+            [("", ",\"model\":\"m\""), ("\"model\":\"m\",", ""), ("\"model\":\"m\",", ",\"x\":1.0")]
+        {
+            let body = |limit: &str| format!("{{{before}{limit}{after},{MESSAGES}}}");
+            let out = translated(&body(&given), limit, DeveloperRole::AsSent);
+            assert_eq!(out, body(&wanted), "{limit:?}");
+        }
+    }
+    // Completions know one name alone.
+    let body = Bytes::from(r#"{"model":"m","prompt":"x","max_tokens":5}"#);
+    let facts = Probe::parse(&body, Endpoint::Completions).unwrap().into_summary();
+    let dialect = Dialect { token_limit: MaxCompletionTokens, ..AS_SENT };
+    assert_eq!(facts.upstream_body(&body, Rewrite { stream: false, dialect, ..AS_IT_IS }), body);
+}
+
+#[test]
+fn the_developer_is_called_system_where_the_upstream_knows_no_other() {
+    let body = r#"{"model":"m","messages":[{"content":"developer","role":"developer"},
+        {"role" : "devel\u006fper","x":{"role":"developer"}},{"role":"user","content":[{"role":"developer"}]}]}"#;
+    assert_eq!(translated(body, TokenLimit::AsSent, DeveloperRole::AsSent), body);
+    let wanted = r#"{"model":"m","messages":[{"content":"developer","role":"system"},
+        {"role" : "system","x":{"role":"developer"}},{"role":"user","content":[{"role":"developer"}]}]}"#;
+    assert_eq!(translated(body, TokenLimit::AsSent, DeveloperRole::System), wanted);
+}
+
+#[test]
+fn what_is_for_the_gateway_alone_reaches_no_provider() {
+    let rest = format!(
+        r#"{{"model":"m",{MESSAGES},"stream":true,"stream_options":{{"include_usage":true}}}}"#
+    );
+    for (ours, at) in [
+        (r#""provider":{"only":["a"]},"#, 1),
+        (r#""provider":null,"verification":{"mode":"off"},"models":["b"],"#, 1),
+        (r#""models":[] , "verification":{},"#, 13),
+    ] {
+        let mut body = rest.clone();
+        body.insert_str(at, ours);
+        assert_eq!(rewritten(&body, AS_IT_IS).replace(' ', ""), rest, "{body}");
+    }
+    let last = rest.replace(r#"true}}"#, r#"true},"provider":{},"models":["b"]}"#);
+    assert_eq!(rewritten(&last, AS_IT_IS), rest);
+}
+
+#[test]
+fn without_a_model_the_first_of_models_is_asked() {
+    let body = format!(r#"{{"models":["a","b"],{MESSAGES}}}"#);
+    let facts = summary(&body);
+    assert_eq!((facts.model.as_str(), facts.models), ("a", vec!["b".to_owned()]));
+    let out = rewritten(&body, Rewrite { model: "a", stream: false, ..AS_IT_IS });
+    assert_eq!(out, format!(r#"{{"model":"a",{MESSAGES}}}"#));
 }
 
 proptest! {
@@ -165,7 +256,7 @@ proptest! {
             .map(|(name, number)| format!("{space}\"x_{name}\"{space}:[{number}{space},\"\\u00e9\"]")).collect();
         members.insert(order.index(members.len() + 1), format!("\"model\":{space}\"theirs\""));
         let body = format!("{{{options}{},{MESSAGES}}}", members.join(","));
-        let out = rewritten(&body, Rewrite { model: "ours", stream: true, seed: Some(1) });
+        let out = rewritten(&body, Rewrite { model: "ours", seed: Some(1), ..AS_IT_IS });
         // Taking out what was put in gives back every byte.
         let mut back = out.replacen("\"seed\":1,", "", 1).replacen("\"stream\":true,", "", 1).replacen("ours", "theirs", 1);
         back = match options {

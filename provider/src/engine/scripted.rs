@@ -5,6 +5,7 @@
 //! members of it. Plain scripts give events, as any engine does. Scripts that misbehave on the wire
 //! (see [`Script::is_quirky`]) write their own bytes, one choice only.
 
+mod embed;
 mod plan;
 mod play;
 mod script;
@@ -61,7 +62,7 @@ impl Scripted {
     }
 
     async fn play(&self, job: Job) -> Result<Answer, Error> {
-        let script = self.script_of(&job)?;
+        let script = self.script(script_member(&job))?;
         let mut tally = Tally::start(&self.counters);
         tokio::time::sleep(Duration::from_millis(script.head_ms)).await;
         if script.reset_before_head {
@@ -70,7 +71,7 @@ impl Scripted {
         }
         if let Some(status) = script.status {
             tally.fail();
-            return foreign(status, &script);
+            return foreign(status, &script).map(Answer::Relay);
         }
         let plan = plan::Plan::new(&script, &job);
         if script.is_quirky() {
@@ -83,13 +84,14 @@ impl Scripted {
         }))
     }
 
-    fn script_of(&self, job: &Job) -> Result<Script, Error> {
+    /// The engine's script, with what a request's own (`member`) changes in it.
+    fn script(&self, member: Option<Value>) -> Result<Script, Error> {
         let invalid = |error: ScriptError| Error::Invalid {
             message: error.to_string(),
             param: Some("script".to_owned()),
             code: None,
         };
-        match script_member(job) {
+        match member {
             None => Ok(self.options.script.clone()),
             Some(Value::Object(members)) => {
                 self.options.script.overridden(&members).map_err(invalid)
@@ -130,6 +132,10 @@ impl Engine for Scripted {
         Box::pin(self.play(job))
     }
 
+    fn embed(&self, job: super::embed::Job) -> BoxFuture<'_, Result<super::embed::Answer, Error>> {
+        Box::pin(self.vectors(job))
+    }
+
     fn concurrency(&self) -> usize {
         self.options.max_concurrent
     }
@@ -144,15 +150,17 @@ fn script_member(job: &Job) -> Option<Value> {
     match &job.prompt {
         Prompt::Chat(request) => request.extra.get("script").cloned(),
         // Legacy completions keep no unknown members in the job; the request as it came has them.
-        Prompt::Text(_) | Prompt::Ids(_) => {
-            let mut members: Map<String, Value> = serde_json::from_slice(&job.raw.body).ok()?;
-            members.remove("script")
-        }
+        Prompt::Text(_) | Prompt::Ids(_) => raw_member(&job.raw.body),
     }
 }
 
+fn raw_member(body: &[u8]) -> Option<Value> {
+    let mut members: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    members.remove("script")
+}
+
 /// An answer that is no OpenAI answer: any status, any body.
-fn foreign(status: u16, script: &Script) -> Result<Answer, Error> {
+fn foreign(status: u16, script: &Script) -> Result<Relayed, Error> {
     let invalid = |what: &str| Error::Invalid {
         message: format!("`script.{what}` can't be sent"),
         param: Some(format!("script.{what}")),
@@ -168,5 +176,5 @@ fn foreign(status: u16, script: &Script) -> Result<Answer, Error> {
     }
     let body = Bytes::from(script.body.clone().unwrap_or_default());
     let body = stream::once(std::future::ready(Ok(body))).boxed();
-    Ok(Answer::Relay(Relayed { status, headers, body }))
+    Ok(Relayed { status, headers, body })
 }

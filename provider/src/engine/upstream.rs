@@ -7,7 +7,7 @@ mod client;
 mod listing;
 
 use super::tally::Tally;
-use super::{Answer, Engine, Error, Job, ModelInfo, Relayed};
+use super::{Answer, Engine, Error, Job, ModelInfo, RawRequest, Relayed, embed};
 use crate::counters::Counters;
 use client::Client;
 use futures_util::StreamExt;
@@ -107,10 +107,10 @@ impl Upstream {
         map.map_or(model, |map| map.upstream_model.as_str())
     }
 
-    async fn pass_on(&self, job: Job) -> Result<Answer, Error> {
-        let body = body::with_model(&job.raw.body, self.name_there(&job.model))?;
+    async fn pass_on(&self, model: &str, raw: &RawRequest) -> Result<Relayed, Error> {
+        let body = body::with_model(&raw.body, self.name_there(model))?;
         let mut tally = Tally::start(&self.counters);
-        let sent = self.client.post(&job.raw.path, body).await;
+        let sent = self.client.post(&raw.path, body).await;
         let response = match sent {
             Ok(response) => response,
             Err(reason) => {
@@ -128,7 +128,7 @@ impl Upstream {
         }
         let headers = body::passing(&head.headers);
         let body = body::relayed(incoming, self.options.idle_timeout, tally).boxed();
-        Ok(Answer::Relay(Relayed { status: head.status, headers, body }))
+        Ok(Relayed { status: head.status, headers, body })
     }
 }
 
@@ -138,7 +138,11 @@ impl Engine for Upstream {
     }
 
     fn start(&self, job: Job) -> BoxFuture<'_, Result<Answer, Error>> {
-        Box::pin(self.pass_on(job))
+        Box::pin(async move { Ok(Answer::Relay(self.pass_on(&job.model, &job.raw).await?)) })
+    }
+
+    fn embed(&self, job: embed::Job) -> BoxFuture<'_, Result<embed::Answer, Error>> {
+        Box::pin(async move { Ok(embed::Answer::Relay(self.pass_on(&job.model, &job.raw).await?)) })
     }
 
     fn concurrency(&self) -> usize {

@@ -46,21 +46,7 @@ pub(super) async fn serve(
     endpoint: Endpoint,
     request: Request,
 ) -> Result<Response, Error> {
-    let (parts, incoming) = request.into_parts();
-    let id = parts.extensions.get::<RequestId>().map(|id| id.0.to_string()).unwrap_or_default();
-    if context.shutdown.is_draining() {
-        return Err(Error::Draining);
-    }
-    let body = body::read(&parts.headers, incoming, &context.limits).await?;
-    let evidence = parts.headers.get(evidence::HEADER).is_some_and(|value| value == "1");
-    let origin = Origin {
-        seed: getrandom::u64().map_err(|error| Error::internal(&id, &error.to_string()))?,
-        choices_max: choices_max(&context),
-        path: endpoint.path,
-        request_id: id,
-        evidence,
-        body,
-    };
+    let origin = origin(&context, endpoint.path, request).await?;
     let relays = context.engine.relays();
     let plan = if relays { request::relayed(&origin)? } else { (endpoint.plan)(&origin)? };
     match start(&context, &plan).await? {
@@ -76,6 +62,36 @@ pub(super) async fn serve(
     }
 }
 
+/// The request read to its end, for the checks of its endpoint.
+pub(super) async fn origin(
+    context: &Context,
+    path: &'static str,
+    request: Request,
+) -> Result<Origin, Error> {
+    let (parts, incoming) = request.into_parts();
+    let id = parts.extensions.get::<RequestId>().map(|id| id.0.to_string()).unwrap_or_default();
+    if context.shutdown.is_draining() {
+        return Err(Error::Draining);
+    }
+    let body = body::read(&parts.headers, incoming, &context.limits).await?;
+    let evidence = parts.headers.get(evidence::HEADER).is_some_and(|value| value == "1");
+    Ok(Origin {
+        seed: getrandom::u64().map_err(|error| Error::internal(&id, &error.to_string()))?,
+        choices_max: choices_max(context),
+        path,
+        request_id: id,
+        evidence,
+        body,
+    })
+}
+
+pub(super) fn check_model(context: &Context, model: &str) -> Result<(), Error> {
+    if context.engine.models().iter().any(|served| served.id == model) {
+        return Ok(());
+    }
+    Err(Error::UnknownModel(model.chars().take(256).collect()))
+}
+
 /// More choices than can ever be inside together would wait for ever.
 fn choices_max(context: &Context) -> u32 {
     context.limits.choices.min(u32::try_from(context.admission.room()).unwrap_or(u32::MAX))
@@ -84,10 +100,7 @@ fn choices_max(context: &Context) -> u32 {
 /// Starts choice 0, whose failure is still an HTTP error, and lines up the others.
 async fn start(context: &Arc<Context>, plan: &Plan) -> Result<Started, Error> {
     let id = plan.job.request_id.as_str();
-    let models = context.engine.models();
-    if !models.iter().any(|model| model.id == plan.job.model) {
-        return Err(Error::UnknownModel(plan.job.model.chars().take(256).collect()));
-    }
+    check_model(context, &plan.job.model)?;
     let mut tickets = context.admission.reserve(plan.choices as usize)?.into_iter();
     let first = tickets.next().ok_or(Error::Draining)?;
     let begun = begin(Arc::clone(&context.engine), first, plan.job(0));
@@ -152,7 +165,7 @@ fn held(
 }
 
 /// A foreign server's answer. When it breaks off, so does ours: the caller must not take it for whole.
-fn relay(context: &Context, relayed: Relayed, permit: Permit) -> Response {
+pub(super) fn relay(context: &Context, relayed: Relayed, permit: Permit) -> Response {
     let Relayed { status, headers, body } = relayed;
     let cut = context.shutdown.cut().clone();
     let pieces = stream::unfold(Some((body, cut, permit)), |held| async move {

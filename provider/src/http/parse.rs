@@ -57,6 +57,9 @@ fn untagged(text: &str) -> Option<&'static str> {
         "Content" => Some("a string or an array of parts that each have a `type`"),
         "Stop" => Some("a string or an array of strings"),
         "ToolChoice" => Some("a string or an object"),
+        "Input" => Some(
+            "a string, an array of strings, an array of token ids, or an array of arrays of token ids",
+        ),
         "Prompt" => Some("a string or an array of token ids"),
         _ => None,
     }

@@ -100,6 +100,17 @@ impl Client {
         body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
         self.send(self.post("/v1/completions", body.to_string())).await
     }
+
+    /// An embeddings request with `members` over the usual ones.
+    pub(crate) fn embed_request(&self, members: Value) -> Request<Full<Bytes>> {
+        let mut body = json!({"model": MODEL, "input": "one two"});
+        body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        self.post("/v1/embeddings", body.to_string())
+    }
+
+    pub(crate) async fn embed(&self, members: Value) -> Answer {
+        self.send(self.embed_request(members)).await
+    }
 }
 
 pub(crate) fn chat_body(members: Value) -> Value {

@@ -51,9 +51,11 @@ async fn prompts_as_ids_and_the_default_length() {
 async fn what_is_not_served_is_said() {
     let (_running, client) = scripted(json!({})).await;
     for (members, param) in [
-        (json!({"prompt": ["a", "b"]}), "prompt"),
         (json!({"prompt": ""}), "prompt"),
         (json!({"prompt": []}), "prompt"),
+        (json!({"prompt": ["a", ""]}), "prompt"),
+        (json!({"prompt": [[1], []]}), "prompt"),
+        (json!({"prompt": vec!["a"; 100], "n": 2}), "prompt"),
         (json!({"prompt": {}}), "prompt"),
         (json!({"echo": true}), "echo"),
         (json!({"suffix": "end"}), "suffix"),
@@ -64,4 +66,23 @@ async fn what_is_not_served_is_said() {
         assert_eq!(answer.status, 400, "{members}");
         assert_eq!(answer.error()["param"], param, "{members}");
     }
+}
+
+#[tokio::test]
+async fn several_prompts_are_answered_in_their_order() {
+    let (_running, client) = scripted(json!({"tokens": 2})).await;
+    let asked = json!({"prompt": ["one two three", "four"], "n": 2, "max_tokens": 1});
+    let whole = client.complete(asked).await.json();
+    let choices = whole["choices"].as_array().unwrap();
+    let places: Vec<_> = choices.iter().map(|choice| choice["index"].as_u64().unwrap()).collect();
+    assert_eq!(places, [0, 1, 2, 3]);
+    // Each prompt counts once, whatever its choices are.
+    assert_eq!(whole["usage"]["prompt_tokens"], 4);
+    assert_eq!(whole["usage"]["completion_tokens"], 4);
+
+    let asked = json!({"prompt": [[1, 2], [3, 4, 5]], "stream": true, "stream_options": {"include_usage": true}});
+    let stream = client.complete(asked).await.text;
+    assert_eq!(stream.matches("\"finish_reason\":\"stop\"").count(), 2);
+    assert!(stream.contains("\"prompt_tokens\":5"), "{stream}");
+    assert!(stream.ends_with("data: [DONE]\n\n"));
 }

@@ -15,6 +15,8 @@ mod contract;
 #[cfg(test)]
 mod drain;
 #[cfg(test)]
+mod embeddings;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 mod evidence;

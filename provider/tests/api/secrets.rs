@@ -45,6 +45,9 @@ async fn canaries_are_not_logged() {
         request.headers_mut().insert("authorization", "Bearer key-canary".parse().unwrap());
         client.send(request).await;
     }
+    for input in [json!("the input-canary"), json!(["the input-canary", ""])] {
+        client.embed(json!({"input": input})).await;
+    }
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(text.contains("answered"), "something is logged: {text}");
     assert!(!text.contains("canary"), "{text}");

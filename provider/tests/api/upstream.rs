@@ -52,6 +52,18 @@ async fn bytes_come_back_as_they_are() {
 }
 
 #[tokio::test]
+async fn embeddings_are_relayed_too() {
+    let (back, direct) = scripted(json!({})).await;
+    let (running, client) = front(options(back.addr)).await;
+    let relayed = client.embed(json!({"model": "ours", "encoding_format": "base64"})).await;
+    assert_eq!(relayed.text, direct.embed(json!({"encoding_format": "base64"})).await.text);
+    // What is wrong with it is the foreign server's to say.
+    let wrong = client.embed(json!({"model": "ours", "input": ""})).await;
+    assert_eq!(wrong.text, direct.embed(json!({"input": ""})).await.text);
+    assert_eq!(jobs(&running.counters), (2, 2, 0));
+}
+
+#[tokio::test]
 async fn what_the_foreign_server_takes_is_not_ours_to_refuse() {
     let (back, _) = scripted(json!({"tokens": 1})).await;
     let (_running, client) = front(options(back.addr)).await;

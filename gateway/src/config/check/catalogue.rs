@@ -7,6 +7,7 @@ use super::super::problem::Problems;
 use super::super::raw::{RawModel, RawUpstream, RawUpstreamModel};
 use super::super::{ModelEntry, Upstream, UpstreamModel};
 use super::required;
+use crate::request::{DeveloperRole, Dialect, TokenLimit};
 
 const NAME_BYTES_MAX: usize = 256;
 
@@ -26,6 +27,7 @@ pub(super) fn upstreams(raw: Vec<RawUpstream>, problems: &mut Problems) -> Vec<U
         }
         let base_url = base_url(&format!("{path}.base_url"), raw.base_url, problems);
         let models = upstream_models(&path, raw.models, problems);
+        let dialect = dialect(&path, raw.max_tokens_member, raw.developer_role, problems);
         let api_key_path = format!("{path}.api_key");
         let api_key = raw.api_key.filter(|key| {
             let bytes = secrecy::ExposeSecret::expose_secret(key).as_bytes();
@@ -43,11 +45,41 @@ pub(super) fn upstreams(raw: Vec<RawUpstream>, problems: &mut Problems) -> Vec<U
                 api_key,
                 region: raw.region.filter(|region| !region.is_empty()),
                 allow_private: raw.allow_private,
+                dialect,
                 models,
             });
         }
     }
     upstreams
+}
+
+fn dialect(
+    upstream: &str,
+    max_tokens_member: Option<String>,
+    developer_role: Option<String>,
+    problems: &mut Problems,
+) -> Dialect {
+    let token_limit = match max_tokens_member.as_deref() {
+        None | Some("as_sent") => TokenLimit::AsSent,
+        Some("max_tokens") => TokenLimit::MaxTokens,
+        Some("max_completion_tokens") => TokenLimit::MaxCompletionTokens,
+        Some(other) => {
+            let words = "as_sent, max_tokens or max_completion_tokens";
+            problems
+                .add(format!("{upstream}.max_tokens_member"), format!("{other:?} is not {words}"));
+            TokenLimit::AsSent
+        }
+    };
+    let developer = match developer_role.as_deref() {
+        None | Some("as_sent") => DeveloperRole::AsSent,
+        Some("system") => DeveloperRole::System,
+        Some(other) => {
+            let message = format!("{other:?} is not as_sent or system");
+            problems.add(format!("{upstream}.developer_role"), message);
+            DeveloperRole::AsSent
+        }
+    };
+    Dialect { token_limit, developer }
 }
 
 fn base_url(path: &str, text: Option<String>, problems: &mut Problems) -> Option<Url> {
@@ -105,6 +137,7 @@ fn upstream_models(
             price_in: raw.price_in,
             price_out: raw.price_out,
             context: raw.context,
+            quantization: raw.quantization.filter(|name| !name.is_empty()),
         });
     }
     checked

@@ -13,6 +13,9 @@ use crate::metrics::Outcome;
 /// A foreign message longer than this is cut, in bytes.
 const MESSAGE_MAX: usize = 2048;
 
+/// What some servers in Python print for a member that is not set.
+const PYTHON_NULL: &str = "None";
+
 /// The status the client sees.
 pub(super) fn status(upstream: StatusCode) -> StatusCode {
     match upstream.as_u16() {
@@ -60,7 +63,10 @@ pub(super) fn envelope(upstream: StatusCode, body: &Bytes) -> ErrorBody {
     }
     let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     let object = value.get("error").filter(|error| error.is_object()).unwrap_or(&value);
-    let text = |member: &str| object.get(member).and_then(Value::as_str).map(str::to_owned);
+    let text = |member: &str| {
+        let text = object.get(member)?.as_str()?;
+        (text != PYTHON_NULL).then(|| text.to_owned())
+    };
     let message = text("message")
         .or_else(|| value.get("error").and_then(Value::as_str).map(str::to_owned))
         .or_else(|| value.get("detail").and_then(detail))
@@ -108,7 +114,9 @@ fn detail(detail: &Value) -> Option<String> {
 /// All four members, of the right types.
 fn is_ours(value: &Value) -> bool {
     let Some(error) = value.get("error").and_then(Value::as_object) else { return false };
-    let nullable = |name: &str| error.get(name).is_some_and(|v| v.is_null() || v.is_string());
+    let nullable = |name: &str| {
+        error.get(name).is_some_and(|v| v.is_null() || v.as_str().is_some_and(|v| v != PYTHON_NULL))
+    };
     let text = |name: &str| error.get(name).is_some_and(Value::is_string);
     text("message") && text("type") && nullable("param") && nullable("code")
 }
@@ -149,12 +157,14 @@ mod tests {
             (r#"{"message":"flat","object":"error"}"#, "flat"),
             (r#"{"detail":"nope"}"#, "nope"),
             (r#"{"detail":[{"loc":["body","messages",0],"msg":"bad"}]}"#, "messages.0: bad"),
+            (r#"{"error":{"message":"m2","type":"t","param":"None","code":"None"}}"#, "m2"),
             ("<html>400</html>", "The provider refused the request with status 400 Bad Request."),
             ("", "The provider refused the request with status 400 Bad Request."),
         ] {
             let sent: Value = serde_json::from_str(&sent(400, body)).expect("JSON");
             assert!(is_ours(&sent), "{sent}");
             assert_eq!(sent["error"]["message"], message, "{body}");
+            assert!(!sent.to_string().contains("\"None\""), "{sent}");
         }
     }
 

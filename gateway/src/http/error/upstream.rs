@@ -13,8 +13,8 @@ impl Error {
         match error {
             Upstream::NoProvider { reason, retry_after } => Self::NoProvider {
                 model: model.to_owned(),
-                reason: reason.to_owned(),
-                retry_after: Some(retry_after),
+                reason: reason.into_owned(),
+                retry_after,
             },
             Upstream::Connect(_) => failed("The provider could not be reached."),
             Upstream::Forbidden => failed("The provider's address is not allowed."),

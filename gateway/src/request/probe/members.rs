@@ -13,8 +13,10 @@ use crate::request::{Error, prompt};
 pub(super) struct Found<'a> {
     seen: u32,
     model: Option<Cow<'a, str>>,
+    models: Vec<String>,
     messages: Option<(usize, &'a str)>,
     prompt: Option<&'a str>,
+    prompts: usize,
     input: Option<&'a str>,
     user: Option<Cow<'a, str>>,
     tools: Option<&'a str>,
@@ -31,6 +33,9 @@ pub(super) struct Found<'a> {
     logprobs: bool,
     spots: Spots,
 }
+
+/// Entries of `prompt`, as OpenAI has it.
+const PROMPTS_MAX: u32 = 2048;
 
 /// The members acted on; their place in the list is their bit in `seen`.
 const ACTED_ON: [&str; 18] = [
@@ -123,7 +128,7 @@ impl<'a> Found<'a> {
         let (kind, start) = (lexer.kind()?, lexer.at());
         let verdict = match name {
             "messages" => prompt::messages(lexer)?.map(|count| self.messages = Some((count, ""))),
-            "prompt" => prompt::prompt(lexer)?,
+            "prompt" => prompt::prompt(lexer)?.map(|count| self.prompts = count),
             "stream_options" if kind == Kind::Object => self.options(lexer, text, key)?,
             _ => {
                 lexer.skip()?;
@@ -140,11 +145,17 @@ impl<'a> Found<'a> {
         let raw = (!value.is_null()).then_some(value.text);
         match value.name {
             "model" => {
-                self.spots.model = value.span;
+                self.spots.model = Some(value.span);
                 self.model = Some(value.model()?);
             }
-            "models" => value.no_items()?,
-            "messages" => self.messages = self.messages.map(|(count, _)| (count, value.text)),
+            "models" => {
+                self.models = value.models()?;
+                self.ours(&value, 0);
+            }
+            "messages" => {
+                self.spots.messages = Some(value.span);
+                self.messages = self.messages.map(|(count, _)| (count, value.text));
+            }
             "prompt" => self.prompt = raw,
             "input" => self.input = raw,
             "stream" => {
@@ -160,8 +171,15 @@ impl<'a> Found<'a> {
                     options.value = value.span;
                 }
             }
-            "max_tokens" => self.max_tokens = value.integer(0, u64::MAX)?,
-            "max_completion_tokens" => self.max_completion_tokens = value.integer(1, u64::MAX)?,
+            // OpenAI documents no minimum; whether 0 makes sense is the provider's to say.
+            "max_tokens" => {
+                self.spots.max_tokens = Some(value.spot());
+                self.max_tokens = value.integer(0, u64::MAX)?;
+            }
+            "max_completion_tokens" => {
+                self.spots.max_completion_tokens = Some(value.spot());
+                self.max_completion_tokens = value.integer(0, u64::MAX)?;
+            }
             "n" => self.choices = Some(value.choices()?),
             "seed" => {
                 self.spots.seed = Some(value.span);
@@ -172,11 +190,24 @@ impl<'a> Found<'a> {
             "logprobs" => self.logprobs = !matches!(value.text, "null" | "false"),
             "tools" => self.tools = raw,
             "response_format" => self.response_format = raw,
-            "provider" => self.provider = raw,
-            "verification" => self.verification = raw,
+            "provider" => {
+                self.provider = raw;
+                self.ours(&value, 1);
+            }
+            "verification" => {
+                self.verification = raw;
+                self.ours(&value, 2);
+            }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Remembers where a member stands that no provider gets.
+    fn ours(&mut self, value: &Value<'a>, slot: usize) {
+        if let Some(slot) = self.spots.ours.get_mut(slot) {
+            *slot = Some(Span { start: value.key, end: value.span.end });
+        }
     }
 
     fn options(
@@ -208,28 +239,42 @@ impl<'a> Found<'a> {
     }
 
     /// The request, if nothing the endpoint needs is missing.
-    pub(super) fn probe(self, endpoint: Endpoint) -> Result<Probe<'a>, Error> {
+    pub(super) fn probe(mut self, endpoint: Endpoint) -> Result<Probe<'a>, Error> {
         let missing =
             |name: &str| Error::member(name, format!("Missing required parameter: '{name}'."));
+        if self.model.is_none() && !self.models.is_empty() {
+            self.model = Some(self.models.remove(0).into());
+        }
         let model = self.model.ok_or_else(|| missing("model"))?;
         let (messages, prompt_bytes) = match endpoint {
             Endpoint::ChatCompletions => {
                 let (count, raw) = self.messages.ok_or_else(|| missing("messages"))?;
                 (count, raw.len())
             }
-            Endpoint::Completions => (1, self.prompt.ok_or_else(|| missing("prompt"))?.len()),
-            Endpoint::Embeddings => (1, self.input.ok_or_else(|| missing("input"))?.len()),
+            Endpoint::Completions => {
+                (self.prompts, self.prompt.ok_or_else(|| missing("prompt"))?.len())
+            }
+            Endpoint::Embeddings => {
+                let raw = self.input.ok_or_else(|| missing("input"))?;
+                (prompt::inputs(raw)?, raw.len())
+            }
         };
-        if endpoint == Endpoint::ChatCompletions && self.max_tokens == Some(0) {
-            let message = "Invalid value for 'max_tokens': expected an integer of at least 1.";
-            return Err(Error::member("max_tokens", message));
-        }
+        let choices = self.choices.unwrap_or(1);
+        let choices = match (endpoint, u32::try_from(self.prompts)) {
+            (Endpoint::Completions, Ok(prompts)) if prompts <= PROMPTS_MAX => choices * prompts,
+            (Endpoint::Completions, _) => {
+                let message = format!("Invalid 'prompt': at most {PROMPTS_MAX} prompts a request.");
+                return Err(Error::member("prompt", message));
+            }
+            _ => choices,
+        };
         let summary = Summary {
             model: model.clone().into_owned(),
+            models: self.models,
             // No embedding is streamed, whatever a client sends along.
             stream: self.stream && endpoint != Endpoint::Embeddings,
             include_usage: self.include_usage,
-            choices: self.choices.unwrap_or(1),
+            choices,
             max_tokens: self.max_completion_tokens.or(self.max_tokens),
             prompt_bytes,
             messages,

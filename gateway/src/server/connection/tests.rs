@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::io;
 use std::sync::Arc;
@@ -23,6 +23,12 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
 struct Paths(Limits);
 
 impl Handler for Paths {
+    fn refuse(&self, status: StatusCode) -> Response<Bytes> {
+        let mut response = Response::new(Bytes::from_static(b"{\"ours\":1}"));
+        *response.status_mut() = status;
+        response
+    }
+
     async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
         match request.uri().path() {
             "/" => Response::new(Body::from("hello")),

@@ -58,13 +58,18 @@ impl Fold {
         let known = self.members.iter_mut().find(|member| member.name == name);
         let fresh = match value {
             b"null" => Value::Null,
-            [b'[', items @ .., b']'] => Value::List(items.trim_ascii().to_vec()),
+            [b'[', items @ .., b']'] => Value::List(items.to_vec()),
             one => Value::One(one.to_vec()),
         };
         match (known, fresh) {
             (Some(_), Value::Null) => return 0,
             (Some(Member { value: Value::List(list), .. }), Value::List(items)) => {
-                if !list.is_empty() && !items.is_empty() {
+                if items.trim_ascii().is_empty() {
+                    return 0;
+                }
+                if list.trim_ascii().is_empty() {
+                    list.clear();
+                } else {
                     list.push(b',');
                 }
                 list.extend_from_slice(&items);
@@ -134,6 +139,6 @@ mod tests {
         }
         let mut out = Vec::new();
         fold.print_object(&mut out);
-        assert_eq!(String::from_utf8(out).unwrap(), r#"{"a":"A","b":[1,2 , 3],"c":2,"d":[4]}"#);
+        assert_eq!(String::from_utf8(out).unwrap(), r#"{"a":"A","b":[1, 2 , 3 ],"c":2,"d":[4]}"#);
     }
 }

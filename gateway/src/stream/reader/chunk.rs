@@ -5,7 +5,7 @@ use crate::json::{Kind, Span};
 use crate::stream::Error;
 use crate::stream::error::ProviderError;
 use crate::stream::mend::Failed;
-use crate::stream::shape::{Name, Piece};
+use crate::stream::shape::{Name, Piece, Shape};
 use crate::stream::usage::{Ledger, is_object};
 
 impl Reader {
@@ -27,7 +27,7 @@ impl Reader {
             // What lies before `choices` is new, and this event may be dropped before it is mended.
             self.tag.unsettle();
         }
-        if let Some(error) = self.failure(json, named_error) {
+        if let Some(error) = failure(&self.shape, json, named_error) {
             return Err(Self::provider_error(error));
         }
         if !self.choices_fit() {
@@ -42,6 +42,10 @@ impl Reader {
         let usage_alone =
             self.shape.choices().is_empty() && self.shape.members.iter().any(is_object);
         if usage_alone && !self.usage.pass(self.plan.usage, self.progress.finished) {
+            return Ok(Some(Verdict::Drop));
+        }
+        if !usage_alone && self.usage.is_sent() {
+            // Every choice has finished and usage is the last that clients expect.
             return Ok(Some(Verdict::Drop));
         }
         if let Some(first) = self.shape.choices().first() {
@@ -94,23 +98,24 @@ impl Reader {
         }
         Ok(())
     }
+}
 
-    /// The failure an event reports, in any of the customary shapes.
-    fn failure(&self, json: &[u8], named_error: bool) -> Option<ProviderError> {
-        let told = self.shape.members.iter().find(|member| {
-            let value = member.value.of(json);
-            let empty = matches!(value, b"null" | b"false" | b"\"\"" | b"{}");
-            member.name == Name::Error && !empty
-        });
-        if let Some(member) = told {
-            return Some(ProviderError::read(member.value.of(json)));
-        }
-        let object_error = self.shape.members.iter().any(|member| {
-            member.name == Name::Object
-                && member.kind == Kind::String
-                && Span::of(member.value, json) == b"\"error\""
-        });
-        let bare = named_error || object_error && !self.shape.has_choices;
-        bare.then(|| ProviderError::read(json))
+/// The failure an event or a whole answer reports, in any of the customary shapes. `named`: the event
+/// is called an error.
+pub(in crate::stream) fn failure(shape: &Shape, json: &[u8], named: bool) -> Option<ProviderError> {
+    let told = shape.members.iter().find(|member| {
+        let value = member.value.of(json);
+        let empty = matches!(value, b"null" | b"false" | b"\"\"" | b"{}");
+        member.name == Name::Error && !empty
+    });
+    if let Some(member) = told {
+        return Some(ProviderError::read(member.value.of(json)));
     }
+    let object_error = shape.members.iter().any(|member| {
+        member.name == Name::Object
+            && member.kind == Kind::String
+            && Span::of(member.value, json) == b"\"error\""
+    });
+    let bare = named || object_error && !shape.has_choices;
+    bare.then(|| ProviderError::read(json))
 }

@@ -1,4 +1,5 @@
-//! One entry of a chunk's `choices`, chat (`delta`) or legacy (`text`).
+//! One entry of `choices`, of a chunk (`delta`), a whole answer (`message`) or either of legacy
+//! completions (`text`).
 
 use super::Tool;
 use super::piece::{Piece, integer};
@@ -7,8 +8,17 @@ use crate::json::{Fault, Kind, Lexer, Span};
 /// Entries of `tool_calls` in one event of one choice.
 const TOOLS_MAX: usize = 128;
 
+/// What a choice holds its text in.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    #[default]
+    Delta,
+    Message,
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Choice {
+    pub(crate) form: Form,
     pub(crate) span: Span,
     /// Right after the opening brace.
     pub(crate) open: usize,
@@ -19,9 +29,9 @@ pub(crate) struct Choice {
     pub(crate) logprobs: Piece,
     /// Legacy completions.
     pub(crate) text: Piece,
-    /// The delta object.
+    /// The delta object, or the message.
     pub(crate) delta: Option<Span>,
-    /// `delta` where it is no object.
+    /// The same where it is no object.
     pub(crate) delta_other: Option<Span>,
     pub(crate) role: Piece,
     pub(crate) content: Piece,
@@ -31,22 +41,36 @@ pub(crate) struct Choice {
     pub(crate) function_name: Piece,
     pub(crate) function_arguments: Piece,
     pub(crate) tools: Vec<Tool>,
+    /// Key and value of a `tool_calls` that is null or an empty list.
+    pub(crate) no_tools: Option<Span>,
     /// The choice has members beside these.
     pub(crate) extra: bool,
     /// The delta has members beside these.
     pub(crate) delta_extra: bool,
 }
 
+// === impl Form ===
+
+impl Form {
+    /// The member's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Delta => "delta",
+            Self::Message => "message",
+        }
+    }
+}
+
 // === impl Choice ===
 
 impl Choice {
     /// Reads the object that starts here, in the memory of one read before.
-    pub(crate) fn read(&mut self, lexer: &mut Lexer<'_>) -> Result<(), Fault> {
+    pub(crate) fn read(&mut self, lexer: &mut Lexer<'_>, form: Form) -> Result<(), Fault> {
         let start = lexer.at();
         lexer.open_object()?;
         let mut tools = std::mem::take(&mut self.tools);
         tools.clear();
-        *self = Self { open: lexer.at(), tools, ..Self::default() };
+        *self = Self { form, open: lexer.at(), tools, ..Self::default() };
         let mut first = true;
         while let Some(key) = lexer.member(&mut first)? {
             match &*key.name(lexer.bytes()) {
@@ -58,8 +82,10 @@ impl Choice {
                 b"finish_reason" => self.finish = Piece::read(lexer)?,
                 b"logprobs" => self.logprobs = Piece::read(lexer)?,
                 b"text" => self.text = Piece::read(lexer)?,
-                b"delta" if lexer.kind()? == Kind::Object => self.read_delta(lexer)?,
-                b"delta" => self.delta_other = Some(lexer.skip()?),
+                name if name == form.name().as_bytes() => match lexer.kind()? {
+                    Kind::Object => self.read_delta(lexer)?,
+                    _ => self.delta_other = Some(lexer.skip()?),
+                },
                 _ => {
                     lexer.skip()?;
                     self.extra = true;
@@ -81,9 +107,9 @@ impl Choice {
                 b"reasoning_content" => self.reasoning_content = Piece::read(lexer)?,
                 b"reasoning" => self.reasoning = Piece::read(lexer)?,
                 b"refusal" => self.refusal = Piece::read(lexer)?,
-                b"tool_calls" if lexer.kind()? == Kind::Array => self.read_tools(lexer)?,
+                b"tool_calls" => self.read_calls(lexer, key.quoted().start)?,
                 b"function_call" if lexer.kind()? == Kind::Object => self.read_function(lexer)?,
-                b"tool_calls" | b"function_call" => {
+                b"function_call" => {
                     lexer.skip()?;
                 }
                 _ => {
@@ -93,6 +119,20 @@ impl Choice {
             }
         }
         self.delta = Some(Span { start, end: lexer.at() });
+        Ok(())
+    }
+
+    fn read_calls(&mut self, lexer: &mut Lexer<'_>, key: usize) -> Result<(), Fault> {
+        let (start, kind) = (lexer.at(), lexer.kind()?);
+        if kind == Kind::Array {
+            self.read_tools(lexer)?;
+        } else {
+            lexer.skip()?;
+        }
+        let value = Span { start, end: lexer.at() };
+        let is_empty = kind == Kind::Null
+            || matches!(value.of(lexer.bytes()), [b'[', space @ .., b']'] if space.trim_ascii().is_empty());
+        self.no_tools = is_empty.then_some(Span { start: key, end: value.end });
         Ok(())
     }
 

@@ -28,7 +28,8 @@ pub(in crate::http) fn stream(
     running: Running,
 ) -> Response {
     let mut writer = Writer::new(&heading, plan.choices, plan.include_usage)
-        .with_prompt_tokens(running.prompt_tokens);
+        .with_prompt_tokens(running.prompt_tokens)
+        .with_choices_per_prompt(plan.choices_per_prompt());
     if plan.job.evidence {
         writer = writer.with_evidence(running.provenance);
     }

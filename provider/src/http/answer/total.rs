@@ -1,4 +1,4 @@
-//! Usage of an answer with several choices: the prompt once, the answers summed.
+//! Usage of an answer with several choices: each prompt once, the answers summed.
 
 use openapi::usage::{CompletionTokensDetails, Usage};
 
@@ -7,9 +7,15 @@ use openapi::usage::{CompletionTokensDetails, Usage};
 pub(super) struct Total(Option<Usage>);
 
 impl Total {
-    pub(super) fn add(&mut self, usage: Usage) {
+    /// `is_first`: of the choices that share its prompt.
+    pub(super) fn add(&mut self, usage: Usage, is_first: bool) {
+        let prompt = if is_first { usage.prompt_tokens } else { 0 };
         let Some(sum) = self.0 else {
-            self.0 = Some(usage);
+            self.0 = Some(Usage {
+                prompt_tokens_details: usage.prompt_tokens_details,
+                completion_tokens_details: usage.completion_tokens_details,
+                ..Usage::new(prompt, usage.completion_tokens)
+            });
             return;
         };
         let completion = sum.completion_tokens.saturating_add(usage.completion_tokens);
@@ -22,7 +28,7 @@ impl Total {
             prompt_tokens_details: sum.prompt_tokens_details,
             completion_tokens_details: reasoning
                 .map(|reasoning_tokens| CompletionTokensDetails { reasoning_tokens }),
-            ..Usage::new(sum.prompt_tokens, completion)
+            ..Usage::new(sum.prompt_tokens.saturating_add(prompt), completion)
         });
     }
 
@@ -37,12 +43,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_prompt_counts_once() {
+    fn each_prompt_counts_once() {
         let mut total = Total::default();
-        total.add(Usage::new(7, 3));
+        total.add(Usage::new(7, 3), false);
         let details = Some(CompletionTokensDetails { reasoning_tokens: 2 });
-        total.add(Usage { completion_tokens_details: details, ..Usage::new(7, 5) });
-        let expected = Usage { completion_tokens_details: details, ..Usage::new(7, 8) };
+        total.add(Usage { completion_tokens_details: details, ..Usage::new(7, 5) }, true);
+        total.add(Usage::new(4, 1), true);
+        let expected = Usage { completion_tokens_details: details, ..Usage::new(11, 9) };
         assert_eq!(total.usage(7), expected);
         assert_eq!(Total::default().usage(4), Usage::new(4, 0));
     }

@@ -53,7 +53,7 @@ pub(in crate::http) async fn whole(
             Event::Delta(delta) => choice.add(delta),
             Event::Finish { reason, usage, .. } => {
                 choice.reason = Some(reason);
-                total.add(usage);
+                total.add(usage, index.is_multiple_of(plan.choices_per_prompt()));
             }
             // Bytes of a stream have no place in a whole answer.
             Event::Raw(_) => {}

@@ -27,6 +27,7 @@ pub(super) struct Writer {
     provenance: Option<Provenance>,
     prompt_tokens: u32,
     total: Total,
+    choices_per_prompt: u32,
     choices: Vec<Choice>,
 }
 
@@ -70,6 +71,7 @@ impl Writer {
             provenance: None,
             prompt_tokens: 0,
             total: Total::default(),
+            choices_per_prompt: choices.max(1),
             choices: (0..choices).map(|_| Choice::default()).collect(),
         }
     }
@@ -78,6 +80,12 @@ impl Writer {
     pub(super) fn with_evidence(mut self, provenance: Option<Provenance>) -> Self {
         self.evidence = true;
         self.provenance = provenance;
+        self
+    }
+
+    /// Where several prompts are answered at once.
+    pub(super) fn with_choices_per_prompt(mut self, choices: u32) -> Self {
+        self.choices_per_prompt = choices.max(1);
         self
     }
 
@@ -122,7 +130,7 @@ impl Writer {
             Event::Finish { reason, usage, ids } => {
                 self.ids(index, &ids, &mut out);
                 self.finish(index, reason, &mut out);
-                self.total.add(usage);
+                self.total.add(usage, index.is_multiple_of(self.choices_per_prompt));
                 if self.is_done() {
                     self.end(&mut out);
                 }

@@ -46,7 +46,7 @@ pub(in crate::http) fn plan(request: Request, origin: &Origin) -> Result<Plan, E
     let include_usage =
         request.stream_options.is_some_and(|options| options.include_usage.unwrap_or(false));
     let job = Job { prompt: Prompt::Chat(Arc::new(request)), ..job };
-    Ok(Plan { job, choices, stream, include_usage })
+    Ok(Plan { job, further: Vec::new(), choices, stream, include_usage })
 }
 
 fn logprobs(request: &Request) -> Result<Option<u8>, Error> {

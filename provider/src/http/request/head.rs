@@ -42,5 +42,11 @@ pub(in crate::http) fn plan(origin: &Origin) -> Result<Plan, Error> {
         choice: 0,
         raw: origin.raw(),
     };
-    Ok(Plan { job, choices: 1, stream: head.stream.unwrap_or(false), include_usage: false })
+    Ok(Plan {
+        job,
+        further: Vec::new(),
+        choices: 1,
+        stream: head.stream.unwrap_or(false),
+        include_usage: false,
+    })
 }

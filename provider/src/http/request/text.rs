@@ -31,6 +31,7 @@ pub(in crate::http) fn plan(request: Request, origin: &Origin) -> Result<Plan, E
     let max_tokens = knobs::max_tokens("max_tokens", request.max_tokens)?;
     let include_usage =
         request.stream_options.is_some_and(|options| options.include_usage.unwrap_or(false));
+    let (prompt, further) = prompts(request.prompt)?;
     let job = Job {
         request_id: origin.request_id.clone(),
         sampling: knobs.sampling(origin.seed)?,
@@ -42,24 +43,43 @@ pub(in crate::http) fn plan(request: Request, origin: &Origin) -> Result<Plan, E
         evidence: origin.evidence,
         choice: 0,
         raw: origin.raw(),
-        prompt: prompt(request.prompt)?,
+        prompt,
         model: request.model,
     };
-    let choices = knobs::choices(request.n, origin.choices_max)?;
-    Ok(Plan { job, choices, stream: request.stream.unwrap_or(false), include_usage })
+    let n = knobs::choices(request.n, origin.choices_max)?;
+    let choices =
+        n.saturating_mul(u32::try_from(further.len()).unwrap_or(u32::MAX).saturating_add(1));
+    if choices > origin.choices_max {
+        let message = format!(
+            "`prompt` and `n` ask for {choices} answers at once; at most {} are served here",
+            origin.choices_max
+        );
+        return Err(Error::invalid("prompt", message));
+    }
+    let stream = request.stream.unwrap_or(false);
+    Ok(Plan { job, further, choices, stream, include_usage })
 }
 
-fn prompt(prompt: completions::Prompt) -> Result<Prompt, Error> {
-    let invalid = |message| Err(Error::invalid("prompt", message));
-    match prompt {
-        completions::Prompt::Text(text) if text.is_empty() => invalid("`prompt` must not be empty"),
-        completions::Prompt::Text(text) => Ok(Prompt::Text(text)),
-        completions::Prompt::Ids(ids) if ids.is_empty() => invalid("`prompt` must not be empty"),
-        completions::Prompt::Ids(ids) => Ok(Prompt::Ids(ids)),
-        completions::Prompt::Texts(mut texts) => match (texts.pop(), texts.is_empty()) {
-            (Some(text), true) if !text.is_empty() => Ok(Prompt::Text(text)),
-            _ => invalid("`prompt` takes one text; send one request a prompt"),
-        },
+/// The first prompt, and those after it.
+fn prompts(prompt: completions::Prompt) -> Result<(Prompt, Vec<Prompt>), Error> {
+    let mut prompts: Vec<Prompt> = match prompt {
+        completions::Prompt::Text(text) => vec![Prompt::Text(text)],
+        completions::Prompt::Ids(ids) => vec![Prompt::Ids(ids)],
+        completions::Prompt::Texts(texts) => texts.into_iter().map(Prompt::Text).collect(),
+        completions::Prompt::IdLists(lists) => lists.into_iter().map(Prompt::Ids).collect(),
+    };
+    let is_empty = |prompt: &Prompt| match prompt {
+        Prompt::Text(text) => text.is_empty(),
+        Prompt::Ids(ids) => ids.is_empty(),
+        Prompt::Chat(_) => false,
+    };
+    if prompts.iter().any(is_empty) {
+        return Err(Error::invalid("prompt", "`prompt` must not be empty"));
+    }
+    let further = prompts.split_off(prompts.len().min(1));
+    match prompts.pop() {
+        Some(first) => Ok((first, further)),
+        None => Err(Error::invalid("prompt", "`prompt` must not be empty")),
     }
 }
 

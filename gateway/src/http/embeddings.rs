@@ -1,0 +1,53 @@
+//! POST /v1/embeddings.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use openapi::embeddings;
+use openapi::error::ErrorBody;
+use std::sync::Arc;
+
+use super::body;
+use super::completion::{self, Caller};
+use super::context::Context;
+use super::error::Error;
+use crate::app::App;
+use crate::auth::Principal;
+use crate::metrics;
+use crate::request::Endpoint;
+
+/// Turns texts, or token ids, into vectors.
+///
+/// Members this gateway does not know reach the provider unchanged.
+#[utoipa::path(
+    post,
+    path = "/v1/embeddings",
+    operation_id = "createEmbedding",
+    tag = "embeddings",
+    request_body = embeddings::Request,
+    responses(
+        (status = 200, description = "One vector for each input, in order", body = embeddings::Response),
+        (status = 400, description = "The request is wrong; `param` names the member", body = ErrorBody),
+        (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 404, description = "No such model", body = ErrorBody),
+        (status = 413, description = "The body is too long", body = ErrorBody),
+        (status = 415, description = "The body is not JSON", body = ErrorBody),
+        (status = 429, description = "All providers are at their limit", body = ErrorBody),
+        (status = 502, description = "The providers failed", body = ErrorBody),
+        (status = 503, description = "No provider, or the gateway drains", body = ErrorBody),
+        (status = 504, description = "The providers took too long", body = ErrorBody),
+    ),
+    security(("api_key" = [])),
+)]
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    context: Context,
+    principal: Principal,
+    request: Request,
+) -> Result<Response, Error> {
+    body::require_json(request.headers())?;
+    let (head, body) = request.into_parts();
+    let body = body::read(body, &app.settings.limits).await?;
+    let caller =
+        Caller { context, principal, headers: head.headers, called: metrics::Endpoint::Embeddings };
+    completion::answer(&app, caller, Endpoint::Embeddings, body).await
+}

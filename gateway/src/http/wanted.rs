@@ -1,0 +1,99 @@
+//! What a request asks for, made of its body, its headers and the market: the models that may answer,
+//! each with who may serve it.
+
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+use super::error::Error;
+use super::models;
+use super::options::{self, Options};
+use crate::auth::Principal;
+use crate::market::{Model, Offer, Snapshot};
+use crate::request::policy::Mode;
+use crate::request::{Policy, Probe, Target, Verification};
+use crate::route::eligible;
+use crate::upstream::Wanted;
+
+/// The models a request names, in their order.
+///
+/// # Errors
+/// A policy that is wrong, or that nobody can fulfil; a model that does not exist.
+pub(super) fn wanted(
+    snapshot: &Snapshot,
+    probe: &Probe<'_>,
+    options: &Options<'_>,
+    principal: &Principal,
+) -> Result<SmallVec<[Wanted; 1]>, Error> {
+    let policy = match (probe.provider, options.provider) {
+        (Some(member), _) => Some(Policy::from_json(member)?),
+        (None, Some(text)) => Some(Policy::from_header(options::PROVIDER.as_str(), text)?),
+        (None, None) => None,
+    };
+    verification(probe, options)?;
+    let policy = policy.map(Arc::new);
+    let summary = probe.summary();
+    let mut wanted = SmallVec::new();
+    for (number, name) in std::iter::once(&summary.model).chain(&summary.models).enumerate() {
+        let found = snapshot.resolve(name);
+        let Some((model, target)) = found else {
+            let param = if number == 0 { "model" } else { "models" };
+            return Err(Error::ModelNotFound { model: name.clone(), param });
+        };
+        models::allow(principal, &model.id, target.model)?;
+        reachable(principal, model)?;
+        let policy = narrowed(policy.as_ref(), &target);
+        wanted.push(Wanted { model: model.clone(), policy });
+    }
+    Ok(wanted)
+}
+
+/// Refuses a model all of whose providers are out of the key's reach.
+fn reachable(principal: &Principal, model: &Model) -> Result<(), Error> {
+    let scope = &principal.grant.scope;
+    let terms = || model.offers.iter().map(Offer::terms);
+    if scope.is_anywhere()
+        || model.offers.is_empty()
+        || terms().any(|t| eligible::reaches(scope, &t))
+    {
+        return Ok(());
+    }
+    let is_near = terms().any(|terms| scope.allows_region(terms.region));
+    let (what, code) = match is_near {
+        true => ("providers", "provider_not_allowed"),
+        false => ("regions", "region_not_allowed"),
+    };
+    let message = format!("No provider of this model is among the {what} that this key may use.");
+    Err(Error::Forbidden { message, code })
+}
+
+/// The policy with what the model's name adds.
+fn narrowed(policy: Option<&Arc<Policy>>, target: &Target<'_>) -> Option<Arc<Policy>> {
+    if target.sort.is_none() && target.provider.is_none() {
+        return policy.cloned();
+    }
+    let mut policy = policy.map(|policy| (**policy).clone()).unwrap_or_default();
+    policy.sort = target.sort.or(policy.sort);
+    if let Some(provider) = target.provider {
+        policy.pin = Some(provider.to_owned());
+    }
+    Some(Arc::new(policy))
+}
+
+/// Answers are neither verified nor agreed upon yet: who asks for it must not get less in silence.
+fn verification(probe: &Probe<'_>, options: &Options<'_>) -> Result<(), Error> {
+    let verification = match (probe.verification, options.verification) {
+        (Some(member), _) => Verification::from_json(member)?,
+        (None, Some(text)) => Verification::from_header(options::VERIFY.as_str(), text)?,
+        (None, None) => return Ok(()),
+    };
+    let mode = match verification.mode {
+        Mode::Off | Mode::Audit => return Ok(()),
+        Mode::Verify => "verify",
+        Mode::Quorum => "quorum",
+    };
+    Err(Error::NoProvider {
+        model: probe.model.to_string(),
+        reason: format!("verification.mode {mode} is not available on this gateway"),
+        retry_after: None,
+    })
+}

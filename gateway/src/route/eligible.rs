@@ -1,0 +1,164 @@
+//! Which offers a request's policy admits, and which of them it prefers. Fails closed: what is not
+//! known of a provider is not fulfilled by it.
+
+use crate::auth::Scope;
+use crate::request::Policy;
+use crate::request::policy::{DataCollection, Sort};
+
+/// One offer as a policy sees it.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Terms<'a> {
+    pub provider: &'a str,
+    pub operator: &'a str,
+    pub region: Option<&'a str>,
+    pub quantization: Option<&'a str>,
+    /// Dollars per million prompt tokens.
+    pub price_in: Option<f64>,
+    /// Dollars per million answer tokens.
+    pub price_out: Option<f64>,
+}
+
+/// The member of the policy that keeps an offer out, if one does.
+pub fn refusal(policy: &Policy, terms: &Terms<'_>) -> Option<&'static str> {
+    let named = |list: &[String]| position(list, terms).is_some();
+    let one_of = |list: &[String], value: Option<&str>| {
+        list.is_empty()
+            || value.is_some_and(|value| list.iter().any(|e| e.eq_ignore_ascii_case(value)))
+    };
+    let affordable = |max: Option<f64>, price: Option<f64>| {
+        max.is_none_or(|max| price.is_some_and(|price| price <= max))
+    };
+    let refusals = [
+        ("provider.only", !policy.only.is_empty() && !named(&policy.only)),
+        (
+            "the provider in the model's name",
+            policy.pin.as_ref().is_some_and(|pin| !is(pin, terms)),
+        ),
+        ("provider.ignore", named(&policy.ignore)),
+        (
+            "provider.allow_fallbacks",
+            !policy.allow_fallbacks && !policy.order.is_empty() && !named(&policy.order),
+        ),
+        ("provider.regions", !one_of(&policy.regions, terms.region)),
+        ("provider.quantizations", !one_of(&policy.quantizations, terms.quantization)),
+        ("provider.max_price.prompt", !affordable(policy.max_price.prompt, terms.price_in)),
+        (
+            "provider.max_price.completion",
+            !affordable(policy.max_price.completion, terms.price_out),
+        ),
+        // Nothing of these is known of a provider yet, so none can promise it.
+        ("provider.require_parameters", policy.require_parameters),
+        ("provider.data_collection", policy.data_collection == DataCollection::Deny),
+        ("provider.zdr", policy.zdr),
+        ("provider.attested", policy.attested),
+        ("provider.min_reputation", policy.min_reputation.is_some_and(|least| least > 0.0)),
+    ];
+    refusals.into_iter().find_map(|(member, refuses)| refuses.then_some(member))
+}
+
+/// Whether a key may use the offer.
+pub fn reaches(scope: &Scope, terms: &Terms<'_>) -> bool {
+    scope.allows_region(terms.region) && scope.allows_provider(terms.provider, terms.operator)
+}
+
+/// Lower goes first: the place in `order`, then the price where it is sorted by that.
+pub fn preference(policy: &Policy, terms: &Terms<'_>) -> u64 {
+    let place = position(&policy.order, terms).unwrap_or(policy.order.len()) as u64;
+    let price = match policy.sort {
+        Some(Sort::Price) => nano_dollars(terms.price_in, terms.price_out),
+        _ => 0,
+    };
+    (place << 48) | price
+}
+
+/// By the provider's id or its operator.
+fn position(list: &[String], terms: &Terms<'_>) -> Option<usize> {
+    list.iter().position(|name| is(name, terms))
+}
+
+fn is(name: &str, terms: &Terms<'_>) -> bool {
+    name == terms.provider || name == terms.operator
+}
+
+/// Of one token each way; unknown prices come last.
+fn nano_dollars(price_in: Option<f64>, price_out: Option<f64>) -> u64 {
+    const LAST: u64 = (1 << 48) - 1;
+    let (Some(price_in), Some(price_out)) = (price_in, price_out) else { return LAST };
+    // Dollars per million tokens are micro-dollars per token. The cast saturates.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+    let nano = ((price_in + price_out) * 1e3) as u64;
+    nano.min(LAST - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERMS: Terms<'_> = Terms {
+        provider: "p1",
+        operator: "acme",
+        region: Some("eu-west"),
+        quantization: Some("bf16"),
+        price_in: Some(0.5),
+        price_out: Some(1.0),
+    };
+
+    fn refused(policy: &str, terms: &Terms<'_>) -> Option<&'static str> {
+        refusal(&Policy::from_json(policy).unwrap(), terms)
+    }
+
+    #[test]
+    fn what_fits_is_admitted() {
+        for policy in [
+            "{}",
+            r#"{"only": ["p1"]}"#,
+            r#"{"only": ["acme"], "ignore": ["p2"]}"#,
+            r#"{"order": ["p1"], "allow_fallbacks": false}"#,
+            r#"{"regions": ["us", "EU-West"], "quantizations": ["bf16"]}"#,
+            r#"{"max_price": {"prompt": 0.5, "completion": 1, "request": 0}}"#,
+            r#"{"min_reputation": 0, "data_collection": "allow"}"#,
+        ] {
+            assert_eq!(refused(policy, &TERMS), None, "{policy}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_by_name() {
+        let unknown = Terms { provider: "p1", operator: "acme", ..Terms::default() };
+        for (policy, member) in [
+            (r#"{"only": ["p2"]}"#, "provider.only"),
+            (r#"{"ignore": ["acme"]}"#, "provider.ignore"),
+            (r#"{"order": ["p2"], "allow_fallbacks": false}"#, "provider.allow_fallbacks"),
+            (r#"{"regions": ["us"]}"#, "provider.regions"),
+            (r#"{"quantizations": ["fp8"]}"#, "provider.quantizations"),
+            (r#"{"max_price": {"prompt": 0.4}}"#, "provider.max_price.prompt"),
+            (r#"{"max_price": {"completion": 0.9}}"#, "provider.max_price.completion"),
+            (r#"{"require_parameters": true}"#, "provider.require_parameters"),
+            (r#"{"data_collection": "deny"}"#, "provider.data_collection"),
+            (r#"{"zdr": true}"#, "provider.zdr"),
+            (r#"{"attested": true}"#, "provider.attested"),
+            (r#"{"min_reputation": 0.1}"#, "provider.min_reputation"),
+        ] {
+            assert_eq!(refused(policy, &TERMS), Some(member), "{policy}");
+        }
+        for policy in [
+            r#"{"regions": ["eu-west"]}"#,
+            r#"{"quantizations": ["bf16"]}"#,
+            r#"{"max_price": {"prompt": 9}}"#,
+        ] {
+            assert!(refused(policy, &unknown).is_some(), "{policy}");
+        }
+    }
+
+    #[test]
+    fn the_order_goes_before_the_price() {
+        let policy = Policy::from_json(r#"{"order": ["p2"], "sort": "price"}"#).unwrap();
+        let ordered = Terms { provider: "p2", price_in: Some(99.0), ..TERMS };
+        let cheap = Terms { provider: "p3", price_in: Some(0.1), ..TERMS };
+        let unpriced = Terms { provider: "p4", price_in: None, ..TERMS };
+        let rank = |terms| preference(&policy, terms);
+        assert!(rank(&ordered) < rank(&cheap));
+        assert!(rank(&cheap) < rank(&TERMS));
+        assert!(rank(&TERMS) < rank(&unpriced));
+    }
+}
