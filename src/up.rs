@@ -86,8 +86,14 @@ async fn serve(
     key: &str,
     members: &[Member],
 ) -> Result<()> {
-    let plan =
-        market::Plan { listen: args.listen, admin_listen: args.admin, data, key, model: &model.id };
+    let embedder = model.embedder.iter().map(|embedder| embedder.id.as_str());
+    let plan = market::Plan {
+        listen: args.listen,
+        admin_listen: args.admin,
+        data,
+        key,
+        models: std::iter::once(model.id.as_str()).chain(embedder).collect(),
+    };
     let settings = plan.settings(members)?;
     // Before anybody is told that it is ready: a signal must find somebody who waits for it.
     let signals = gateway::Signals::listen()?;
@@ -132,6 +138,7 @@ async fn start(
             program: program.clone(),
             model: model.location.clone(),
             model_id: model.id.clone(),
+            embedder: model.embedder.clone(),
             data: own,
             ready_within: Duration::from_secs(args.ready_within),
             verbose: args.verbose,
@@ -168,6 +175,15 @@ struct Model {
     id: String,
     /// Whether it has to be fetched from a hub.
     download: bool,
+    /// The bundled model has one beside it that makes embeddings.
+    embedder: Option<Embedder>,
+}
+
+/// A second model of each provider.
+#[derive(Clone, Debug)]
+struct Embedder {
+    location: String,
+    id: String,
 }
 
 // === impl Model ===
@@ -176,8 +192,11 @@ impl Model {
     /// The bundled model, a path that exists, or what looks like a Hugging Face id.
     fn choose(given: Option<&str>, data: &Path) -> Result<Self> {
         let Some(given) = given else {
-            let folder = model::unpack(data)?;
-            return Ok(Self::local(text(&folder)?, model::ID));
+            let (chat, embedder) = (model::pip(), model::pip_embed()?);
+            let embedder =
+                Embedder { location: text(&embedder.unpack(data)?)?, id: embedder.id.to_owned() };
+            let chat = Self::local(text(&chat.unpack(data)?)?, chat.id);
+            return Ok(Self { embedder: Some(embedder), ..chat });
         };
         let path = Path::new(given);
         if path.exists() {
@@ -195,11 +214,16 @@ impl Model {
                 "there is no model folder or file {given}, and it is no Hugging Face id (owner/name)"
             );
         }
-        Ok(Self { location: given.to_owned(), id: given.to_owned(), download: true })
+        Ok(Self {
+            location: given.to_owned(),
+            id: given.to_owned(),
+            download: true,
+            embedder: None,
+        })
     }
 
     fn local(location: String, id: &str) -> Self {
-        Self { location, id: id.to_owned(), download: false }
+        Self { location, id: id.to_owned(), download: false, embedder: None }
     }
 }
 

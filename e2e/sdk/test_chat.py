@@ -112,5 +112,5 @@ def test_json_schema_parses_into_a_class(client):
 
 
 def test_models(client):
-    assert "pip" in [model.id for model in client.models.list()]
+    assert [model.id for model in client.models.list()] == ["pip", "pip-embed"]
     assert client.models.retrieve("pip").object == "model"

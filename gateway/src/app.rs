@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::auth::{Keys, Terms};
+use crate::cache::Cache;
 use crate::clock::{self, Clock};
 use crate::config::{Mode, Settings};
 use crate::limit::{Rules, Time};
@@ -26,6 +27,8 @@ pub struct App {
     pub limit_time: Arc<Time>,
     /// What can be asked for, and of whom.
     pub market: Arc<Market>,
+    /// Answers kept.
+    pub cache: Cache,
     /// What attempts need.
     pub upstream: Arc<upstream::Context>,
 }
@@ -65,8 +68,9 @@ impl App {
             shutdown: shutdown.clone(),
             random: upstream::random,
         });
+        let cache = Cache::new(&settings, clock.clone(), metrics.clone());
         let settings = Arc::new(settings);
-        Ok(Self { settings, clock, metrics, shutdown, keys, limit_time, market, upstream })
+        Ok(Self { settings, clock, metrics, shutdown, keys, limit_time, market, cache, upstream })
     }
 }
 

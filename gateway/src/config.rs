@@ -3,6 +3,7 @@
 //! each with its path in the file. It reads no environment but through the function it is given, and
 //! it never prints a key.
 
+mod cache;
 mod check;
 mod cors;
 mod env;
@@ -15,6 +16,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
 
+pub use cache::Cache;
 pub use cors::CorsOrigins;
 pub use limits::{LIMITS, Limit, Limits};
 pub use problem::{Error, Problem};
@@ -33,6 +35,7 @@ pub struct Settings {
     /// The catalogue: what a name means.
     pub models: Vec<ModelEntry>,
     pub limits: Limits,
+    pub cache: Cache,
     pub telemetry: Telemetry,
 }
 
@@ -71,6 +74,8 @@ pub struct Key {
     pub scope: Scope,
     /// Dollars. Accepted, not yet enforced.
     pub budget_usd_per_day: Option<f64>,
+    /// Its deterministic requests are answered from the cache where they can be.
+    pub cache: bool,
 }
 
 /// A static provider: any OpenAI-compatible server.
@@ -166,7 +171,7 @@ impl Key {
     /// A key that may use everything.
     pub fn new(name: impl Into<String>, key: SecretString) -> Self {
         let (rules, scope) = (Rules::default(), Scope::default());
-        Self { name: name.into(), key, rules, scope, budget_usd_per_day: None }
+        Self { name: name.into(), key, rules, scope, budget_usd_per_day: None, cache: false }
     }
 }
 
@@ -180,6 +185,9 @@ impl Settings {
             if key.budget_usd_per_day.is_some() {
                 warnings.push(format!("key {}: budget_usd_per_day is not yet enforced", key.name));
             }
+        }
+        for key in self.keys.iter().filter(|key| key.cache && !self.cache.enabled) {
+            warnings.push(format!("key {}: the cache is not enabled", key.name));
         }
         for model in &self.models {
             let mut served = self.upstreams.iter().flat_map(|upstream| &upstream.models);

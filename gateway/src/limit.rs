@@ -27,6 +27,9 @@ pub const RATE_MAX: u32 = 1_000_000_000;
 /// After this a client that found all its streams taken may look again.
 const STREAM_RETRY: Duration = Duration::from_secs(1);
 
+/// A default that other requests keep getting in the way of is fitted anew so often.
+const FIT_TRIES: u32 = 8;
+
 /// The limits of a key; what is absent is unlimited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Rules {
@@ -161,20 +164,41 @@ impl Account {
         }
         if let Some(limit) = self.rules.tokens_per_minute {
             let prompt = estimate::prompt_tokens(ask.body);
-            let tokens = needed(ask, prompt, u64::from(limit.get()));
-            let asked = u32::try_from(tokens).ok().and_then(NonZeroU32::new);
-            let taken = match asked {
-                Some(asked) => self.tokens.take(limit, asked, time.now_ns()),
-                None => Err(Short::Never),
-            };
-            let limit = limit.get();
-            let until_ns = taken.map_err(|short| match short {
-                Short::Wait(retry_after) => Refusal::Tokens { limit, asked: tokens, retry_after },
-                Short::Never => Refusal::TooManyTokens { limit, asked: tokens },
-            })?;
+            let (tokens, until_ns) = self.take_tokens(limit, prompt, ask, time.now_ns())?;
             reservation.hold_tokens(prompt, tokens, until_ns);
         }
         Ok(reservation)
+    }
+
+    /// How many were taken, and until when.
+    fn take_tokens(
+        &self,
+        limit: NonZeroU32,
+        prompt: u64,
+        ask: &Ask<'_>,
+        now_ns: u64,
+    ) -> Result<(u64, u64), Refusal> {
+        let mut tries = 0;
+        loop {
+            let left = self.tokens.level(limit, now_ns).remaining;
+            let asked = needed(ask, prompt, u64::from(left));
+            let count = u32::try_from(asked).ok().and_then(NonZeroU32::new);
+            let taken = match count {
+                Some(count) => self.tokens.take(limit, count, now_ns),
+                None => Err(Short::Never),
+            };
+            tries += 1;
+            let limit = limit.get();
+            match taken {
+                Ok(until_ns) => return Ok((asked, until_ns)),
+                // Another request took what this one's default had been fitted to.
+                Err(Short::Wait(_)) if ask.answer_tokens.is_none() && tries < FIT_TRIES => {}
+                Err(Short::Wait(retry_after)) => {
+                    return Err(Refusal::Tokens { limit, asked, retry_after });
+                }
+                Err(Short::Never) => return Err(Refusal::TooManyTokens { limit, asked }),
+            }
+        }
     }
 
     /// What is left now.
@@ -199,14 +223,15 @@ impl Account {
     }
 }
 
-/// Prompt and answers, at least 1. What the client did not ask for must not make its request
-/// impossible: the default for the answer gives way where the limit is smaller.
-fn needed(ask: &Ask<'_>, prompt: u64, limit: u64) -> u64 {
+/// Prompt and answers, at least 1. What the client did not ask for must not keep its request out:
+/// the default for the answers gives way to what is `left`, down to a token each.
+fn needed(ask: &Ask<'_>, prompt: u64, left: u64) -> u64 {
+    let choices = u64::from(ask.choices);
     let answer = match ask.answer_tokens {
-        Some(tokens) => tokens.saturating_mul(u64::from(ask.choices)),
+        Some(tokens) => tokens.saturating_mul(choices),
         None => {
-            let default = ask.answer_tokens_default.saturating_mul(u64::from(ask.choices));
-            default.min(limit.saturating_sub(prompt))
+            let default = ask.answer_tokens_default.saturating_mul(choices);
+            default.min(left.saturating_sub(prompt)).max(choices)
         }
     };
     prompt.saturating_add(answer).max(1)

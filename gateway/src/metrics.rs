@@ -15,7 +15,8 @@ use std::time::Duration;
 mod labels;
 
 pub use labels::{
-    AttemptOutcome, ConnectionState, Endpoint, Label, Outcome, Phase, StatusClass, TokenKind,
+    AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, Label, Outcome, Phase, StatusClass,
+    TokenKind,
 };
 
 /// What `/metrics` answers with.
@@ -60,6 +61,8 @@ pub struct Metrics {
     pub malformed_events: Counter,
     /// Attempts begun because an earlier one of the same request failed.
     pub failovers: Counter,
+    /// Requests that asked the cache.
+    pub cache: PerLabel<CacheOutcome, Counter>,
     /// Failed `accept` calls of the listeners.
     pub accept_errors: Counter,
     /// Clients cut off because they did not read.
@@ -157,6 +160,7 @@ impl Metrics {
                 "quorate_failovers",
                 "Attempts begun because an earlier one failed",
             ),
+            cache: family(r, "quorate_cache", "Requests that asked the cache", "outcome"),
             accept_errors: single(r, "quorate_accept_errors", "Failed accepts of the listeners"),
             slow_clients: single(
                 r,

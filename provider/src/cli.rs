@@ -40,6 +40,12 @@ pub struct Serve {
     /// The name under which the model is served.
     #[arg(long)]
     pub model_id: Option<String>,
+    /// A second model, which makes embeddings: a folder with safetensors and modules.json.
+    #[arg(long)]
+    pub embedding_model: Option<String>,
+    /// The name under which it is served.
+    #[arg(long)]
+    pub embedding_model_id: Option<String>,
     /// Address and port; port 0 takes a free one.
     #[arg(long)]
     pub listen: Option<SocketAddr>,
@@ -125,6 +131,8 @@ fn overrides(flags: &Serve) -> Flags {
         engine: flags.engine.clone(),
         model: flags.model.clone(),
         model_id: flags.model_id.clone(),
+        embedding_model: flags.embedding_model.clone(),
+        embedding_model_id: flags.embedding_model_id.clone(),
         listen: flags.listen,
         upstream: flags.upstream.clone(),
         script: flags.script.clone(),

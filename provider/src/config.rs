@@ -44,6 +44,9 @@ pub struct Mistral {
     pub cpu: bool,
     pub dtype: Dtype,
     pub max_concurrent: usize,
+    /// A second model, which makes embeddings: a folder.
+    pub embedding_model: Option<String>,
+    pub embedding_model_id: Option<String>,
     /// Whether a hub may be asked for a model that is no local path.
     pub allow_download: bool,
 }
@@ -64,6 +67,8 @@ pub struct Flags {
     pub engine: Option<String>,
     pub model: Option<String>,
     pub model_id: Option<String>,
+    pub embedding_model: Option<String>,
+    pub embedding_model_id: Option<String>,
     pub listen: Option<SocketAddr>,
     pub upstream: Option<String>,
     pub script: Option<PathBuf>,

@@ -7,6 +7,7 @@ pub mod embed;
 pub mod mistral;
 pub mod scripted;
 pub mod select;
+pub mod several;
 mod tally;
 pub mod upstream;
 

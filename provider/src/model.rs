@@ -1,6 +1,8 @@
 //! What is known of a text model beside its weights: tokenizer, template, grammars, limits. Turns a
 //! job into what an engine needs, or refuses it with the member at fault. Runs nothing.
 
+pub mod encoder;
+
 use openapi::chat::Request;
 use std::path::Path;
 use std::sync::Arc;

@@ -103,6 +103,11 @@ impl Template {
         let with_tools = tools.is_some();
         let tools = tools.map(serde_json::to_value).transpose().map_err(internal)?;
         let mut context = request.chat_template_kwargs.clone().unwrap_or_default();
+        if let Some(effort) =
+            request.extra.get("reasoning_effort").filter(|effort| effort.is_string())
+        {
+            context.entry("reasoning_effort").or_insert_with(|| effort.clone());
+        }
         context.insert("messages".to_owned(), messages);
         context.insert("tools".to_owned(), tools.unwrap_or(Json::Null));
         context.insert("add_generation_prompt".to_owned(), true.into());

@@ -1,6 +1,10 @@
 //! What names a model's weights: `b3:` and BLAKE3 over the sorted (name, BLAKE3) of its weight
 //! files. Two folders with the same weights have one name, wherever they lie.
 
+mod names;
+
+pub use names::without_prefix;
+
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};

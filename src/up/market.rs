@@ -2,7 +2,8 @@
 
 use super::supervise::Member;
 use gateway::config::{
-    Auth, Key, Limits, Mode, ModelEntry, Server, Settings, Telemetry, Upstream, UpstreamModel,
+    Auth, Cache, CorsOrigins, Key, Limits, Mode, ModelEntry, Server, Settings, Telemetry, Upstream,
+    UpstreamModel,
 };
 use gateway::request::Dialect;
 use secrecy::SecretString;
@@ -15,7 +16,8 @@ pub(super) struct Plan<'a> {
     pub(super) admin_listen: SocketAddr,
     pub(super) data: &'a Path,
     pub(super) key: &'a str,
-    pub(super) model: &'a str,
+    /// Each is served by every provider.
+    pub(super) models: Vec<&'a str>,
 }
 
 // === impl Plan ===
@@ -30,16 +32,14 @@ impl Plan<'_> {
                 listen: self.listen,
                 admin_listen: self.admin_listen,
                 data_dir: self.data.to_owned(),
+                cors_origins: CorsOrigins::default(),
             },
             auth: Auth { mode: Mode::Keys },
             keys: vec![Key::new("development", SecretString::from(self.key))],
             upstreams: upstreams.collect::<Result<_, _>>()?,
-            models: vec![ModelEntry {
-                id: self.model.to_owned(),
-                aliases: Vec::new(),
-                weights_ids: Vec::new(),
-            }],
+            models: self.models.iter().map(|id| entry(id)).collect(),
             limits: Limits::default(),
+            cache: Cache::default(),
             telemetry: telemetry(),
         })
     }
@@ -54,15 +54,23 @@ impl Plan<'_> {
             // The providers are on loopback, by construction.
             allow_private: true,
             dialect: Dialect::default(),
-            models: vec![UpstreamModel {
-                id: self.model.to_owned(),
-                upstream_model: self.model.to_owned(),
-                price_in: None,
-                price_out: None,
-                context: None,
-                quantization: None,
-            }],
+            models: self.models.iter().map(|id| offer(id)).collect(),
         })
+    }
+}
+
+fn entry(id: &str) -> ModelEntry {
+    ModelEntry { id: id.to_owned(), aliases: Vec::new(), weights_ids: Vec::new() }
+}
+
+fn offer(id: &str) -> UpstreamModel {
+    UpstreamModel {
+        id: id.to_owned(),
+        upstream_model: id.to_owned(),
+        price_in: None,
+        price_out: None,
+        context: None,
+        quantization: None,
     }
 }
 
@@ -88,7 +96,7 @@ mod tests {
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
             data: Path::new("/data"),
             key: "qk_0123456789abcdef",
-            model: "pip",
+            models: vec!["pip", "pip-embed"],
         };
         let settings = plan.settings(&members).unwrap();
         let urls: Vec<_> = settings.upstreams.iter().map(|up| up.base_url.as_str()).collect();

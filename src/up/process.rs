@@ -3,7 +3,7 @@
 //! The child is this very binary. It is a process of its own so that it can be killed, and it ends
 //! with its parent however that ends: its stdin is a pipe that only the parent holds.
 
-use super::tail::Tail;
+use super::{Embedder, tail::Tail};
 use anyhow::{Context as _, Result, bail};
 use std::{
     net::SocketAddr,
@@ -34,6 +34,7 @@ pub(super) struct Spec {
     /// A model folder, a GGUF file or a Hugging Face id.
     pub(super) model: String,
     pub(super) model_id: String,
+    pub(super) embedder: Option<Embedder>,
     /// A configuration file for what no flag says.
     pub(super) config: Option<PathBuf>,
     pub(super) data: PathBuf,
@@ -135,6 +136,9 @@ fn command(spec: &Spec, listen: SocketAddr) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true);
+    if let Some(Embedder { location, id }) = &spec.embedder {
+        command.args(["--embedding-model", location, "--embedding-model-id", id]);
+    }
     if let Some(file) = &spec.config {
         command.arg("--config").arg(file);
     }

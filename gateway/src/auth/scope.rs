@@ -52,7 +52,9 @@ impl Scope {
     /// A provider that names no region is in none.
     pub fn allows_region(&self, region: Option<&str>) -> bool {
         self.regions().is_none_or(|regions| {
-            region.is_some_and(|region| regions.iter().any(|listed| listed == region))
+            region.is_some_and(|region| {
+                regions.iter().any(|listed| listed.eq_ignore_ascii_case(region))
+            })
         })
     }
 

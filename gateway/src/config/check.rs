@@ -26,10 +26,11 @@ pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Optio
     let upstreams = catalogue::upstreams(raw.upstream, problems);
     let models = catalogue::models(raw.model, &upstreams, problems);
     let limits = raw.limits.check(problems);
+    let cache = raw.cache.check(problems);
     let telemetry = telemetry(raw.telemetry, problems);
     let server = server?;
     exposure(&server, auth, problems);
-    Some(Settings { server, auth, keys, upstreams, models, limits, telemetry })
+    Some(Settings { server, auth, keys, upstreams, models, limits, cache, telemetry })
 }
 
 fn server(raw: RawServer, env: Env<'_>, problems: &mut Problems) -> Option<Server> {
@@ -137,7 +138,7 @@ fn keys(raw: Vec<RawKey>, problems: &mut Problems) -> Vec<Key> {
         }
         if let (Some(name), Some(key)) = (name, key) {
             let budget_usd_per_day = raw.budget_usd_per_day;
-            keys.push(Key { name, key, rules, scope, budget_usd_per_day });
+            keys.push(Key { name, key, rules, scope, budget_usd_per_day, cache: raw.cache });
         }
     }
     keys

@@ -50,9 +50,11 @@ impl CorsOrigins {
     }
 }
 
-/// An origin exactly as browsers print it: lower case, no path, no default port.
+/// An origin exactly as browsers print it: lower case, no path, no default port. A star inside one
+/// would look like a pattern and match nothing.
 fn is_origin(text: &str) -> bool {
-    Url::parse(text).is_ok_and(|url| {
-        matches!(url.origin(), Origin::Tuple(..)) && url.origin().ascii_serialization() == text
-    })
+    !text.contains('*')
+        && Url::parse(text).is_ok_and(|url| {
+            matches!(url.origin(), Origin::Tuple(..)) && url.origin().ascii_serialization() == text
+        })
 }

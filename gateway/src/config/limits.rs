@@ -151,7 +151,7 @@ limits! {
     key_streams => key_streams: u32 = 1000, 1..=1_000_000,
         "Streamed answers at once of a key that sets no `concurrent_streams`; further ones are refused with 429.";
     answer_tokens => answer_tokens: u64 = 1024, 1..=1_000_000,
-        "Reserved of a key's `tokens_per_minute` for each choice of a request without `max_tokens`; settled with what was used.";
+        "Reserved of a key's `tokens_per_minute`, as far as they are left, for each choice of a request without `max_tokens`; settled with what was used.";
     stored_keys => stored_keys: u64 = 1_000_000, 1..=100_000_000,
         "Keys made at run time; making another is refused.";
 }

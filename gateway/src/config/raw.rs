@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
+use super::cache::RawCache;
 use super::limits::RawLimits;
 use super::problem::{Error, Problems};
 
@@ -21,6 +22,7 @@ pub(super) struct Raw {
     pub(super) upstream: Vec<RawUpstream>,
     pub(super) model: Vec<RawModel>,
     pub(super) limits: RawLimits,
+    pub(super) cache: RawCache,
     pub(super) telemetry: RawTelemetry,
 }
 
@@ -52,6 +54,7 @@ pub(super) struct RawKey {
     pub(super) regions: Option<Vec<String>>,
     pub(super) providers: Option<Vec<String>>,
     pub(super) budget_usd_per_day: Option<f64>,
+    pub(super) cache: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -100,10 +100,11 @@ fn broken(error: &axum::Error, limits: &Limits) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     let mut message = "The request body could not be read to its end.";
     while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<hyper::Error>()
-            && (error.is_incomplete_message() || error.is_closed() || error.is_canceled())
-        {
-            return Error::ClientGone;
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+                return Error::ClientGone;
+            }
+            break;
         }
         if let Some(error) = error.downcast_ref::<io::Error>() {
             if error.get_ref().is_some_and(|inner| inner.is::<TooLong>()) {

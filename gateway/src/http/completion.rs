@@ -14,10 +14,13 @@ use super::options::Options;
 use super::{limits, wanted};
 use crate::app::App;
 use crate::auth::Principal;
+use crate::cache::{Lookup, Recorded, Slot};
 use crate::metrics::{self, Outcome};
 use crate::request::{Endpoint, Probe};
 use crate::stream::{Fallback, error_event};
-use crate::upstream::{self, Exchange, Head, Job, Record, Who};
+use crate::upstream::{self, Exchange, Head, Job, Record, Streaming, Who};
+
+mod cached;
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-quorate-provider");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-quorate-attempts");
@@ -45,10 +48,19 @@ pub(super) async fn answer(
     body: Bytes,
 ) -> Result<Response, Error> {
     let read = Instant::now();
-    let exchange = exchange(app, &caller, endpoint, body)?;
+    let options = Options::read(&caller.headers)?;
+    let exchange = exchange(app, &caller, &options, endpoint, body)?;
+    let lookup = cached::look_up(app, &caller, &options, &exchange);
     app.metrics.overhead_seconds.observe(read.elapsed().as_secs_f64());
-    let mut response =
-        if exchange.is_stream() { streamed(exchange).await } else { whole(exchange).await };
+    let told = cached::header(&lookup);
+    let mut response = match lookup {
+        Lookup::Hit(entry) => cached::replay(exchange, entry),
+        lookup if exchange.is_stream() => streamed(exchange, lookup.slot()).await,
+        lookup => whole(exchange, lookup.slot()).await,
+    };
+    if let Some(told) = told {
+        response.headers_mut().insert(cached::HEADER, told);
+    }
     response.extensions_mut().insert(Deferred);
     Ok(response)
 }
@@ -57,12 +69,12 @@ pub(super) async fn answer(
 fn exchange(
     app: &App,
     caller: &Caller,
+    options: &Options<'_>,
     endpoint: Endpoint,
     body: Bytes,
 ) -> Result<Exchange, Error> {
-    let options = Options::read(&caller.headers)?;
     let probe = Probe::parse(&body, endpoint)?;
-    let wanted = wanted::wanted(&app.market.snapshot(), &probe, &options, &caller.principal)?;
+    let wanted = wanted::wanted(&app.market.snapshot(), &probe, options, &caller.principal)?;
     let summary = probe.into_summary();
     let request_id = &caller.context.request_id;
     let begun = Instant::from_std(caller.context.started);
@@ -96,35 +108,56 @@ fn exchange(
     Ok(Exchange::new(app.upstream.clone(), job, record))
 }
 
-async fn streamed(exchange: Exchange) -> Response {
+async fn streamed(exchange: Exchange, slot: Option<Slot>) -> Response {
     match upstream::stream(exchange, event).await {
         Ok((head, body)) => {
-            let mut response = Response::new(Body::new(body));
-            let headers = response.headers_mut();
-            headers.reserve(8);
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-            headers.insert(NO_BUFFERING, HeaderValue::from_static("no"));
-            name_provider(headers, head);
+            let body = match slot {
+                Some(slot) => {
+                    let provider = head.provider.clone();
+                    Body::new(Recorded::new(body, Streaming::is_complete, slot, provider))
+                }
+                None => Body::new(body),
+            };
+            let mut response = event_stream(body);
+            name_provider(response.headers_mut(), head);
             response
         }
         Err((exchange, error)) => failed(exchange, error),
     }
 }
 
-async fn whole(mut exchange: Exchange) -> Response {
+async fn whole(mut exchange: Exchange, slot: Option<Slot>) -> Response {
     match upstream::whole(&mut exchange).await {
         Ok(answer) => {
-            let mut response = Response::new(Body::from(answer.body));
-            let headers = response.headers_mut();
-            headers.reserve(8);
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            if let Some(slot) = slot {
+                slot.keep(&answer.body, Some(answer.provider.clone()));
+            }
+            let mut response = json(answer.body);
             let attempts = exchange.record.attempts();
-            name_provider(headers, Head { provider: Some(answer.provider), attempts });
+            let head = Head { provider: Some(answer.provider), attempts };
+            name_provider(response.headers_mut(), head);
             response
         }
         Err(error) => failed(exchange, error),
     }
+}
+
+fn event_stream(body: Body) -> Response {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.reserve(8);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    headers.insert(NO_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+fn json(body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    let headers = response.headers_mut();
+    headers.reserve(8);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 fn name_provider(headers: &mut HeaderMap, head: Head) {

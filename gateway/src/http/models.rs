@@ -8,6 +8,7 @@ use openapi::models::{EndpointStatus, Model, ModelEndpoint, ModelEndpoints, Mode
 use std::sync::Arc;
 
 use super::error::Error;
+use super::wanted::reachable;
 use crate::app::App;
 use crate::auth::Principal;
 use crate::market::Snapshot;
@@ -22,7 +23,9 @@ use crate::route::eligible;
 pub async fn list(principal: Principal, State(app): State<Arc<App>>) -> Json<ModelList> {
     let snapshot = app.market.snapshot();
     let models = snapshot.models().iter();
-    let allowed = models.filter(|model| principal.grant.scope.allows_model(&[&model.id]));
+    let allowed = models.filter(|model| {
+        allow(&principal, &model.id, &model.id).is_ok() && reachable(&principal, model).is_ok()
+    });
     Json(ModelList::new(allowed.map(|model| model.card.clone()).collect()))
 }
 
@@ -59,6 +62,7 @@ pub async fn find(
     let snapshot = app.market.snapshot();
     if let Some(model) = snapshot.model(&name) {
         allow(&principal, &model.id, &name)?;
+        reachable(&principal, model)?;
         return Ok(Json(model.card.clone()).into_response());
     }
     // A wildcard takes the rest of the path, so what follows an id comes here as well.

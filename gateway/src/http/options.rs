@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::error::Error;
 
 const TIMEOUT_MS: HeaderName = HeaderName::from_static("x-quorate-timeout-ms");
+const CACHE: HeaderName = HeaderName::from_static("x-quorate-cache");
 const PRIORITY: HeaderName = HeaderName::from_static("x-quorate-priority");
 pub(super) const PROVIDER: HeaderName = HeaderName::from_static("x-quorate-provider");
 pub(super) const VERIFY: HeaderName = HeaderName::from_static("x-quorate-verify");
@@ -15,6 +16,8 @@ pub(super) const VERIFY: HeaderName = HeaderName::from_static("x-quorate-verify"
 pub(super) struct Options<'a> {
     /// The client's own patience with the whole request, from its head on.
     pub(super) timeout: Option<Duration>,
+    /// Whether an answer that was kept will do.
+    pub(super) cache: Option<bool>,
     /// As the body's `provider`, which goes before it.
     pub(super) provider: Option<&'a str>,
     /// As the body's `verification`, which goes before it.
@@ -37,8 +40,15 @@ impl<'a> Options<'a> {
         if !matches!(single(headers, &PRIORITY)?, None | Some("low" | "normal" | "high")) {
             return Err(wrong(&PRIORITY, "expected low, normal or high"));
         }
+        let cache = match single(headers, &CACHE)? {
+            None => None,
+            Some("on") => Some(true),
+            Some("off") => Some(false),
+            Some(_) => return Err(wrong(&CACHE, "expected on or off")),
+        };
         Ok(Self {
             timeout,
+            cache,
             provider: single(headers, &PROVIDER)?,
             verification: single(headers, &VERIFY)?,
         })

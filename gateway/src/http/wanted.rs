@@ -48,7 +48,10 @@ pub(super) fn wanted(
 }
 
 /// Refuses a model all of whose providers are out of the key's reach.
-fn reachable(principal: &Principal, model: &Model) -> Result<(), Error> {
+///
+/// # Errors
+/// It is one.
+pub(super) fn reachable(principal: &Principal, model: &Model) -> Result<(), Error> {
     let scope = &principal.grant.scope;
     let terms = || model.offers.iter().map(Offer::terms);
     if scope.is_anywhere()

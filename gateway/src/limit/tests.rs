@@ -158,7 +158,12 @@ fn more_than_a_minutes_tokens_never_passes_but_the_default_gives_way() {
     let unlimited = Ask { body: &body, answer_tokens: None, choices: 2, ..ask(0) };
     let reservation = account.reserve(&unlimited, &time).expect("the default gives way");
     assert_eq!(tokens_left(&account, &time), 0);
-    drop(reservation);
+    reservation.settle(Spent::Tokens(400));
+    let reservation = account.reserve(&unlimited, &time).expect("and to what is left");
+    assert_eq!(tokens_left(&account, &time), 0);
+    reservation.settle(Spent::Tokens(400));
+    let refusal = account.reserve(&unlimited, &time).expect_err("not even the prompt fits");
+    assert!(matches!(refusal, Refusal::Tokens { asked: 302, .. }), "{refusal:?}");
 }
 
 #[test]

@@ -101,6 +101,15 @@ label! {
 }
 
 label! {
+    /// What the cache said to a request that asked it.
+    CacheOutcome {
+        Hit = "hit",
+        Miss = "miss",
+        Bypass = "bypass",
+    }
+}
+
+label! {
     ConnectionState {
         Idle = "idle",
         Active = "active",

@@ -45,9 +45,10 @@ impl State {
             reasoning(json, choice, edits);
         }
         self.called |= !choice.tools.is_empty();
-        if choice.form == Form::Delta {
-            for tool in &mut choice.tools {
-                self.number(json, tool, edits);
+        for (number, tool) in choice.tools.iter_mut().enumerate() {
+            match choice.form {
+                Form::Delta => self.number(json, tool, edits),
+                Form::Message => name_call(json, tool, index, number, edits),
             }
         }
         self.finish(json, choice.finish, edits)
@@ -140,6 +141,29 @@ fn within(json: &[u8], choice: &Choice, delta: Span, wants_role: bool, edits: &m
         Some(calls) => edits.push(remove(json, calls.start, calls.end)),
         None if wants_role => edits.push(insert_first(json, delta.start + 1, ROLE)),
         None => {}
+    }
+}
+
+/// A whole call has an id to answer it by, and a type. (In a stream either may still come.)
+fn name_call(json: &[u8], tool: &Tool, choice: u32, number: usize, edits: &mut Edits) {
+    let mut missing = String::new();
+    let id = format!("\"call_{choice}_{number}\"");
+    for (piece, name, value) in [(tool.id, "id", id.as_str()), (tool.kind, "type", "\"function\"")]
+    {
+        match piece {
+            Piece::Absent => {
+                let comma = if missing.is_empty() { "" } else { "," };
+                missing = format!("{missing}{comma}\"{name}\":{value}");
+            }
+            Piece::Null(span) => edits.push(replace(span, value.to_owned().into())),
+            Piece::Text(text) if text.is_empty() => {
+                edits.push(replace(text.quoted(), value.to_owned().into()));
+            }
+            Piece::Text(_) | Piece::Other(_) => {}
+        }
+    }
+    if !missing.is_empty() {
+        edits.push(insert_first(json, tool.open, &missing));
     }
 }
 

@@ -81,6 +81,10 @@ impl Exchange {
         self.job.summary.stream
     }
 
+    pub fn job(&self) -> &Job {
+        &self.job
+    }
+
     /// The name the client asked for.
     pub fn model(&self) -> &str {
         &self.job.summary.model

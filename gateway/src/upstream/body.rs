@@ -37,6 +37,8 @@ pub struct Streaming {
     state: State,
     silence: Watch,
     error_event: ErrorEvent,
+    /// It ended with an answer, and not with an error.
+    is_complete: bool,
 }
 
 enum State {
@@ -88,7 +90,10 @@ pub async fn stream(
         },
         State::Opening(_) | State::Ended => Head::default(),
     };
-    Ok((head, Streaming { state, silence: Watch::new(keep_alive), error_event }))
+    Ok((
+        head,
+        Streaming { state, silence: Watch::new(keep_alive), error_event, is_complete: false },
+    ))
 }
 
 async fn open(mut exchange: Exchange) -> (Exchange, Result<Opened, Error>) {
@@ -257,6 +262,7 @@ impl http_body::Body for Streaming {
                 }
                 Poll::Ready(None) => {
                     this.leave(|relaying| relaying.complete(cx));
+                    this.is_complete = true;
                     return Poll::Ready(None);
                 }
                 Poll::Pending if this.silence.poll(cx).is_ready() => {
@@ -275,6 +281,11 @@ impl http_body::Body for Streaming {
 }
 
 impl Streaming {
+    /// Whether it has come to a good end.
+    pub fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
     fn leave(&mut self, how: impl FnOnce(Box<Relaying>)) {
         if let State::Relaying(relaying) = std::mem::replace(&mut self.state, State::Ended) {
             how(relaying);

@@ -3,7 +3,6 @@
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use std::net::SocketAddr;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::net::TcpStream;
@@ -60,10 +59,7 @@ async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, Error> {
     let addresses = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port))
         .await
         .map_err(|e| Error::Connect(e.to_string()))?;
-    let allowed: Vec<SocketAddr> = addresses
-        .filter(|address| endpoint.allow_private || guard::is_public(address.ip()))
-        .take(8)
-        .collect();
+    let allowed = guard::allowed(addresses, endpoint.allow_private);
     if allowed.is_empty() {
         return Err(Error::Forbidden);
     }

@@ -2,7 +2,19 @@
 //! operator's leave none may reach this machine, its private networks, or a cloud's metadata service.
 //! Checked on the resolved address at connect time, so that a name cannot change its mind in between.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// A name with more addresses is tried at the first of them.
+const ADDRESSES_MAX: usize = 8;
+
+/// Of the addresses that a name leads to, those that may be connected to: a name that leads to good
+/// and bad ones is followed to the good ones only.
+pub(super) fn allowed(
+    addresses: impl Iterator<Item = SocketAddr>,
+    private_too: bool,
+) -> Vec<SocketAddr> {
+    addresses.filter(|address| private_too || is_public(address.ip())).take(ADDRESSES_MAX).collect()
+}
 
 /// Whether `ip` is a public unicast address.
 pub(super) fn is_public(ip: IpAddr) -> bool {
@@ -24,6 +36,7 @@ fn is_public_v4(ip: Ipv4Addr) -> bool {
         || a == 0
         || (a == 100 && (64..128).contains(&b)) // carrier-grade NAT, RFC 6598
         || (a == 192 && b == 0 && c == 0) // IETF protocol assignments
+        || (a == 192 && b == 88 && c == 99) // relays of 6to4, RFC 7526
         || (a == 198 && (b == 18 || b == 19)) // benchmarking, RFC 2544
         || a >= 240)
 }
@@ -33,13 +46,12 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
         return is_public_v4(v4);
     }
     let [first, second, ..] = ip.segments();
-    !(ip.is_unspecified()
-        || ip.is_loopback()
-        || ip.is_multicast()
-        || (first & 0xfe00) == 0xfc00 // unique local
-        || (first & 0xffc0) == 0xfe80 // link local
-        || (first & 0xffc0) == 0xfec0 // site local, deprecated
-        || (first == 0x2001 && second == 0x0db8)) // documentation
+    // All that is public lies in 2000::/3: not loopback, link local, unique local or multicast, nor
+    // NAT64 of one's own network (64:ff9b:1::/48).
+    (first & 0xe000) == 0x2000
+        && !(first == 0x2001 && second < 0x0200) // IETF protocols, Teredo among them
+        && !(first == 0x2001 && second == 0x0db8) // documentation
+        && !(first == 0x3fff && second < 0x1000) // documentation
 }
 
 /// The IPv4 address inside a mapped, compatible, NAT64 or 6to4 address: all of them lead to it.
@@ -51,7 +63,7 @@ fn embedded_v4(ip: Ipv6Addr) -> Option<Ipv4Addr> {
     };
     let mapped = [a, b, c, d, e] == [0; 5] && (f == 0xffff || (f == 0 && g != 0));
     let translated = [a, b, c, d, e] == [0, 0, 0, 0, 0xffff] && f == 0;
-    let nat64 = a == 0x64 && b == 0xff9b;
+    let nat64 = [a, b, c, d, e, f] == [0x64, 0xff9b, 0, 0, 0, 0];
     if mapped || translated || nat64 {
         return Some(low());
     }
@@ -96,6 +108,15 @@ mod tests {
             "::ffff:0:10.0.0.1",
             "fec0::1",
             "2001:db8::1",
+            "3fff::1",
+            "100::1",
+            "2001::7f00:1",
+            "64:ff9b:1::808:808",
+            "5f00::1",
+            "192.88.99.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a9fe:a9fe",
+            "fd00:ec2::254",
         ] {
             assert!(!is_public(ip.parse().unwrap()), "{ip}");
         }
@@ -113,5 +134,18 @@ mod tests {
         ] {
             assert!(is_public(ip.parse().unwrap()), "{ip}");
         }
+    }
+
+    #[test]
+    fn of_good_and_bad_addresses_the_good_ones_are_left() {
+        let addresses = || {
+            ["10.0.0.1:80", "1.1.1.1:80", "[::1]:80", "8.8.8.8:80", "169.254.169.254:80"]
+                .into_iter()
+                .map(|address| address.parse().unwrap())
+        };
+        let good: Vec<SocketAddr> = ["1.1.1.1:80", "8.8.8.8:80"].map(|a| a.parse().unwrap()).into();
+        assert_eq!(allowed(addresses(), false), good);
+        assert_eq!(allowed(addresses(), true).len(), 5);
+        assert_eq!(allowed(addresses().cycle().take(100), true).len(), ADDRESSES_MAX);
     }
 }

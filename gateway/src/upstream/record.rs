@@ -114,6 +114,12 @@ impl Record {
         self.count(progress);
     }
 
+    /// Answered without asking any provider.
+    pub fn answered_here(&mut self) {
+        self.outcome = Outcome::Ok;
+        self.status = 200;
+    }
+
     /// The provider's stream broke after content had reached the client.
     pub(super) fn broke(&mut self, progress: &Progress, error: &Error) {
         self.count(progress);
@@ -133,7 +139,7 @@ impl Record {
                 Spent::Tokens(usage.prompt_tokens.saturating_add(usage.completion_tokens))
             }
             (None, _) if self.text_bytes > 0 => Spent::Text { bytes: self.text_bytes },
-            (None, Outcome::Ok) => Spent::Prompt,
+            (None, Outcome::Ok) if self.attempts > 0 => Spent::Prompt,
             (None, Outcome::ClientGone) if self.attempts > 0 => Spent::Prompt,
             (None, _) => Spent::Nothing,
         }

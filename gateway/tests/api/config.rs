@@ -118,8 +118,6 @@ fn all_errors_come_at_once_with_their_places() {
         models = [{ id = 5 }, { id = "x", price_in = -1.0 }, { id = "x" }]
         [[upstream]]
         base_url = "http://user:pass@example.com/v1?x=1"
-        max_tokens_member = "limit"
-        developer_role = "user"
         [[model]]
         id = "m"
         aliases = ["m", "x"]
@@ -153,8 +151,6 @@ fn all_errors_come_at_once_with_their_places() {
         ("upstream[1].id", "is required"),
         ("upstream[1].base_url", "user or password"),
         ("upstream[1].models", "at least one"),
-        ("upstream[1].max_tokens_member", "as_sent, max_tokens or max_completion_tokens"),
-        ("upstream[1].developer_role", "as_sent or system"),
         ("model[0].aliases[0]", "already a name"),
         ("model[0].weights_ids[0]", "64 hex digits"),
         ("limits.attempts", "not between 1 and 16"),
@@ -198,6 +194,31 @@ fn a_keys_limits_and_lists_are_checked() {
         let at = found.iter().filter(|(p, m)| *p == path && m.contains(message)).count();
         assert_eq!(at, 1, "{path}: {message} in {found:#?}");
     }
+}
+
+#[test]
+fn a_dialect_has_its_words_and_a_cache_its_ranges() {
+    let text = r#"
+        auth.mode = "open"
+        cache = { bytes = 100000, entry_bytes = 200000, ttl_ms = 0 }
+        [[upstream]]
+        id = "a"
+        base_url = "http://127.0.0.1:1/v1"
+        models = [{ id = "m" }]
+        max_tokens_member = "limit"
+        developer_role = "user"
+    "#;
+    let found = problems(text);
+    for (path, message) in [
+        ("upstream[0].max_tokens_member", "as_sent, max_tokens or max_completion_tokens"),
+        ("upstream[0].developer_role", "as_sent or system"),
+        ("cache.entry_bytes", "not be larger"),
+        ("cache.ttl_ms", "not between 1 and"),
+    ] {
+        let at = found.iter().filter(|(p, m)| p == path && m.contains(message)).count();
+        assert_eq!(at, 1, "{path}: {message} in {found:#?}");
+    }
+    assert_eq!(found.len(), 4, "{found:#?}");
 }
 
 #[test]

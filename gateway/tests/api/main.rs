@@ -12,9 +12,13 @@ mod auth;
 #[cfg(test)]
 mod body;
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod config;
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod cors;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]

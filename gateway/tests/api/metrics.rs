@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use gateway::metrics::{
-    AttemptOutcome, ConnectionState, Endpoint, Label, Outcome, Phase, StatusClass, TokenKind,
+    AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, Label, Outcome, Phase, StatusClass,
+    TokenKind,
 };
 use http::Method;
 use std::collections::BTreeSet;
@@ -46,6 +47,7 @@ fn every_label_value_is_documented() {
         .chain(values::<StatusClass>())
         .chain(values::<Outcome>())
         .chain(values::<AttemptOutcome>())
+        .chain(values::<CacheOutcome>())
         .chain(values::<ConnectionState>())
         .chain(values::<TokenKind>())
         .chain(values::<Phase>());

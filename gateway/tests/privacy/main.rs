@@ -46,7 +46,8 @@ async fn canaries_stay_where_they_belong() {
     let data = tempfile::tempdir().expect("a folder");
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\ndata_dir = {:?}\n\
-         [[key]]\nname = \"alice\"\nkey = {KEY:?}\n\
+         [cache]\nenabled = true\n\
+         [[key]]\nname = \"alice\"\nkey = {KEY:?}\ncache = true\n\
          [[upstream]]\nid = \"p\"\nbase_url = \"http://{}/v1\"\napi_key = {UPSTREAM_KEY:?}\n\
          allow_private = true\nmodels = [{{ id = \"m\" }}]\n",
         data.path(),
@@ -55,7 +56,12 @@ async fn canaries_stay_where_they_belong() {
     let settings = gateway::config::parse(&text, &|_| None).expect("valid settings");
     let mut seen = format!("{settings:?}");
     let gateway = gateway::serve(settings).await.expect("serves");
+    let kept =
+        format!(r#"{{"model":"m","seed":1,"messages":[{{"role":"user","content":"{PROMPT}"}}]}}"#);
     for (key, body) in [
+        // The second answer comes from the cache.
+        (KEY, kept.clone()),
+        (KEY, kept),
         (KEY, format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{PROMPT}"}}]}}"#)),
         (
             KEY,
@@ -95,6 +101,7 @@ async fn canaries_stay_where_they_belong() {
     seen += &gateway.app.metrics.encode();
     gateway.stop().await;
     seen += &String::from_utf8_lossy(&log.0.lock().expect("unpoisoned"));
+    assert!(seen.contains(r#"quorate_cache_total{outcome="hit"} 1"#), "the cache was asked");
     assert!(seen.contains("attempt failed") && seen.contains("request_id"), "the log was heard");
     for canary in [PROMPT, ANSWER, KEY, UPSTREAM_KEY, "qk_wrong-canary-key"] {
         let line = seen.lines().find(|line| line.contains(canary));

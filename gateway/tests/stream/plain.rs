@@ -91,6 +91,27 @@ fn finish_reasons_and_calls_are_openais() {
 }
 
 #[test]
+fn calls_have_an_id_and_a_type() {
+    let calls = |calls: &str| {
+        message(&format!("\"content\":null,\"tool_calls\":[{calls}]"), "\"tool_calls\"")
+    };
+    let function = r#""function":{"name":"f","arguments":"{}"}"#;
+    let wanted = |id: &str| format!(r#"{{"id":"{id}","type":"function",{function}}}"#);
+    for given in [
+        format!("{{{function}}}"),
+        format!(r#"{{"id":"","type":null,{function}}}"#),
+        format!(r#"{{"id":null,"type":"",{function}}}"#),
+    ] {
+        let good = wanted("a");
+        check(
+            &calls(&format!("{good},{given}")),
+            &calls(&format!("{good},{}", wanted("call_0_1"))),
+        );
+    }
+    check(&calls("{}"), &calls(r#"{"id":"call_0_0","type":"function"}"#));
+}
+
+#[test]
 fn reasoning_has_both_names() {
     let both = r#""content":"x","reasoning":"why","reasoning_content":"why""#;
     check(&message(r#""content":"x","reasoning":"why""#, "\"stop\""), &message(both, "\"stop\""));

@@ -141,7 +141,8 @@ pub struct FunctionDefinition {
     pub strict: Option<bool>,
 }
 
-/// `none`, `auto`, `required`, or `{"type":"function","function":{"name":…}}`.
+/// `none`, `auto`, `required`, `{"type":"function","function":{"name":…}}`, or
+/// `{"type":"allowed_tools","allowed_tools":{"mode":…,"tools":[…]}}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum ToolChoice {

@@ -32,7 +32,7 @@ pub(super) fn read(root: &mut Section, flags: &Flags, faults: &mut Faults) -> Op
             .or_else(|| concurrent.and_then(|number| usize::try_from(number).ok())),
     };
     let engine = match kind.as_str() {
-        "mistral" => mistral(&mut section, common, faults),
+        "mistral" => mistral(&mut section, flags, common, faults),
         "upstream" => {
             return finish(section, self::upstream(upstream, flags, common, faults), faults);
         }
@@ -59,7 +59,12 @@ struct Common {
     max_concurrent: Option<usize>,
 }
 
-fn mistral(section: &mut Section, common: Common, faults: &mut Faults) -> Option<Engine> {
+fn mistral(
+    section: &mut Section,
+    flags: &Flags,
+    common: Common,
+    faults: &mut Faults,
+) -> Option<Engine> {
     let cpu = match section.text("device", faults).as_deref() {
         None | Some("auto") => false,
         Some("cpu") => true,
@@ -79,6 +84,10 @@ fn mistral(section: &mut Section, common: Common, faults: &mut Faults) -> Option
         }
     };
     let allow_download = section.flag("allow_download", faults);
+    let embedding_model = section.text("embedding_model", faults);
+    let embedding_model = flags.embedding_model.clone().or(embedding_model);
+    let embedding_model_id = section.text("embedding_model_id", faults);
+    let embedding_model_id = flags.embedding_model_id.clone().or(embedding_model_id);
     let Some(model) = common.model else {
         faults.add("engine.model", "is required (or --model): a folder, a GGUF file, or a hub id");
         return None;
@@ -89,6 +98,8 @@ fn mistral(section: &mut Section, common: Common, faults: &mut Faults) -> Option
         cpu,
         dtype,
         max_concurrent: common.max_concurrent.unwrap_or(MISTRAL_CONCURRENT),
+        embedding_model,
+        embedding_model_id,
         allow_download,
     }))
 }

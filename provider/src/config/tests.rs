@@ -109,3 +109,17 @@ fn malformed_text_is_placed_and_not_repeated() {
     assert!(text.contains("line 2: "), "{text}");
     assert!(!text.contains("sk-hidden"), "{text}");
 }
+
+#[test]
+fn a_second_model_by_flags_or_by_the_file() {
+    let text = "[engine]\nmodel = \"m\"\nembedding_model = \"a\"\nembedding_model_id = \"x\"";
+    let of = |flags: &Flags| match Settings::parse(text, flags).unwrap().engine {
+        Engine::Mistral(mistral) => (mistral.embedding_model, mistral.embedding_model_id),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(of(&Flags::default()), (Some("a".into()), Some("x".into())));
+    let flags = Flags { embedding_model: Some("b".into()), ..Flags::default() };
+    assert_eq!(of(&flags), (Some("b".into()), Some("x".into())));
+    let elsewhere = "[engine]\nkind = \"scripted\"\nembedding_model = \"a\"";
+    assert_eq!(faults(elsewhere), ["engine.embedding_model: unknown member"]);
+}

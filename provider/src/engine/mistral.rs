@@ -7,11 +7,14 @@
 //! always stream, into a channel that holds the whole answer, and are drained to the end, so that
 //! nothing drops a receiver it unwraps; answers end by a forced end token, never by an error.
 
+mod embedder;
 mod job;
 mod load;
 mod processor;
+mod runner;
 mod source;
 
+pub use embedder::Embedder;
 pub use load::LoadError;
 pub use source::ModelSource;
 
@@ -21,7 +24,7 @@ use openapi::evidence::Provenance;
 use openapi::gumbel;
 use openapi::usage::Usage;
 use sha2::{Digest, Sha256};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
@@ -29,6 +32,8 @@ use super::{Answer, Engine, Error, Event, Generation, Job, ModelInfo};
 use crate::counters::Counters;
 use crate::decode::{Decode, Events};
 use crate::model::{Model, Prepared};
+use load::first_line;
+use runner::Runner;
 
 /// Where the model runs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -71,7 +76,7 @@ pub struct Mistral {
 struct Inner {
     info: ModelInfo,
     model: Arc<Model>,
-    runner: mistralrs::Model,
+    runner: Runner,
     /// One permit an answer; on the CPU there is one.
     permits: Arc<Semaphore>,
     /// One permit a request that is tokenised, with its grammar compiled.
@@ -80,8 +85,6 @@ struct Inner {
     kv_dtype: String,
     counters: Arc<Counters>,
     tracker: TaskTracker,
-    /// Why it cannot serve.
-    broken: Mutex<Option<String>>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -151,18 +154,13 @@ impl Engine for Mistral {
     }
 
     fn health(&self) -> Result<(), String> {
-        let broken = self.inner.broken.lock().unwrap_or_else(PoisonError::into_inner);
-        broken.clone().map_or(Ok(()), Err)
+        self.inner.runner.health()
     }
 }
 
 // === impl Inner ===
 
 impl Inner {
-    fn set_broken(&self, why: Option<String>) {
-        *self.broken.lock().unwrap_or_else(PoisonError::into_inner) = why;
-    }
-
     fn provenance(&self, prepared: &Prepared, seed: u64) -> Provenance {
         let mut prompt = Sha256::new();
         for id in &prepared.ids {
@@ -192,6 +190,14 @@ fn until_end(events: Events) -> stream::BoxStream<'static, Result<Event, Error>>
         Some((event, (!last).then_some(events)))
     })
     .boxed()
+}
+
+fn stopped() -> Error {
+    Error::Unavailable("the engine stopped; try again".to_owned())
+}
+
+fn failed(message: &str) -> Error {
+    Error::Internal(format!("mistral.rs: {}", first_line(message)))
 }
 
 #[cfg(test)]

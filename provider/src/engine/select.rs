@@ -2,6 +2,8 @@
 
 use super::Engine;
 use super::scripted::Scripted;
+#[cfg(feature = "mistralrs")]
+use super::several::Several;
 use super::upstream::{SetupError, Upstream};
 use crate::config;
 use crate::counters::Counters;
@@ -50,11 +52,41 @@ async fn mistral(
     counters: Arc<Counters>,
     shutdown: &Shutdown,
 ) -> Result<Arc<dyn Engine>, Error> {
-    use super::mistral::{Device, Dtype, Mistral, ModelSource, Options};
-    let load = |error: super::mistral::LoadError| Error::Load(error.to_string());
+    use super::mistral::{LoadError, ModelSource};
+    // Before the first is loaded, which may take minutes.
+    if let Some(model) = &settings.embedding_model {
+        let refused = |error: LoadError| Error::Load(error.to_string());
+        let source = ModelSource::parse(model, settings.allow_download).map_err(refused)?;
+        if !source.is_encoder() {
+            return Err(refused(LoadError::NotAnEncoder(model.into())));
+        }
+    }
+    let first = load(settings, &settings.model, settings.id.as_deref(), &counters, shutdown);
+    let first = Box::pin(first).await?;
+    let Some(model) = &settings.embedding_model else { return Ok(first) };
+    let id = settings.embedding_model_id.as_deref();
+    let second = Box::pin(load(settings, model, id, &counters, shutdown)).await?;
+    let (own, other) = (first.models(), second.models());
+    if own.iter().any(|own| other.iter().any(|other| own.id == other.id)) {
+        return Err(Error::Load("both models have one name; set embedding_model_id".to_owned()));
+    }
+    Ok(Arc::new(Several::new(vec![first, second])))
+}
+
+/// One model, of the kind its files say.
+#[cfg(feature = "mistralrs")]
+async fn load(
+    settings: &config::Mistral,
+    model: &str,
+    id: Option<&str>,
+    counters: &Arc<Counters>,
+    shutdown: &Shutdown,
+) -> Result<Arc<dyn Engine>, Error> {
+    use super::mistral::{Device, Dtype, Embedder, Mistral, ModelSource, Options};
+    let refused = |error: super::mistral::LoadError| Error::Load(error.to_string());
     let options = Options {
-        model: ModelSource::parse(&settings.model, settings.allow_download).map_err(load)?,
-        id: settings.id.clone().unwrap_or_else(|| model_name(&settings.model)),
+        model: ModelSource::parse(model, settings.allow_download).map_err(refused)?,
+        id: id.map_or_else(|| model_name(model), str::to_owned),
         device: if settings.cpu { Device::Cpu } else { Device::Auto },
         dtype: match settings.dtype {
             config::Dtype::Auto => Dtype::Auto,
@@ -64,8 +96,14 @@ async fn mistral(
         },
         max_concurrent: settings.max_concurrent,
     };
-    let loaded = Mistral::load(options, counters, shutdown.tracker().clone());
-    Ok(Arc::new(Box::pin(loaded).await.map_err(load)?))
+    let (counters, tracker) = (Arc::clone(counters), shutdown.tracker().clone());
+    if options.model.is_encoder() {
+        let loaded = Embedder::load(options, counters, tracker);
+        Ok(Arc::new(Box::pin(loaded).await.map_err(refused)?))
+    } else {
+        let loaded = Mistral::load(options, counters, tracker);
+        Ok(Arc::new(Box::pin(loaded).await.map_err(refused)?))
+    }
 }
 
 #[cfg(not(feature = "mistralrs"))]

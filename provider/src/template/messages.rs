@@ -31,6 +31,12 @@ fn one(at: usize, message: &Message, knows_developer: bool) -> Result<Value, Err
     };
     // Unknown members first, so that they never replace known ones.
     let mut out: Map<String, Value> = message.extra.clone();
+    // Templates read the one name, clients send back either.
+    if let Some(reasoning) = out.get("reasoning").filter(|text| text.is_string()).cloned()
+        && !out.get("reasoning_content").is_some_and(Value::is_string)
+    {
+        out.insert("reasoning_content".to_owned(), reasoning);
+    }
     out.insert("role".to_owned(), role.into());
     out.insert("content".to_owned(), content(at, message)?.into());
     let known = [("name", &message.name), ("tool_call_id", &message.tool_call_id)];

@@ -49,6 +49,22 @@ fn a_template_that_knows_developer_gets_it() {
 }
 
 #[test]
+fn history_brings_reasoning_under_either_name_and_effort_is_a_variable() {
+    let source = "{{ messages[0].reasoning_content }} {{ reasoning_effort }}";
+    for (message, want) in [
+        (json!({"role": "assistant", "reasoning": "a"}), "a low"),
+        (json!({"role": "assistant", "reasoning_content": "b", "reasoning": "a"}), "b low"),
+        (json!({"role": "assistant", "reasoning_content": null, "reasoning": "a"}), "a low"),
+    ] {
+        let body = json!({"model": "m", "messages": [message], "reasoning_effort": "low"});
+        assert_eq!(render_with(source, body).unwrap(), want);
+    }
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "x"}],
+        "reasoning_effort": "low", "chat_template_kwargs": {"reasoning_effort": "high"}});
+    assert_eq!(render_with("{{ reasoning_effort }}", body).unwrap(), "high");
+}
+
+#[test]
 fn what_a_text_model_cannot_take_is_named() {
     assert_eq!(refusal(json!([])).0, "messages");
     assert_eq!(refusal(json!([{"role": "user"}])).0, "messages[0].content");

@@ -57,8 +57,11 @@ impl Tokenizer {
     pub fn from_folder(folder: &Path, row: Option<usize>) -> Result<Self, Error> {
         let file = folder.join("tokenizer.json");
         let missing = || Error::malformed(&file, "not found");
-        let inner = Inner::from_bytes(bytes(&file)?.ok_or_else(missing)?)
+        let mut inner = Inner::from_bytes(bytes(&file)?.ok_or_else(missing)?)
             .map_err(|error| Error::malformed(&file, error))?;
+        // What is too long is refused, and not cut in silence.
+        inner.with_truncation(None).map_err(|error| Error::malformed(&file, error))?;
+        inner.with_padding(None);
         let mut eos = Vec::new();
         for name in ["generation_config.json", "config.json"] {
             let Some(config) = json(&folder.join(name))? else { continue };

@@ -105,6 +105,7 @@ async fn reasoning_and_tool_calls() {
     assert_eq!(choice["finish_reason"], "tool_calls");
     assert!(choice["message"]["content"].is_null());
     assert_eq!(choice["message"]["reasoning_content"], "let me think");
+    assert_eq!(choice["message"]["reasoning"], "let me think");
     let call = &choice["message"]["tool_calls"][0];
     assert_eq!(call["type"], "function");
     assert_eq!(call["function"]["name"], "weather");
@@ -114,7 +115,10 @@ async fn reasoning_and_tool_calls() {
     let stream = client.chat(json!({"stream": true})).await.text;
     let first = r#""delta":{"tool_calls":[{"index":0,"id":"call_0","type":"function","function":{"name":"weather","arguments":""}}]}"#;
     assert!(stream.contains(first), "{stream}");
-    assert!(stream.contains(r#""delta":{"reasoning_content":"let"}"#), "{stream}");
+    assert!(
+        stream.contains(r#""delta":{"reasoning_content":"let","reasoning":"let"}"#),
+        "{stream}"
+    );
     assert!(stream.contains(r#""finish_reason":"tool_calls""#), "{stream}");
 }
 
@@ -177,4 +181,65 @@ async fn tokens_arrive_as_they_are_made() {
     for (seen, due) in seen.iter().zip([100, 150, 200]) {
         assert!((due..due + 10).contains(seen), "{seen} for {due}");
     }
+}
+
+/// What OpenAI's schema has, in every form that a text model can serve.
+#[tokio::test]
+async fn every_member_of_openais_schema_is_accepted() {
+    let (_running, client) = scripted(json!({"tokens": 2})).await;
+    let tool = json!({"type": "function", "function": {"name": "f", "description": "d",
+        "parameters": {"type": "object", "properties": {}}, "strict": true}});
+    let messages = json!([
+        {"role": "developer", "content": [{"type": "text", "text": "Be brief."}], "name": "dev"},
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "name": "ann", "content": [
+            {"type": "text", "text": "What is it?", "prompt_cache_breakpoint": {}},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": "low"}}]},
+        {"role": "assistant", "tool_calls": [
+            {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "{}"}},
+            {"id": "c2", "type": "function", "function": {"name": "f", "arguments": "{}"}}]},
+        {"role": "tool", "tool_call_id": "c1", "content": [{"type": "text", "text": "1"}]},
+        {"role": "tool", "tool_call_id": "c2", "content": "2"},
+        {"role": "assistant", "content": null, "refusal": "No.", "reasoning": "hm", "audio": null},
+        {"role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]},
+        {"role": "function", "name": "f", "content": "3"},
+        {"role": "user", "content": "And now?"},
+    ]);
+    let members = json!({
+        "messages": messages, "audio": null, "frequency_penalty": 0.5, "function_call": null,
+        "functions": null, "logit_bias": {"5": -100}, "logprobs": true,
+        "max_completion_tokens": 50, "max_tokens": 60, "metadata": {"a": "b"},
+        "modalities": ["text"], "moderation": null, "n": 2, "parallel_tool_calls": false,
+        "prediction": {"type": "content", "content": "x"}, "presence_penalty": -0.5,
+        "prompt_cache_key": "k", "prompt_cache_options": {"mode": "implicit"},
+        "prompt_cache_retention": "24h", "reasoning_effort": "xhigh",
+        "response_format": {"type": "text"}, "safety_identifier": "s", "seed": -7,
+        "service_tier": "auto", "stop": ["x", "y"], "store": false, "stream": false,
+        "stream_options": null, "temperature": 0.7, "tool_choice": "auto", "tools": [tool],
+        "top_logprobs": 2, "top_p": 0.9, "user": "u", "verbosity": "low",
+        "web_search_options": {"search_context_size": "low"}, "x_unknown": [1.5, {}],
+    });
+    let answer = client.chat(members.clone()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    for choice in [
+        json!("none"),
+        json!("required"),
+        json!({"type": "function", "function": {"name": "f"}}),
+        json!({"type": "allowed_tools", "allowed_tools": {"mode": "auto",
+            "tools": [{"type": "function", "function": {"name": "f"}}]}}),
+    ] {
+        let mut members = members.clone();
+        members["tool_choice"] = choice;
+        let answer = client.chat(members).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+    }
+    // Null is unset, wherever a member may be left out.
+    let mut nulls = members;
+    for (name, value) in nulls.as_object_mut().unwrap() {
+        if name != "messages" {
+            *value = json!(null);
+        }
+    }
+    let answer = client.chat(nulls).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
 }

@@ -1,6 +1,6 @@
 //! Bad input: a clear OpenAI error each, and a provider that goes on serving.
 
-use crate::client::{MODEL, chat_body, scripted};
+use crate::client::{Client, MODEL, chat_body, scripted};
 use http::Method;
 use http_body_util::Full;
 use serde_json::{Value, json};
@@ -69,6 +69,34 @@ async fn every_member_is_checked_and_named() {
         (json!({"modalities": ["audio"]}), "modalities"),
         (json!({"script": 3}), "script"),
     ];
+    refused(&client, cases).await;
+}
+
+#[tokio::test]
+async fn images_are_never_fetched_and_allowed_tools_are_among_the_tools() {
+    let (_running, client) = scripted(json!({})).await;
+    let tool = json!({"type": "function", "function": {"name": "f", "parameters": {}}});
+    let cases = vec![
+        (
+            json!({"messages": [{"role": "user", "content": [{"type": "text", "text": "x"},
+                {"type": "image_url", "image_url": {"url": "http://example.com/a.png"}}]}]}),
+            "messages[0].content[1].image_url.url",
+        ),
+        (
+            json!({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}),
+            "messages[0].content[0].image_url.url",
+        ),
+        (
+            json!({"tools": [tool], "tool_choice": {"type": "allowed_tools", "allowed_tools":
+                {"mode": "auto", "tools": [{"type": "function", "function": {"name": "g"}}]}}}),
+            "tool_choice.allowed_tools.tools[0]",
+        ),
+    ];
+    refused(&client, cases).await;
+}
+
+/// Each is a 400 that names the member, and the provider goes on.
+async fn refused(client: &Client, cases: Vec<(Value, &str)>) {
     for (members, param) in cases {
         let answer = client.chat(members.clone()).await;
         assert_eq!(answer.status, 400, "{members}: {}", answer.text);

@@ -6,6 +6,8 @@ mod answers;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod embeddings;
+#[cfg(test)]
 mod ends;
 #[cfg(test)]
 mod gguf;

@@ -6,18 +6,14 @@ use mistralrs::{
 };
 use openapi::chat::FinishReason;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::mpsc;
 
-use super::Inner;
-use super::load::first_line;
 use super::processor::Processor;
+use super::runner::Submission;
+use super::{Inner, failed, stopped};
 use crate::counters::Counters;
 use crate::decode::{Decode, Outcome};
-use crate::engine::Error;
 
-/// A dead engine's thread takes a moment to end; before that it cannot be started again.
-const RESTART_WAIT: Duration = Duration::from_millis(500);
 /// Room in an answer's channel beside one message a token.
 const CHANNEL_SPARE: usize = 16;
 
@@ -36,12 +32,9 @@ pub(super) async fn run(inner: Arc<Inner>, decode: Decode, ids: Vec<u32>) {
     Counters::add(&inner.counters.jobs_started);
     let eos = inner.model.tokenizer.eos().first().copied().unwrap_or_default();
     let processor = Processor::new(decode, eos);
-    match inner.submit(&ids, &processor).await {
+    match inner.runner.submit(|| inner.request(&ids, &processor)).await {
         Some(responses) => inner.drain(responses, &processor).await,
-        None => {
-            inner.set_broken(Some("the engine does not start".to_owned()));
-            processor.decode().fail(stopped());
-        }
+        None => processor.decode().fail(stopped()),
     }
     match processor.decode().outcome() {
         Some(Outcome::Finished) => Counters::add(&inner.counters.jobs_finished),
@@ -51,29 +44,7 @@ pub(super) async fn run(inner: Arc<Inner>, decode: Decode, ids: Vec<u32>) {
 }
 
 impl Inner {
-    /// Sends the job; starts a dead engine again, once.
-    async fn submit(&self, ids: &[u32], processor: &Processor) -> Option<mpsc::Receiver<Response>> {
-        for attempt in 0..2 {
-            if attempt > 0 {
-                tracing::warn!("the engine did not take a job; starting it again");
-                Counters::add(&self.counters.engine_restarts);
-                tokio::time::sleep(RESTART_WAIT).await;
-            }
-            let (request, responses) = self.request(ids, processor);
-            let Ok(sender) = self.runner.inner().get_sender(None) else { continue };
-            if sender.send(request).await.is_ok() {
-                self.set_broken(None);
-                return Some(responses);
-            }
-        }
-        None
-    }
-
-    pub(super) fn request(
-        &self,
-        ids: &[u32],
-        processor: &Processor,
-    ) -> (Request, mpsc::Receiver<Response>) {
+    pub(super) fn request(&self, ids: &[u32], processor: &Processor) -> Submission {
         let max_tokens = usize::try_from(processor.decode().max_tokens()).unwrap_or(usize::MAX / 2);
         let (response, responses) = mpsc::channel(max_tokens + CHANNEL_SPARE);
         let eos = self.model.tokenizer.eos().first().copied();
@@ -133,26 +104,11 @@ impl Inner {
                 "length" => FinishReason::Length,
                 _ => FinishReason::Stop,
             }),
-            None => self.restart(processor).await,
+            None => {
+                self.runner.died();
+                processor.decode().fail(stopped());
+                self.runner.restart().await;
+            }
         }
     }
-
-    /// The channel closed without an end: the engine's thread has died.
-    async fn restart(&self, processor: &Processor) {
-        tracing::warn!("the engine died in the middle of an answer; starting it again");
-        Counters::add(&self.counters.engine_restarts);
-        self.set_broken(Some("the engine stopped and is being started again".to_owned()));
-        processor.decode().fail(stopped());
-        tokio::time::sleep(RESTART_WAIT).await;
-        let again = self.runner.inner().get_sender(None);
-        self.set_broken(again.err().map(|error| first_line(&error.to_string())));
-    }
-}
-
-fn stopped() -> Error {
-    Error::Unavailable("the engine stopped; try again".to_owned())
-}
-
-fn failed(message: &str) -> Error {
-    Error::Internal(format!("mistral.rs: {}", first_line(message)))
 }

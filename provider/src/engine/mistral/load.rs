@@ -1,17 +1,21 @@
 //! Loading: checks first, then mistral.rs in a task of its own, since a bad folder can make it panic.
 
-use mistralrs::{GgufModelBuilder, ModelDType, TextModelBuilder, TokenSource};
+use mistralrs::{
+    EmbeddingModelBuilder, GgufModelBuilder, ModelDType, TextModelBuilder, TokenSource,
+};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use super::runner::Runner;
 use super::source::{hub_cache, hub_folder};
-use super::{Device, Dtype, Inner, ModelSource, Options};
+use super::{Device, Dtype, Inner, ModelSource, Options, embedder};
 use crate::counters::Counters;
 use crate::engine::ModelInfo;
 use crate::model::Model;
+use crate::model::encoder::Encoder;
 use crate::{tokenizer, weights};
 
 /// Name and version, as provenance gives it.
@@ -30,6 +34,8 @@ pub enum LoadError {
     HubNotAllowed(String),
     #[error("`{0}` was fetched, but its files are not in the hub's cache")]
     HubCache(String),
+    #[error("{0}: no embedding model; give a folder with safetensors and modules.json")]
+    NotAnEncoder(PathBuf),
     #[error("bf16 does not work on the CPU; use f32 or f16")]
     Bf16OnCpu,
     #[error(
@@ -55,14 +61,7 @@ pub(super) async fn load(
     counters: Arc<Counters>,
     tracker: TaskTracker,
 ) -> Result<Inner, LoadError> {
-    options.model.check()?;
-    if !(1..=CONCURRENT_MAX).contains(&options.max_concurrent) {
-        return Err(LoadError::Concurrency);
-    }
-    let cpu = is_cpu(options.device)?;
-    if cpu && options.dtype == Dtype::Bf16 {
-        return Err(LoadError::Bf16OnCpu);
-    }
+    let cpu = check(&options)?;
     // What stands on this disk is read before the engine is started: its errors are clearer.
     let mut read = match &options.model {
         ModelSource::Hub(_) => None,
@@ -74,7 +73,7 @@ pub(super) async fn load(
     if read.is_none() {
         read = Some(read_files(options.model.clone(), &tracker).await?);
     }
-    let Some(Read { mut model, weights_id, created }) = read else {
+    let Some(Read { mut model, weights: Weights { id: weights_id, created } }) = read else {
         return Err(LoadError::Panicked("no files".to_owned()));
     };
     let limit = runner.max_sequence_length().ok().flatten();
@@ -82,12 +81,8 @@ pub(super) async fn load(
     model.context = usable(model.context.min(limit));
     let gguf = matches!(options.model, ModelSource::Gguf(_));
     let stored_as = model.stored_as.clone();
-    let quant = match (gguf, dtype(options.dtype, cpu)) {
-        (false, ModelDType::F32) => "f32".to_owned(),
-        (false, ModelDType::F16) => "f16".to_owned(),
-        (false, ModelDType::BF16) => "bf16".to_owned(),
-        _ => stored_as.unwrap_or_else(|| "auto".to_owned()),
-    };
+    let quant = if gguf { None } else { precision(dtype(options.dtype, cpu)) };
+    let quant = quant.or(stored_as).unwrap_or_else(|| "auto".to_owned());
     // GGUF computes, and keeps its cache, in f32 on the CPU.
     let kv_dtype = if gguf && cpu { "f32".to_owned() } else { quant.clone() };
     let info = ModelInfo {
@@ -100,7 +95,7 @@ pub(super) async fn load(
     Ok(Inner {
         info,
         model: Arc::new(model),
-        runner,
+        runner: Runner::new(runner, Arc::clone(&counters)),
         permits: Arc::new(Semaphore::new(concurrency)),
         // One more than can run, so that the next is ready.
         preparing: Arc::new(Semaphore::new(concurrency.saturating_add(1))),
@@ -108,14 +103,84 @@ pub(super) async fn load(
         kv_dtype,
         counters,
         tracker,
-        broken: Mutex::new(None),
     })
+}
+
+/// The same for an embedding model, whose files are on this disk.
+pub(super) async fn embedder(
+    options: Options,
+    counters: Arc<Counters>,
+    tracker: TaskTracker,
+) -> Result<embedder::Inner, LoadError> {
+    let cpu = check(&options)?;
+    let folder = match &options.model {
+        ModelSource::Folder(folder) => folder.clone(),
+        ModelSource::Gguf(file) => return Err(LoadError::NotAnEncoder(file.clone())),
+        ModelSource::Hub(name) => {
+            hub_folder(&hub_cache(), name).ok_or_else(|| LoadError::HubCache(name.clone()))?
+        }
+    };
+    let read = {
+        let folder = folder.clone();
+        move || Ok::<_, LoadError>((Encoder::from_folder(&folder)?, weights_of(&folder)?))
+    };
+    let read = tracker.spawn_blocking(read).await.map_err(|error| panicked(&error))?;
+    let (mut encoder, weights) = read?;
+    let concurrency = if cpu { 1 } else { options.max_concurrent };
+    let dtype = dtype(options.dtype, cpu);
+    let mut builder = EmbeddingModelBuilder::new(folder.display())
+        .with_token_source(TokenSource::None)
+        .with_dtype(dtype)
+        .with_max_num_seqs(concurrency);
+    if cpu {
+        builder = builder.with_force_cpu();
+    }
+    let build = async move { Box::pin(builder.build()).await };
+    let built = tracker.spawn(build).await.map_err(|error| panicked(&error))?;
+    let model = built.map_err(|error| LoadError::Engine(first_line(&error.to_string())))?;
+    let limit = model.max_sequence_length().ok().flatten();
+    let limit = limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(u32::MAX);
+    encoder.context = encoder.context.min(limit);
+    let quant = precision(dtype).or(encoder.stored_as.clone());
+    Ok(embedder::Inner {
+        info: ModelInfo {
+            id: options.id,
+            created: weights.created,
+            context_length: Some(encoder.context.into()),
+            weights_id: Some(weights.id),
+            quant: Some(quant.unwrap_or_else(|| "auto".to_owned())),
+        },
+        encoder,
+        runner: Runner::new(model, Arc::clone(&counters)),
+        permits: Arc::new(Semaphore::new(concurrency)),
+        preparing: Arc::new(Semaphore::new(concurrency.saturating_add(1))),
+        concurrency,
+        counters,
+        tracker,
+    })
+}
+
+/// What can be said before anything is read. Whether it will run on the CPU.
+fn check(options: &Options) -> Result<bool, LoadError> {
+    options.model.check()?;
+    if !(1..=CONCURRENT_MAX).contains(&options.max_concurrent) {
+        return Err(LoadError::Concurrency);
+    }
+    let cpu = is_cpu(options.device)?;
+    if cpu && options.dtype == Dtype::Bf16 {
+        return Err(LoadError::Bf16OnCpu);
+    }
+    Ok(cpu)
 }
 
 struct Read {
     model: Model,
-    weights_id: String,
-    /// When the weights were last written, Unix seconds.
+    weights: Weights,
+}
+
+struct Weights {
+    id: String,
+    /// When they were last written, Unix seconds.
     created: i64,
 }
 
@@ -132,13 +197,17 @@ async fn read_files(source: ModelSource, tracker: &TaskTracker) -> Result<Read, 
         if model.template.as_ref().is_some_and(|template| is_harmony(template.source())) {
             return Err(LoadError::Harmony);
         }
-        let failed = |source| LoadError::Weights { path: path.clone(), source };
-        let weights_id = weights::id(&path).map_err(failed)?;
-        let files = weights::files(&path).map_err(failed)?;
-        let created = files.iter().filter_map(|file| modified(file)).max().unwrap_or(0);
-        Ok(Read { model, weights_id, created })
+        Ok(Read { model, weights: weights_of(&path)? })
     });
     read.await.map_err(|error| panicked(&error))?
+}
+
+fn weights_of(path: &Path) -> Result<Weights, LoadError> {
+    let failed = |source| LoadError::Weights { path: path.to_owned(), source };
+    let id = weights::id(path).map_err(failed)?;
+    let files = weights::files(path).map_err(failed)?;
+    let created = files.iter().filter_map(|file| modified(file)).max().unwrap_or(0);
+    Ok(Weights { id, created })
 }
 
 async fn build(
@@ -197,6 +266,16 @@ fn dtype(dtype: Dtype, cpu: bool) -> ModelDType {
         Dtype::F32 => ModelDType::F32,
         Dtype::F16 => ModelDType::F16,
         Dtype::Bf16 => ModelDType::BF16,
+    }
+}
+
+/// What the weights are loaded as, where that is fixed.
+fn precision(dtype: ModelDType) -> Option<String> {
+    match dtype {
+        ModelDType::F32 => Some("f32".to_owned()),
+        ModelDType::F16 => Some("f16".to_owned()),
+        ModelDType::BF16 => Some("bf16".to_owned()),
+        ModelDType::Auto => None,
     }
 }
 

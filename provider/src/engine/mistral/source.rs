@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::LoadError;
+use crate::model::encoder;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModelSource {
@@ -42,6 +43,18 @@ impl ModelSource {
                 }
             }
             _ => Err(LoadError::NotFound(path.to_owned())),
+        }
+    }
+
+    /// Whether the files say that it makes embeddings. Of a hub's model only those are known that were
+    /// fetched before.
+    pub fn is_encoder(&self) -> bool {
+        match self {
+            Self::Folder(folder) => encoder::is_encoder(folder),
+            Self::Gguf(_) => false,
+            Self::Hub(name) => {
+                hub_folder(&hub_cache(), name).is_some_and(|folder| encoder::is_encoder(&folder))
+            }
         }
     }
 

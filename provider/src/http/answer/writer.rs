@@ -159,7 +159,8 @@ impl Writer {
                 let delta = chat::Delta {
                     role: None,
                     content: delta.content,
-                    reasoning_content: delta.reasoning,
+                    reasoning_content: delta.reasoning.clone(),
+                    reasoning: delta.reasoning,
                     refusal: None,
                     tool_calls: delta.tool_call.map(|call| vec![call]),
                 };

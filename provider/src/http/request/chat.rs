@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 const TOP_LOGPROBS_MAX: u32 = 20;
 
-pub(in crate::http) fn plan(request: Request, origin: &Origin) -> Result<Plan, Error> {
+pub(in crate::http) fn plan(mut request: Request, origin: &Origin) -> Result<Plan, Error> {
     messages::check(&request.messages)?;
+    tools::narrow(&mut request)?;
     unsupported(&request)?;
     let knobs = Knobs {
         temperature: request.temperature,

@@ -1,7 +1,9 @@
-//! Messages: roles, and content where a role needs it.
+//! Messages: roles, and content where a role needs it. Whether the model can read an image is the
+//! engine's to say; that nothing is fetched for one is said here.
 
 use crate::http::error::Error;
-use openapi::chat::{Content, Message};
+use openapi::chat::{Content, ContentPart, Message};
+use serde_json::Value;
 
 const ROLES: [&str; 6] = ["developer", "system", "user", "assistant", "tool", "function"];
 
@@ -31,11 +33,31 @@ fn one(index: usize, message: &Message) -> Result<(), Error> {
         None => Err(Error::invalid(at("content"), format!("a `{role}` message needs `content`"))),
         Some(Content::Text(_)) => Ok(()),
         Some(Content::Parts(parts)) => parts.iter().enumerate().try_for_each(|(number, part)| {
-            if part.kind == "text" && part.text.is_none() {
-                let param = at(&format!("content[{number}].text"));
-                return Err(Error::invalid(param, "a part of type `text` needs `text`"));
-            }
-            Ok(())
+            let at = |member: &str| at(&format!("content[{number}].{member}"));
+            part_of(part).map_err(|(member, message)| Error::invalid(at(member), message))
         }),
+    }
+}
+
+/// The member at fault and why.
+fn part_of(part: &ContentPart) -> Result<(), (&'static str, &'static str)> {
+    match part.kind.as_str() {
+        "text" if part.text.is_none() => Err(("text", "a part of type `text` needs `text`")),
+        "image_url" => {
+            let url = part.extra.get("image_url").and_then(|image| image.get("url"));
+            match url.and_then(Value::as_str) {
+                Some(url)
+                    if url.get(..5).is_some_and(|start| start.eq_ignore_ascii_case("data:")) =>
+                {
+                    Ok(())
+                }
+                Some(_) => Err((
+                    "image_url.url",
+                    "an image comes as a `data:` URL; this provider fetches nothing",
+                )),
+                None => Err(("image_url.url", "a part of type `image_url` needs `image_url.url`")),
+            }
+        }
+        _ => Ok(()),
     }
 }
