@@ -1,17 +1,22 @@
 //! The keys in one redb file of the data folder, readable by its owner alone. One process has it at a
-//! time. A file that is not whole is refused and left as it is.
+//! time. A file that is not whole is refused and left as it is. After a failure of the disk the file is
+//! closed, and opened anew by the next call: a disk that was full once must not keep a key valid.
 
 use redb::{
     Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _,
-    TableDefinition, TableError,
+    TableDefinition,
 };
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::{Error, Keys, Record, create_dir};
 
 pub(super) const NAME: &str = "keys.redb";
+/// Held locked as long as the store is, also while its file is closed.
+const LOCK: &str = "keys.lock";
 /// Records by id.
 const KEYS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("keys");
 /// Ids by name.
@@ -23,7 +28,9 @@ const CACHE_BYTES: usize = 4 * 1024 * 1024;
 #[derive(Debug)]
 pub struct File {
     path: PathBuf,
-    database: Database,
+    /// Absent after a failure.
+    database: Mutex<Option<Database>>,
+    _lock: fs::File,
 }
 
 impl File {
@@ -34,40 +41,34 @@ impl File {
     pub fn open(data_dir: &Path) -> Result<Self, Error> {
         let path = data_dir.join(NAME);
         let failed =
-            |cause: std::io::Error| Error::Failed { path: path.clone(), cause: cause.to_string() };
+            |cause: io::Error| Error::Failed { path: path.clone(), cause: cause.to_string() };
         create_dir(data_dir).map_err(failed)?;
-        let mut options = OpenOptions::new();
-        options.append(true).create(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        options.open(&path).map_err(failed)?;
-        let opened = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            // Otherwise a damaged page is trusted, and found by a panic.
-            .set_check_integrity_on_open(true)
-            .create(&path);
-        match opened {
-            Ok(database) => Self { path, database }.prepared(),
-            Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
-                Err(Error::InUse { path })
-            }
-            Err(DatabaseError::Storage(error)) => Err(fault(&path, error.into())),
-            Err(error) => Err(Error::Damaged { path, cause: error.to_string() }),
+        let lock = owners(&data_dir.join(LOCK)).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse { path }),
+            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
         }
+        if !path.try_exists().map_err(failed)? {
+            make(&path)?;
+        }
+        let database = Mutex::new(Some(open(&path)?));
+        Ok(Self { path, database, _lock: lock })
     }
 
-    /// With both tables, so that no reader meets a store without them.
-    fn prepared(self) -> Result<Self, Error> {
-        let read = self.database.begin_read().map_err(|error| self.fault(error))?;
-        let is_new = matches!(read.open_table(KEYS), Err(TableError::TableDoesNotExist(_)));
-        drop(read);
-        if is_new {
-            self.write(|keys, names| {
-                let _ = (keys, names);
-                Ok(())
-            })?;
+    /// Does `work`; calls wait for each other.
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, Error>) -> Result<T, Error> {
+        let mut held = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = match held.take() {
+            Some(database) => database,
+            None => open(&self.path)?,
+        };
+        let done = work(&database);
+        // redb does nothing more after an I/O error until it is opened anew.
+        if !matches!(done, Err(Error::Failed { .. } | Error::Damaged { .. })) {
+            *held = Some(database);
         }
-        Ok(self)
+        done
     }
 
     fn fault(&self, error: impl Into<redb::Error>) -> Error {
@@ -90,28 +91,32 @@ impl File {
             &mut redb::Table<'_, &'static str, u128>,
         ) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let write = self.database.begin_write().map_err(|error| self.fault(error))?;
-        let changed = {
-            let mut keys = write.open_table(KEYS).map_err(|error| self.fault(error))?;
-            let mut names = write.open_table(NAMES).map_err(|error| self.fault(error))?;
-            change(&mut keys, &mut names)?
-        };
-        write.commit().map_err(|error| self.fault(error))?;
-        Ok(changed)
+        self.with(|database| {
+            let write = database.begin_write().map_err(|error| self.fault(error))?;
+            let changed = {
+                let mut keys = write.open_table(KEYS).map_err(|error| self.fault(error))?;
+                let mut names = write.open_table(NAMES).map_err(|error| self.fault(error))?;
+                change(&mut keys, &mut names)?
+            };
+            write.commit().map_err(|error| self.fault(error))?;
+            Ok(changed)
+        })
     }
 }
 
 impl Keys for File {
     fn each(&self, visit: &mut dyn FnMut(Record)) -> Result<u64, Error> {
-        let read = self.database.begin_read().map_err(|error| self.fault(error))?;
-        let keys = read.open_table(KEYS).map_err(|error| self.fault(error))?;
-        let mut count = 0;
-        for entry in keys.iter().map_err(|error| self.fault(error))? {
-            let (id, bytes) = entry.map_err(|error| self.fault(error))?;
-            visit(self.record(id.value(), bytes.value())?);
-            count += 1;
-        }
-        Ok(count)
+        self.with(|database| {
+            let read = database.begin_read().map_err(|error| self.fault(error))?;
+            let keys = read.open_table(KEYS).map_err(|error| self.fault(error))?;
+            let mut count = 0;
+            for entry in keys.iter().map_err(|error| self.fault(error))? {
+                let (id, bytes) = entry.map_err(|error| self.fault(error))?;
+                visit(self.record(id.value(), bytes.value())?);
+                count += 1;
+            }
+            Ok(count)
+        })
     }
 
     fn insert(&self, records: &[Record], keys_max: u64) -> Result<(), Error> {
@@ -151,16 +156,76 @@ impl Keys for File {
     }
 
     fn list(&self, after: Option<Uuid>, limit: usize) -> Result<Vec<Record>, Error> {
-        let read = self.database.begin_read().map_err(|error| self.fault(error))?;
-        let keys = read.open_table(KEYS).map_err(|error| self.fault(error))?;
-        let first = after.map_or(0, |id| id.as_u128().saturating_add(1));
-        let range = keys.range(first..).map_err(|error| self.fault(error))?;
-        let records = range.take(limit).map(|entry| {
-            let (id, bytes) = entry.map_err(|error| self.fault(error))?;
-            self.record(id.value(), bytes.value())
-        });
-        records.collect()
+        self.with(|database| {
+            let read = database.begin_read().map_err(|error| self.fault(error))?;
+            let keys = read.open_table(KEYS).map_err(|error| self.fault(error))?;
+            let first = after.map_or(0, |id| id.as_u128().saturating_add(1));
+            let range = keys.range(first..).map_err(|error| self.fault(error))?;
+            let records = range.take(limit).map(|entry| {
+                let (id, bytes) = entry.map_err(|error| self.fault(error))?;
+                self.record(id.value(), bytes.value())
+            });
+            records.collect()
+        })
     }
+}
+
+/// An empty file, readable by its owner alone.
+fn owners(path: &Path) -> io::Result<fs::File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(CACHE_BYTES);
+    // Otherwise a damaged page is trusted, and found by a panic.
+    builder.set_check_integrity_on_open(true);
+    builder
+}
+
+/// A store that is there, with both tables.
+fn open(path: &Path) -> Result<Database, Error> {
+    let database = match builder().open(path) {
+        Ok(database) => database,
+        Err(DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch) => {
+            return Err(Error::InUse { path: path.to_owned() });
+        }
+        Err(DatabaseError::Storage(error)) => return Err(fault(path, error.into())),
+        Err(error) => {
+            return Err(Error::Damaged { path: path.to_owned(), cause: error.to_string() });
+        }
+    };
+    let read = database.begin_read().map_err(|error| fault(path, error.into()))?;
+    for table in [read.open_table(KEYS).err(), read.open_table(NAMES).err()] {
+        if let Some(error) = table {
+            return Err(Error::Damaged { path: path.to_owned(), cause: error.to_string() });
+        }
+    }
+    Ok(database)
+}
+
+/// Makes a store without keys beside the path and links it in place: a file that is there is always
+/// whole, so an empty one has lost its keys and is no first start that was cut short.
+fn make(path: &Path) -> Result<(), Error> {
+    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    let made = fill(&draft)
+        .and_then(|()| fs::hard_link(&draft, path).map_err(|error| fault(path, error.into())));
+    let removed = fs::remove_file(&draft).map_err(|error| fault(path, error.into()));
+    made.and(removed)
+}
+
+fn fill(draft: &Path) -> Result<(), Error> {
+    let failed = |error: redb::Error| fault(draft, error);
+    owners(draft).map_err(|error| failed(error.into()))?;
+    let database = builder().create(draft).map_err(|error| failed(error.into()))?;
+    let write = database.begin_write().map_err(|error| failed(error.into()))?;
+    write.open_table(KEYS).map_err(|error| failed(error.into()))?;
+    write.open_table(NAMES).map_err(|error| failed(error.into()))?;
+    write.commit().map_err(|error| failed(error.into()))
 }
 
 fn fault(path: &Path, error: redb::Error) -> Error {

@@ -23,18 +23,18 @@ impl Drop for Process {
 
 /// Serves, with everything it logs in `log`.
 fn serve(data: &Path) -> Process {
+    let log = std::fs::File::options().append(true).create(true).open(data.join("log"));
+    serve_by(Command::new(BINARY).stderr(log.expect("a log")), data)
+}
+
+/// Serves by a command that takes the gateway's arguments.
+fn serve_by(command: &mut Command, data: &Path) -> Process {
     let config = data.join("gateway.toml");
     let addr = "127.0.0.1:1".parse().expect("an address");
     let telemetry = "[telemetry]\nlevel = \"trace\"\nformat = \"json\"";
     std::fs::write(&config, settings(data, addr, telemetry)).expect("written");
-    let log = std::fs::File::options().append(true).create(true).open(data.join("log"));
-    let mut child = Command::new(BINARY)
-        .arg("--config")
-        .arg(&config)
-        .stdout(Stdio::piped())
-        .stderr(log.expect("a log"))
-        .spawn()
-        .expect("started");
+    let command = command.arg("--config").arg(&config).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("started");
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
     let addr = line.trim().strip_prefix("listening on http://").expect("the ready line");
@@ -106,6 +106,34 @@ async fn beside_a_running_gateway_and_without_one() {
     for secret in [&early[8..60], &late[8..60], token.trim()] {
         assert!(!log.contains(secret), "a secret is in the log");
     }
+}
+
+/// Files can't grow beyond a limit, as on a disk that is full; then they can.
+#[tokio::test]
+async fn a_disk_that_was_full_keeps_no_key_valid() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = folder.path();
+    let at = data.to_str().expect("text");
+    let mut full = Command::new("sh");
+    full.args(["-c", "ulimit -Sf 256; trap '' XFSZ; exec \"$0\" \"$@\"", BINARY]);
+    let process = serve_by(full.stderr(Stdio::null()), data);
+    let leaked = said(&key(data, &["create", "--name", "leaked", "--data", at]));
+    let models: Vec<String> = (0..60).map(|number| format!("{number:0>200}")).collect();
+    let made = (0..60).find(|number| {
+        let (name, models) = (format!("key {number}"), models.join(","));
+        let args = ["create", "--name", &name, "--models", &models, "--data", at];
+        !key(data, &args).status.success()
+    });
+    assert!(made.is_some(), "the disk is full");
+
+    let pid = process.child.id().to_string();
+    let freed = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status();
+    assert!(freed.expect("runs").success());
+    said(&key(data, &["revoke", "leaked", "--data", at]));
+    assert_eq!(get(process.addr, &leaked, "/v1/key").await.status, 401);
+    said(&key(data, &["create", "--name", "next", "--data", at]));
+    let list = said(&key(data, &["list", "--data", at]));
+    assert!(list.contains("next") && list.contains("key 0") && !list.contains("leaked"), "{list}");
 }
 
 #[tokio::test]

@@ -59,6 +59,7 @@ fn a_damaged_store_is_refused_and_left_as_it_is() {
     let whole = filled(data.path());
     let path = data.path().join("keys.redb");
     let mut damages: Vec<(String, Vec<u8>)> = vec![
+        ("empty".to_owned(), Vec::new()),
         ("another file".to_owned(), b"this is no store".to_vec()),
         ("cut".to_owned(), whole[..whole.len() / 2].to_vec()),
         ("cut short".to_owned(), whole[..100].to_vec()),
