@@ -38,6 +38,19 @@ impl Members {
         serde_json::from_str(json).ok()
     }
 
+    /// As [`Self::read`] for text that must be an object; `None` for a name with half a surrogate
+    /// pair, which is JSON, and no Rust string.
+    pub fn of_object(json: &str) -> Option<Self> {
+        match serde_json::from_str(json) {
+            Ok(members) => Some(members),
+            Err(error) => {
+                let halves = json.contains("\\ud") || json.contains("\\uD");
+                assert!(halves, "not an object: {error}: {json}");
+                None
+            }
+        }
+    }
+
     pub fn count(&self, name: &str) -> usize {
         self.0.iter().filter(|(known, _)| known == name).count()
     }

@@ -10,7 +10,7 @@ use quorate_fuzz::{pieces, split};
 fn relayed(plan: &Plan, pieces: Vec<Bytes>) -> (Vec<u8>, Result<bool, String>) {
     let mut relay = Relay::new(plan.clone());
     let mut out = Out::default();
-    let mut feed = || {
+    let feed = || {
         for piece in pieces {
             relay.push(piece, &mut out).map_err(|error| error.to_string())?;
         }
@@ -42,11 +42,15 @@ fuzz_target!(|data: &[u8]| {
     let text = std::str::from_utf8(&bytes).expect("whole events are UTF-8");
     let lines = text.split(['\n', '\r']).filter(|line| !line.is_empty());
     let lines: Vec<&str> = lines.collect();
-    assert!(lines.iter().all(|line| line.starts_with("data:") || line.starts_with(':')), "{text}");
-    let done = |line: &&&str| line.strip_prefix("data:").is_some_and(|data| data.trim() == "[DONE]");
+    let passes = |line: &str| line == "data" || line.starts_with("data:") || line.starts_with(':');
+    assert!(lines.iter().all(|line| passes(line)), "{text}");
+    let done =
+        |line: &&&str| line.strip_prefix("data:").is_some_and(|data| data.trim() == "[DONE]");
     let dones = lines.iter().filter(done).count();
     assert_eq!(dones, usize::from(end.is_ok()), "{text}");
     if end.is_ok() {
-        assert!(lines.iter().rev().find(|line| line.starts_with("data:")).is_some_and(|l| done(&l)));
+        assert!(
+            lines.iter().rev().find(|line| line.starts_with("data:")).is_some_and(|l| done(&l))
+        );
     }
 });

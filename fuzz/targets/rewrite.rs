@@ -12,7 +12,8 @@ fn edited(mut members: Members, rewrite: Rewrite, streams: bool) -> Members {
     for ours in ["provider", "verification", "models"] {
         members.remove(ours);
     }
-    let same = |raw: &str| serde_json::from_str::<String>(raw).is_ok_and(|name| name == rewrite.model);
+    let same =
+        |raw: &str| serde_json::from_str::<String>(raw).is_ok_and(|name| name == rewrite.model);
     if !members.get("model").is_some_and(same) {
         members.set("model", &serde_json::to_string(rewrite.model).unwrap());
     }
@@ -51,13 +52,18 @@ fn speak(members: &mut Members, dialect: Dialect) {
             TokenLimit::MaxCompletionTokens => "max_completion_tokens",
         };
         NAMES.into_iter().filter(|name| *name != holds).for_each(|name| members.remove(name));
-        members.0.iter_mut().filter(|(name, _)| name == holds).for_each(|m| m.0 = wanted.to_owned());
+        members
+            .0
+            .iter_mut()
+            .filter(|(name, _)| name == holds)
+            .for_each(|m| m.0 = wanted.to_owned());
     }
     if dialect.developer == DeveloperRole::System
         && let Some(mut messages) = members.get("messages").and_then(messages)
     {
         for message in &mut messages {
-            let role = message.get("role").and_then(|role| serde_json::from_str::<String>(role).ok());
+            let role =
+                message.get("role").and_then(|role| serde_json::from_str::<String>(role).ok());
             if role.is_some_and(|role| role == "developer") {
                 message.set("role", "\"system\"");
             }
@@ -68,6 +74,13 @@ fn speak(members: &mut Members, dialect: Dialect) {
 
 fn messages(raw: &str) -> Option<Vec<Members>> {
     serde_json::from_str(raw).ok()
+}
+
+/// Whether serde_json can name everything the edit looks at: half a surrogate pair has no name.
+fn is_readable(given: &Members) -> bool {
+    let options = given.get("stream_options").filter(|options| *options != "null");
+    options.is_none_or(|options| Members::read(options).is_some())
+        && given.get("messages").is_none_or(|list| messages(list).is_some())
 }
 
 fn list(messages: &[Members]) -> String {
@@ -122,7 +135,10 @@ fuzz_target!(|data: &[u8]| {
         },
     };
     let out = summary.upstream_body(&body, rewrite);
-    let given = Members::read(std::str::from_utf8(&body).unwrap()).unwrap();
+    let Some(given) = Members::of_object(std::str::from_utf8(&body).unwrap()) else { return };
+    if !is_readable(&given) {
+        return;
+    }
     let text = std::str::from_utf8(&out).expect("text");
     let got = Members::read(text).unwrap_or_else(|| panic!("not an object: {text}"));
     let wanted = edited(given.clone(), rewrite, summary.stream);

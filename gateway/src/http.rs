@@ -33,6 +33,7 @@ use crate::server;
 
 pub mod admin;
 pub mod body;
+pub mod budget;
 mod chat;
 mod completion;
 mod completions;
@@ -50,6 +51,7 @@ pub mod models;
 mod options;
 mod path;
 pub mod request_id;
+mod responses;
 mod router;
 mod wanted;
 
@@ -140,10 +142,7 @@ impl Edge {
         if let Some(origins) = origins {
             cors::mark(origins, origin.as_ref(), response.headers_mut());
         }
-        let body_may_follow = matches!(
-            response.status(),
-            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT
-        );
+        let body_may_follow = response.extensions().get::<Row>().is_some_and(Row::leaves_body);
         if body_may_follow && version < Version::HTTP_2 {
             // The rest of the body may still be on its way: this connection can't be used again.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -208,6 +207,9 @@ impl Edge {
             "/v1/chat/completions" => Endpoint::Chat,
             "/v1/completions" => Endpoint::Completions,
             "/v1/embeddings" => Endpoint::Embeddings,
+            _ if path == "/v1/responses" || path.starts_with("/v1/responses/") => {
+                Endpoint::Responses
+            }
             "/healthz" | "/readyz" => Endpoint::Health,
             "/openapi.json" | "/docs" => Endpoint::Docs,
             _ if path == "/v1/models" || path.starts_with("/v1/models/") => Endpoint::Models,

@@ -16,6 +16,7 @@ pub mod limit;
 pub mod market;
 pub mod metrics;
 pub mod request;
+pub mod responses;
 pub mod route;
 mod serve;
 pub mod server;

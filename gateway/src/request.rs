@@ -8,7 +8,7 @@ pub mod policy;
 pub mod probe;
 mod prompt;
 pub mod rewrite;
-mod syntax;
+pub(crate) mod syntax;
 pub mod target;
 
 pub use dialect::{DeveloperRole, Dialect, TokenLimit};

@@ -25,6 +25,7 @@ pub mod relay;
 
 pub use assemble::{Answer, Assembler};
 pub use error::{Error, ProviderError};
+pub(crate) use lines::{Role, role};
 pub use out::Out;
 pub use plain::plain;
 pub use plan::{Fallback, Identity, Limits, Plan, UsageMode};

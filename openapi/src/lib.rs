@@ -10,4 +10,5 @@ pub mod evidence;
 pub mod gumbel;
 pub mod keys;
 pub mod models;
+pub mod responses;
 pub mod usage;

@@ -2,7 +2,7 @@
 
 use super::supervise::Member;
 use gateway::config::{
-    Auth, Cache, Key, Limits, Mode, ModelEntry, Server, Settings, Telemetry, Upstream,
+    Auth, Cache, CorsOrigins, Key, Limits, Mode, ModelEntry, Server, Settings, Telemetry, Upstream,
     UpstreamModel,
 };
 use gateway::request::Dialect;
@@ -32,6 +32,7 @@ impl Plan<'_> {
                 listen: self.listen,
                 admin_listen: self.admin_listen,
                 data_dir: self.data.to_owned(),
+                cors_origins: CorsOrigins::default(),
             },
             auth: Auth { mode: Mode::Keys },
             keys: vec![Key::new("development", SecretString::from(self.key))],

@@ -20,6 +20,7 @@ use super::router;
     ),
     tags(
         (name = "chat", description = "Chat completions"),
+        (name = "responses", description = "Responses, stateless"),
         (name = "completions", description = "The older form, without a conversation"),
         (name = "embeddings", description = "Texts to vectors"),
         (name = "models", description = "What can be asked for"),

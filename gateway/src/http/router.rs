@@ -6,7 +6,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    admin, chat, completions, docs, embeddings, health, key, models, unknown_url, wrong_method,
+    admin, chat, completions, docs, embeddings, health, key, models, responses, unknown_url,
+    wrong_method,
 };
 use crate::app::App;
 
@@ -17,6 +18,10 @@ pub(super) fn client_routes() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(chat::create))
         .routes(routes!(completions::create))
+        .routes(routes!(responses::create))
+        .routes(routes!(responses::find, responses::delete))
+        .routes(routes!(responses::cancel))
+        .routes(routes!(responses::input_items))
         .routes(routes!(embeddings::create))
         .routes(routes!(models::list))
         .routes(routes!(models::find))

@@ -6,7 +6,7 @@ use super::Error;
 use crate::json::{DEPTH_MAX, Fault};
 
 /// The body is not UTF-8 text without a byte order mark.
-pub(super) fn text(body: &[u8]) -> Result<&str, Error> {
+pub(crate) fn text(body: &[u8]) -> Result<&str, Error> {
     if body.starts_with(b"\xef\xbb\xbf") {
         return Err(Error::body(
             "The request body starts with a byte order mark; send UTF-8 without one.",
@@ -19,7 +19,7 @@ pub(super) fn text(body: &[u8]) -> Result<&str, Error> {
 }
 
 /// The error for a fault of the lexer.
-pub(super) fn fault(text: &str, fault: Fault) -> Error {
+pub(crate) fn fault(text: &str, fault: Fault) -> Error {
     let at = match fault {
         Fault::Depth => {
             return Error::body(format!(

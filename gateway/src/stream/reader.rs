@@ -297,6 +297,10 @@ impl Reader {
             // The mended JSON goes on the first data line and the others go.
             let mut whole = apply(&self.joined, &mut self.json_edits);
             whole.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
+            // A bare `data`, which has no value and no colon, may be the first.
+            if raw.get(..value.start).is_some_and(|before| before.ends_with(b"data")) {
+                whole.splice(..0, *b": ");
+            }
             self.edits.push(Edit { start: value.start, end: value.end, text: whole.into() });
             for line in lines.iter().skip(first + 1) {
                 let text = raw.get(line.start..line.end).unwrap_or_default();

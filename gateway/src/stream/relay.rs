@@ -62,6 +62,8 @@ impl Relay {
         let limit = self.reader.plan().limits.event_bytes_max;
         let over = self.progress().done;
         if over && writer.source().get(begin) != Some(&b'\n') {
+            // A line feed that comes later is no longer that of the last event's CRLF.
+            self.kept &= begin == writer.source().len();
             return Ok(false);
         }
         match self.scanner.next(writer.source(), at).map_err(Error::too_large(limit))? {

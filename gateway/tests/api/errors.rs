@@ -29,6 +29,7 @@ variants!(
     Unauthorized,
     Forbidden,
     ModelNotFound,
+    ResponseNotFound,
     UnknownUrl,
     MethodNotAllowed,
     RequestTimeout,
@@ -47,6 +48,7 @@ variants!(
     Timeout,
     Draining,
     ClientGone,
+    Overloaded,
     Internal,
 );
 
@@ -68,6 +70,7 @@ fn all() -> Vec<Error> {
         Error::Unauthorized(Credentials::Unknown),
         Error::Forbidden { message: "Not this region.".into(), code: "region_not_allowed" },
         Error::ModelNotFound { model: "nope".into(), param: "model" },
+        Error::ResponseNotFound { id: "resp_1".into() },
         Error::UnknownUrl { method: Method::GET, path: "/v1/nope".into() },
         Error::MethodNotAllowed { method: Method::PUT, path: "/v1/models".into() },
         Error::RequestTimeout { idle: Duration::from_secs(30) },
@@ -75,6 +78,7 @@ fn all() -> Vec<Error> {
         Error::UnsupportedMediaType { message: "Not text/plain.".into() },
         Error::HeadersTooLarge { limit_bytes: 65536 },
         Error::Malformed,
+        Error::Overloaded,
         Error::UrlTooLong { limit_bytes: 65534 },
         Error::RateLimited { limit: "requests per minute".into(), retry_after: after },
         Error::RateLimited { limit: "tokens a day".into(), retry_after: Some(HOUR) },

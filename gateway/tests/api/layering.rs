@@ -46,7 +46,7 @@ fn refuse(files: &[PathBuf], words: &[&str]) {
 
 #[test]
 fn plain_logic_knows_no_server_no_socket_and_no_clock() {
-    for name in ["route", "stream", "request", "limit"] {
+    for name in ["route", "stream", "request", "limit", "responses"] {
         refuse(
             &module(name),
             &[

@@ -26,6 +26,16 @@ fn every_cut_before_the_finish_reason_is_a_truncation() {
 }
 
 #[test]
+fn nothing_follows_done_not_even_a_late_line_feed() {
+    // Between a CR that ends `[DONE]` and a line feed there is something: they are no CRLF.
+    let ends = format!("{}{}data: [DONE]\r\r", role(), stop());
+    for after in ["x\n", "data: {}\n\n\n", "\r\n\n"] {
+        let relayed = relay_all_ways(&plan(), format!("{ends}{after}").as_bytes());
+        assert_eq!((relayed.end, relayed.text), (Ok(false), ends.clone()), "{after:?}");
+    }
+}
+
+#[test]
 fn a_missing_done_is_added_after_every_finish_reason() {
     let input = format!("{}{}", role(), stop());
     let relayed = relay_all_ways(&plan(), input.as_bytes());

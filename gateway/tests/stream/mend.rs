@@ -164,6 +164,15 @@ fn an_event_in_several_data_lines_is_mended_on_one() {
 }
 
 #[test]
+fn a_first_line_without_a_colon_gets_one_with_its_value() {
+    let (_, json) = text("x").split_once("data: ").map(|(a, b)| (a, b.to_owned())).unwrap();
+    let given = format!("data\ndata: {}", json.replace("chatcmpl-1", "other"));
+    check(&given, &text("x"));
+    let ended = format!("{}{}data\n{DONE}", role(), stop());
+    assert_eq!(mended(&plan(), &ended), format!("{}{}{DONE}", role(), stop()));
+}
+
+#[test]
 fn a_byte_order_mark_is_taken_off() {
     let input = format!("{}{}{DONE}", role(), stop());
     assert_eq!(mended(&plan(), &format!("\u{feff}{input}")), input);

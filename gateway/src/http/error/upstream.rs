@@ -56,3 +56,10 @@ impl From<crate::request::Error> for Error {
         Self::InvalidRequest { message, param, code: None }
     }
 }
+
+impl From<crate::responses::Error> for Error {
+    fn from(error: crate::responses::Error) -> Self {
+        let crate::responses::Error { message, param, code } = error;
+        Self::InvalidRequest { message, param, code }
+    }
+}
