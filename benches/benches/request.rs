@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use gateway::request::{Endpoint, Probe, Rewrite};
+use gateway::request::{Dialect, Endpoint, Probe, Rewrite};
 use std::hint::black_box;
 
 fn body(prompt_bytes: usize) -> Bytes {
@@ -24,7 +24,8 @@ fn benches(criterion: &mut Criterion) {
         });
         let Ok(probe) = Probe::parse(&body, Endpoint::ChatCompletions) else { continue };
         let summary = probe.into_summary();
-        let rewrite = Rewrite { model: "qwen3-8b", stream: true, seed: Some(7) };
+        let rewrite =
+            Rewrite { model: "qwen3-8b", stream: true, seed: Some(7), dialect: Dialect::default() };
         group.bench_function(format!("rewrite/{size}"), |bencher| {
             bencher.iter(|| summary.upstream_body(black_box(&body), rewrite).len());
         });

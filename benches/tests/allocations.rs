@@ -4,7 +4,7 @@
 use allocation_counter::measure;
 use benches::stream::{MODEL, events, plan};
 use bytes::Bytes;
-use gateway::request::{Endpoint, Probe, Rewrite};
+use gateway::request::{Dialect, Endpoint, Probe, Rewrite};
 use gateway::stream::{Assembler, Out, Plan, Relay};
 
 /// Hyper's chunks are slices of a shared buffer.
@@ -72,7 +72,7 @@ fn a_request_is_read_without_building_anything() {
     })
     .count_total;
     let summary = summary.unwrap();
-    let rewrite = Rewrite { model: "up", stream: true, seed: Some(1) };
+    let rewrite = Rewrite { model: "up", stream: true, seed: Some(1), dialect: Dialect::default() };
     let written = measure(|| drop(summary.upstream_body(&body, rewrite))).count_total;
     println!("request: {read} allocations to read, {written} to rewrite");
     // The model's name; then three splices and the body.

@@ -7,6 +7,8 @@ import openai
 import pydantic
 import pytest
 
+from conftest import client_of
+
 TOOLS = [
     {
         "type": "function",
@@ -22,6 +24,7 @@ TOOLS = [
     }
 ]
 ASK = {"model": "pip", "temperature": 0}
+ADD = {"name": "get_weather", "arguments": '{"city": "Rome"}'}
 LAST = {"response.completed", "response.incomplete", "response.failed"}
 
 
@@ -33,13 +36,20 @@ class Person(pydantic.BaseModel):
 @pytest.fixture
 def strict(market):
     """The SDK with every member and every event checked against its types."""
-    return openai.OpenAI(
-        base_url=market["base_url"],
-        api_key=market["key"],
-        max_retries=0,
-        timeout=120,
-        _strict_response_validation=True,
-    )
+    with client_of(market, _strict_response_validation=True) as client:
+        yield client
+
+
+@pytest.fixture
+def player(scripted):
+    """Asks a provider that plays a script; strict too."""
+    with scripted.client(_strict_response_validation=True) as client:
+
+        def play(script, **options):
+            body = {"model": "scripted", "input": "hi", "extra_body": {"script": script}}
+            return client.responses.create(**{**body, **options})
+
+        yield play
 
 
 def test_a_text(strict):
@@ -157,43 +167,85 @@ def test_a_forced_call_is_streamed(strict, choice):
         ({"input": [{"role": "user", "content": [{"type": "nonsense"}]}]}, "input[0].content[0].type"),
     ],
 )
-def test_what_is_not_served_is_refused_by_name(client, member, param):
-    with pytest.raises(openai.BadRequestError) as error:
-        client.responses.create(**{"model": "pip", "input": "hello", **member})
+def test_what_is_not_served_is_refused_by_name(scripted, member, param):
+    with scripted.client() as client, pytest.raises(openai.BadRequestError) as error:
+        client.responses.create(**{"model": "scripted", "input": "hello", **member})
     assert error.value.param == param
 
 
-def test_no_response_is_stored(client):
-    for ask in (client.responses.retrieve, client.responses.delete, client.responses.cancel):
-        with pytest.raises(openai.NotFoundError):
-            ask("resp_1")
+def test_no_response_is_stored(scripted):
+    with scripted.client() as client:
+        stored = client.responses
+        for ask in (stored.retrieve, stored.delete, stored.cancel, stored.input_items.list):
+            with pytest.raises(openai.NotFoundError):
+                ask("resp_1")
 
 
-def test_async(market):
+def test_reasoning_text_and_calls_are_items_of_their_own(player):
+    script = {"reasoning": "hm, well", "text": "Adding.", "tool_call": ADD}
+    whole = player(script, tools=TOOLS)
+    assert [item.type for item in whole.output] == ["reasoning", "message", "function_call"]
+    assert whole.output[0].content[0].text == "hm, well"
+    assert (whole.output_text, whole.output[2].arguments) == ("Adding.", ADD["arguments"])
+    *_, last = player(script, tools=TOOLS, stream=True)
+    said = [item.to_dict() for item in last.response.output]
+    for before, after in zip([item.to_dict() for item in whole.output], said):
+        for member in ("id", "call_id"):
+            before.pop(member, None), after.pop(member, None)
+        assert before == after
+
+
+def test_what_was_answered_can_be_sent_back(player):
+    script = {"reasoning": "hm", "tool_call": ADD}
+    first = player(script, tools=TOOLS)
+    call = first.output[-1]
+    items = [{"role": "user", "content": "hi"}, *(item.to_dict() for item in first.output)]
+    items.append({"type": "function_call_output", "call_id": call.call_id, "output": "3"})
+    second = player({"text": "Three."}, tools=TOOLS, input=items)
+    assert second.output_text == "Three."
+
+
+def test_a_stream_that_breaks_ends_in_a_failed_response(player):
+    events = list(player({"tokens": 9, "error_after": 4}, stream=True))
+    assert events[-1].type == "response.failed"
+    failed = events[-1].response
+    assert failed.error.code == "server_error"
+    assert failed.output_text == " tok0 tok1 tok2 tok3"
+    assert LAST & {event.type for event in events} == {"response.failed"}
+
+
+def test_a_filtered_answer_is_incomplete(player):
+    answer = player({"text": "one two", "finish_reason": "content_filter"})
+    assert answer.status == "incomplete"
+    assert answer.incomplete_details.reason == "content_filter"
+
+
+def test_a_stream_that_is_left_stops_the_provider(player, scripted):
+    before = scripted.counter("jobs_cancelled_total")
+    stream = player({"tokens": 100_000, "itl_ms": 5}, stream=True)
+    for event in stream:
+        if event.type == "response.output_text.delta":
+            break
+    stream.close()
+    scripted.reaches("jobs_cancelled_total", before + 1)
+
+
+def test_async(scripted):
     async def run():
-        client = openai.AsyncOpenAI(
-            base_url=market["base_url"],
-            api_key=market["key"],
-            max_retries=0,
-            timeout=120,
-            _strict_response_validation=True,
-        )
-        async with client.responses.stream(**ASK, input="What is the capital of Japan?") as stream:
+        client = scripted.client(openai.AsyncOpenAI, _strict_response_validation=True)
+        ask = {"model": "scripted", "input": "hi", "extra_body": {"script": {"text": "So it is."}}}
+        async with client.responses.stream(**ask) as stream:
             async for _ in stream:
                 pass
             final = await stream.get_final_response()
-        asks = [client.responses.create(**ASK, input="What is the capital of Japan?") for _ in range(4)]
-        answers = await asyncio.gather(*asks)
+        answers = await asyncio.gather(*[client.responses.create(**ask) for _ in range(32)])
         # A stream that is left early is closed, and the client stays of use.
-        left = await client.responses.create(**ASK, input="hello", stream=True)
+        left = await client.responses.create(**ask, stream=True)
         async for _ in left:
             break
         await left.close()
-        again = await client.responses.create(**ASK, input="hello")
+        again = await client.responses.create(**ask)
         await client.close()
-        return final, answers, again
+        return [final, *answers, again]
 
-    final, answers, again = asyncio.run(run())
-    assert final.output_text == "The capital of Japan is Tokyo."
-    assert {answer.output_text for answer in answers} == {final.output_text}
-    assert again.status == "completed"
+    assert {answer.output_text for answer in asyncio.run(run())} == {"So it is."}

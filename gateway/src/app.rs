@@ -8,6 +8,7 @@ use crate::auth::{Keys, Terms};
 use crate::cache::Cache;
 use crate::clock::{self, Clock};
 use crate::config::{Mode, Settings};
+use crate::http::budget::Budget;
 use crate::limit::{Rules, Time};
 use crate::market::{self, Market};
 use crate::metrics::{Metrics, Phase};
@@ -31,6 +32,8 @@ pub struct App {
     pub cache: Cache,
     /// What attempts need.
     pub upstream: Arc<upstream::Context>,
+    /// What request bodies may take together.
+    pub bodies: Budget,
 }
 
 /// Why there is no gateway.
@@ -69,8 +72,20 @@ impl App {
             random: upstream::random,
         });
         let cache = Cache::new(&settings, clock.clone(), metrics.clone());
+        let bodies = Budget::new(settings.limits.bodies_bytes);
         let settings = Arc::new(settings);
-        Ok(Self { settings, clock, metrics, shutdown, keys, limit_time, market, cache, upstream })
+        Ok(Self {
+            settings,
+            clock,
+            metrics,
+            shutdown,
+            keys,
+            limit_time,
+            market,
+            cache,
+            upstream,
+            bodies,
+        })
     }
 }
 

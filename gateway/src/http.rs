@@ -33,6 +33,7 @@ use crate::server;
 
 pub mod admin;
 pub mod body;
+pub mod budget;
 mod chat;
 mod completion;
 mod completions;
@@ -141,10 +142,7 @@ impl Edge {
         if let Some(origins) = origins {
             cors::mark(origins, origin.as_ref(), response.headers_mut());
         }
-        let body_may_follow = matches!(
-            response.status(),
-            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT
-        );
+        let body_may_follow = response.extensions().get::<Row>().is_some_and(Row::leaves_body);
         if body_may_follow && version < Version::HTTP_2 {
             // The rest of the body may still be on its way: this connection can't be used again.
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

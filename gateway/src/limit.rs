@@ -60,7 +60,10 @@ pub struct Ask<'a> {
     pub answer_tokens: Option<u64>,
     /// Reserved for each choice where the client set no limit.
     pub answer_tokens_default: u64,
+    /// Answers.
     pub choices: u32,
+    /// Of them, for one prompt.
+    pub n: u32,
     pub is_stream: bool,
 }
 
@@ -154,7 +157,7 @@ impl Account {
         time: &Arc<Time>,
     ) -> Result<Reservation, Refusal> {
         if let Some(limit) = self.rules.choices_max
-            && ask.choices > limit.get()
+            && ask.n > limit.get()
         {
             return Err(Refusal::Choices { limit: limit.get() });
         }

@@ -102,6 +102,8 @@ macro_rules! limits {
 limits! {
     body_bytes => body_bytes: u64 = 64 * MIB, KIB..=1024 * MIB,
         "A longer request body is refused with 413, at once when Content-Length says so.";
+    bodies_bytes => bodies_bytes: u64 = 2048 * MIB, MIB..=1024 * 1024 * MIB,
+        "Request bodies held at once, each until its request is over; a further one is answered 503.";
     header_bytes => header_bytes: usize = 64 * KIB, 8 * KIB..=MIB,
         "Longer request headers are refused with 431.";
     header_read_ms => header_read: Duration = 10 * SECOND, 100..=HOUR,

@@ -11,22 +11,30 @@ use tokio::time::{Instant, timeout_at};
 
 use super::encoding::{self, TooLong};
 use super::error::Error;
+use crate::app::App;
 use crate::config::Limits;
 
 /// Taken at first for a body in several pieces, whatever length it claims.
 const START_BYTES_MAX: u64 = 256 * 1024;
 
-/// The body of a JSON request: plain, or inflated.
+/// The body of a JSON request: plain, or inflated. It counts among the bodies held until the last
+/// holder lets go of it.
 ///
 /// # Errors
-/// Another content type, an encoding nobody knows, and those of [`read`].
-pub async fn json(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<Bytes, Error> {
+/// Another content type, an encoding nobody knows, no room for it, and those of [`read`].
+pub(super) async fn json(app: &App, headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
     require_json(headers)?;
-    let Some(coding) = encoding::coding(headers)? else { return read(body, limits).await };
+    let limits = &app.settings.limits;
     if body.size_hint().lower() > limits.body_bytes {
         return Err(Error::TooLarge { limit_bytes: limits.body_bytes });
     }
-    read(encoding::inflate(body, coding, limits.body_bytes), limits).await
+    let body = match encoding::coding(headers)? {
+        None => body,
+        Some(coding) => encoding::inflate(body, coding, limits.body_bytes),
+    };
+    let mut share = app.bodies.share();
+    let bytes = collect(body, limits, |len| share.grow_to(len)).await?;
+    Ok(share.hold(bytes))
 }
 
 /// The whole body. A single piece is handed on as it is.
@@ -34,7 +42,16 @@ pub async fn json(headers: &HeaderMap, body: Body, limits: &Limits) -> Result<By
 /// # Errors
 /// Longer than the limit (at once, when its length is announced), standing still, not ending within a
 /// request's time, broken, or the client left.
-pub async fn read(mut body: Body, limits: &Limits) -> Result<Bytes, Error> {
+pub async fn read(body: Body, limits: &Limits) -> Result<Bytes, Error> {
+    collect(body, limits, |_| Ok(())).await
+}
+
+/// Asks `room` for leave to hold so many bytes before it does.
+async fn collect(
+    mut body: Body,
+    limits: &Limits,
+    mut room: impl FnMut(u64) -> Result<(), Error>,
+) -> Result<Bytes, Error> {
     let limit_bytes = limits.body_bytes;
     if body.size_hint().lower() > limit_bytes {
         return Err(Error::TooLarge { limit_bytes });
@@ -57,6 +74,7 @@ pub async fn read(mut body: Body, limits: &Limits) -> Result<Bytes, Error> {
         if len > limit_bytes {
             return Err(Error::TooLarge { limit_bytes });
         }
+        room(len)?;
         if first.is_empty() && whole.is_empty() {
             first = data;
             continue;

@@ -50,7 +50,7 @@ pub(super) async fn create(
     request: Request,
 ) -> Result<Response, Error> {
     let (head, body) = request.into_parts();
-    let body = body::json(&head.headers, body, &app.settings.limits).await?;
+    let body = body::json(&app, &head.headers, body).await?;
     let caller =
         Caller { context, principal, headers: head.headers, called: metrics::Endpoint::Chat };
     completion::answer(&app, caller, Endpoint::ChatCompletions, body).await

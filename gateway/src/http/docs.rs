@@ -20,9 +20,9 @@ use super::router;
     ),
     tags(
         (name = "chat", description = "Chat completions"),
+        (name = "responses", description = "Responses, stateless"),
         (name = "completions", description = "The older form, without a conversation"),
         (name = "embeddings", description = "Texts to vectors"),
-        (name = "responses", description = "Responses, stateless"),
         (name = "models", description = "What can be asked for"),
         (name = "keys", description = "What the caller's key may use"),
         (name = "health", description = "For load balancers and supervisors; on both listeners"),

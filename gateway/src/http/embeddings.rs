@@ -44,9 +44,8 @@ pub(super) async fn create(
     principal: Principal,
     request: Request,
 ) -> Result<Response, Error> {
-    body::require_json(request.headers())?;
     let (head, body) = request.into_parts();
-    let body = body::read(body, &app.settings.limits).await?;
+    let body = body::json(&app, &head.headers, body).await?;
     let caller =
         Caller { context, principal, headers: head.headers, called: metrics::Endpoint::Embeddings };
     completion::answer(&app, caller, Endpoint::Embeddings, body).await

@@ -49,6 +49,9 @@ pub enum Error {
     Malformed,
     #[error("The request URL is longer than the limit of {limit_bytes} bytes.")]
     UrlTooLong { limit_bytes: usize },
+    /// As much is held of other requests' bodies as may be.
+    #[error("The gateway holds as many request bodies as it may; send the request again.")]
+    Overloaded,
     /// Our own limits.
     #[error("Rate limit reached for {limit}.")]
     RateLimited { limit: String, retry_after: Option<Duration> },
@@ -199,6 +202,10 @@ impl Error {
             Self::ClientGone => {
                 (CLIENT_GONE, INVALID, Some("client_gone"), false, Client, Outcome::ClientGone)
             }
+            Self::Overloaded => {
+                let code = Some("overloaded");
+                (503, "service_unavailable_error", code, true, Gateway, Outcome::RateLimited)
+            }
             Self::Internal { .. } => {
                 (500, "server_error", Some("internal"), false, Gateway, Outcome::Internal)
             }
@@ -226,7 +233,7 @@ impl Error {
             Self::RateLimited { retry_after, .. }
             | Self::NoProvider { retry_after, .. }
             | Self::ProviderRateLimited { retry_after } => *retry_after,
-            Self::Draining => Some(Duration::from_secs(1)),
+            Self::Draining | Self::Overloaded => Some(Duration::from_secs(1)),
             _ => None,
         };
         after.map(|after| after.min(RETRY_AFTER_MAX))
@@ -277,6 +284,15 @@ impl Error {
         // For the request's log line and its metric.
         response.extensions_mut().insert(row);
         response
+    }
+}
+
+// === impl Row ===
+
+impl Row {
+    /// The answer came while the request's body was being read.
+    pub(super) fn leaves_body(&self) -> bool {
+        matches!(self.code, Some("request_too_large" | "request_timeout" | "overloaded"))
     }
 }
 

@@ -55,11 +55,17 @@ pub(super) fn reserve(
     body: &[u8],
 ) -> Result<Reservation, Error> {
     let has_answer = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
+    // Of legacy completions, which answer several prompts at once, `choices` is all of them.
+    let prompts = match endpoint {
+        Endpoint::Completions => u32::try_from(summary.messages).unwrap_or(u32::MAX).max(1),
+        _ => 1,
+    };
     let ask = Ask {
         body,
         answer_tokens: if has_answer { summary.max_tokens } else { Some(0) },
         answer_tokens_default: app.settings.limits.answer_tokens,
         choices: summary.choices,
+        n: summary.choices / prompts,
         is_stream: summary.stream,
     };
     Ok(principal.grant.account.reserve(&ask, &app.limit_time)?)

@@ -56,9 +56,8 @@ pub(super) async fn create(
     principal: Principal,
     request: Request,
 ) -> Result<Response, Error> {
-    super::body::require_json(request.headers())?;
     let (head, body) = request.into_parts();
-    let body = super::body::read(body, &app.settings.limits).await?;
+    let body = super::body::json(&app, &head.headers, body).await?;
     let asked = translate(&body)?;
     drop(body);
     let frame = asked.frame.named(context.request_id.as_str(), app.clock.unix_s());

@@ -25,6 +25,7 @@ fn ask(answer_tokens: u64) -> Ask<'static> {
         answer_tokens: Some(answer_tokens),
         answer_tokens_default: 1000,
         choices: 1,
+        n: 1,
         is_stream: false,
     }
 }
@@ -190,7 +191,7 @@ fn streams_are_counted_while_they_are_open() {
 fn choices_are_capped() {
     let rules = Rules { choices_max: limit(2), ..Rules::default() };
     let (account, time, _) = account(rules);
-    let asking = |choices| Ask { choices, ..ask(1) };
+    let asking = |n| Ask { choices: 3 * n, n, ..ask(1) };
     account.reserve(&asking(2), &time).expect("allowed");
     let refusal = account.reserve(&asking(3), &time).expect_err("one too many");
     assert_eq!(refusal, Refusal::Choices { limit: 2 });
@@ -199,7 +200,7 @@ fn choices_are_capped() {
 #[test]
 fn without_limits_nothing_is_refused() {
     let (account, time, _) = account(Rules::default());
-    let greedy = Ask { choices: 128, is_stream: true, ..ask(u64::MAX) };
+    let greedy = Ask { choices: 128, n: 128, is_stream: true, ..ask(u64::MAX) };
     let held: Vec<_> = (0..1000).map(|_| account.reserve(&greedy, &time)).collect();
     assert!(held.iter().all(Result::is_ok));
     assert_eq!(account.state(time.now_ns()).open_streams, 1000);

@@ -86,7 +86,9 @@ impl<H: Handler> Connection<H> {
             async move {
                 let has_body = !hyper::body::Body::is_end_stream(request.body());
                 let response = handler.handle(request).await;
-                flight.set_unread(has_body && response.status().is_client_error());
+                let failed =
+                    response.status().is_client_error() || response.status().is_server_error();
+                flight.set_unread(has_body && failed);
                 Ok::<_, Infallible>(response.map(|body| open.track(Told::new(body))))
             }
         });

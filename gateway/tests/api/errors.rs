@@ -48,6 +48,7 @@ variants!(
     Timeout,
     Draining,
     ClientGone,
+    Overloaded,
     Internal,
 );
 
@@ -77,6 +78,7 @@ fn all() -> Vec<Error> {
         Error::UnsupportedMediaType { message: "Not text/plain.".into() },
         Error::HeadersTooLarge { limit_bytes: 65536 },
         Error::Malformed,
+        Error::Overloaded,
         Error::UrlTooLong { limit_bytes: 65534 },
         Error::RateLimited { limit: "requests per minute".into(), retry_after: after },
         Error::RateLimited { limit: "tokens a day".into(), retry_after: Some(HOUR) },

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-use crate::harness::{KEY, Market, call, chat, get, market, read};
+use crate::harness::{KEY, MODEL, Market, call, chat, get, market, read};
 
 /// Status and headers of `count` requests at once over one HTTP/2 connection.
 async fn burst(market: &Market, count: usize) -> Vec<(StatusCode, http::HeaderMap, Value)> {
@@ -148,6 +148,19 @@ async fn a_key_tells_its_own_limits_and_what_is_left() {
     assert_eq!(answer.json(), expected);
     let answer = market.ask(&chat(json!({"n": 3}))).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer.json()["error"]["param"], "n");
+}
+
+#[tokio::test]
+async fn choices_are_capped_for_each_prompt() {
+    let market = market("choices_max = 1", json!({"tokens": 1})).await;
+    let completion = |n: u32| {
+        let body = json!({"model": MODEL, "prompt": ["a", "b", "c"], "n": n}).to_string();
+        call(market.gateway.addr, KEY, Method::POST, "/v1/completions", Bytes::from(body))
+    };
+    let answer = read(completion(1).await).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let answer = read(completion(2).await).await;
     assert_eq!(answer.json()["error"]["param"], "n");
 }
 

@@ -33,6 +33,8 @@ mod h2;
 #[cfg(test)]
 mod leavers;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod providers;
 #[cfg(test)]
 mod slow;

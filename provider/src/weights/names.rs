@@ -15,7 +15,8 @@ const ALIGNMENT: usize = 8;
 /// `InvalidData`: no safetensors file, or two tensors would have one name.
 pub fn without_prefix(file: &[u8], prefix: &str) -> Result<Vec<u8>, Error> {
     let (header, data) = split(file).ok_or_else(|| invalid("no safetensors header"))?;
-    let header: Map<String, Value> = serde_json::from_slice(header)?;
+    let header: Map<String, Value> = serde_json::from_slice(header)
+        .map_err(|error| Error::new(ErrorKind::InvalidData, error))?;
     let mut renamed = Map::with_capacity(header.len());
     for (name, tensor) in header {
         let name = name.strip_prefix(prefix).map_or(name.clone(), str::to_owned);
