@@ -26,6 +26,10 @@ fn told(pieces: &[Bytes]) -> Vec<u8> {
 
 fuzz_target!(|data: &[u8]| {
     let Some((input, seed)) = split(data) else { return };
+    // The relay, whose output this is, lets nothing else pass.
+    if std::str::from_utf8(input).is_err() {
+        return;
+    }
     let whole = told(&[Bytes::copy_from_slice(input)]);
     assert_eq!(told(&pieces(input, seed)), whole, "cut otherwise");
     let text = String::from_utf8(whole).expect("text");
