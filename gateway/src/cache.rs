@@ -1,8 +1,8 @@
 //! Answers kept for who asks for the very same again: only where the client or its key wants it, only
 //! what is deterministic (temperature 0, a seed, embeddings), and only what is known to be complete.
 //!
-//! An answer is found by the digest of the key's name, the endpoint, the policies and the body's exact
-//! bytes, so no two keys ever share one. It refuses to judge answers (its callers say what is whole),
+//! An answer is found by the digest of the key's id and name, the endpoint, the policies and the body's
+//! exact bytes, so no two keys ever share one, not even a revoked one and the next of its name. It refuses to judge answers (its callers say what is whole),
 //! to wait for another's answer, and to know HTTP. No prompt is kept, only its digest.
 
 mod recorded;
@@ -16,6 +16,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
+use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -34,7 +35,7 @@ const ENTRY_OVERHEAD_BYTES: u64 = 512;
 pub struct Cache {
     shared: Arc<Shared>,
     metrics: Arc<Metrics>,
-    /// The names of the keys whose requests all want it.
+    /// The names of the configuration's keys whose requests all want it.
     keys: HashSet<String>,
 }
 
@@ -59,6 +60,8 @@ pub struct Entry {
 /// What a request asks, as far as it decides about the answer.
 #[derive(Clone, Copy)]
 pub struct Question<'a> {
+    /// Of a key made at run time: its name may have been another's before.
+    pub key_id: Option<Uuid>,
     pub key_name: &'a str,
     pub endpoint: Endpoint,
     pub summary: &'a Summary,
@@ -106,7 +109,8 @@ impl Cache {
 
     /// `wanted` is the client's own word, which goes before its key's.
     pub fn look_up(&self, wanted: Option<bool>, question: Question<'_>) -> Lookup {
-        if !wanted.unwrap_or_else(|| self.keys.contains(question.key_name)) {
+        let key_wants = || question.key_id.is_none() && self.keys.contains(question.key_name);
+        if !wanted.unwrap_or_else(key_wants) {
             return Lookup::Off;
         }
         let lookup = if self.shared.settings.enabled && question.is_deterministic() {
@@ -179,8 +183,9 @@ impl Question<'_> {
             Endpoint::Embeddings => "embeddings",
         };
         let [provider, verification] = self.policies.map(|policy| policy.unwrap_or_default());
+        let key_id = self.key_id.map(|id| id.simple().to_string()).unwrap_or_default();
         let mut hash = Sha256::new();
-        for part in [self.key_name, endpoint, provider, verification].map(str::as_bytes) {
+        for part in [&key_id, self.key_name, endpoint, provider, verification].map(str::as_bytes) {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         }

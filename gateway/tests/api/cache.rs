@@ -2,12 +2,15 @@
 
 use axum::body::Body;
 use gateway::app::App;
+use gateway::auth::{Scope, mint};
 use gateway::clock::Manual;
 use gateway::config;
 use gateway::http::Edge;
+use gateway::limit::Rules;
 use http::{Method, Request};
 use http_body_util::BodyExt as _;
 use provider::app::Running;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -161,6 +164,25 @@ async fn no_two_keys_and_no_two_requests_share_an_answer() {
     assert_eq!(said(&cached.ask_as(KEY, &body, &policy).await), "hit");
     assert_eq!(said(&cached.ask(&body).await), "hit");
     assert_eq!(cached.jobs(), 5);
+}
+
+#[tokio::test]
+async fn the_next_key_of_a_name_does_not_inherit_its_answers() {
+    let cached = cached("enabled = true", json!({"tokens": 2})).await;
+    let body = chat(json!({"seed": 1}));
+    let made = || {
+        let (rules, scope) = (Rules::default(), Scope::default());
+        let minted = mint("dave".to_owned(), rules, scope, NOW_MS).expect("random numbers");
+        let (_, key) = cached.app.keys.create(minted).expect("made");
+        key.expose_secret().to_owned()
+    };
+    let first = made();
+    assert_eq!(said(&cached.ask_as(&first, &body, &ON).await), "miss");
+    assert_eq!(said(&cached.ask_as(&first, &body, &ON).await), "hit");
+    cached.app.keys.revoke("dave").expect("revoked");
+    let second = made();
+    assert_eq!(said(&cached.ask_as(&second, &body, &ON).await), "miss");
+    assert_eq!(cached.jobs(), 2);
 }
 
 #[tokio::test]

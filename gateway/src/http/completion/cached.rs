@@ -21,6 +21,7 @@ pub(super) fn look_up(
 ) -> Lookup {
     let job = exchange.job();
     let question = Question {
+        key_id: caller.principal.grant.id,
         key_name: &caller.principal.key_name,
         endpoint: job.endpoint,
         summary: &job.summary,
