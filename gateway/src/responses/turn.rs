@@ -192,9 +192,10 @@ impl Turn {
 
     fn call(&mut self, number: u32, call: Call, sink: &mut Sink) -> Result<(), Broken> {
         let index = call.index.unwrap_or(number);
-        let arguments = call.function.arguments.unwrap_or_default();
+        let function = call.function.unwrap_or_default();
+        let arguments = function.arguments.unwrap_or_default();
         let arguments = self.joiner.join(Lane::Arguments(index), arguments);
-        let name = call.function.name.filter(|name| !name.is_empty());
+        let name = function.name.filter(|name| !name.is_empty());
         self.grow(arguments.len() + name.as_ref().map_or(0, String::len))?;
         let known = self.calls.iter().position(|open| open.index == index);
         let at = known.unwrap_or(self.calls.len());
