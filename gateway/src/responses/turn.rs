@@ -11,6 +11,7 @@ use openapi::responses::{
 use super::chunk::{Call, Chunk};
 use super::echo::Frame;
 use super::events::Sink;
+use super::print::printed_bytes;
 use super::text::{Joiner, Lane};
 use item::Said;
 
@@ -72,7 +73,7 @@ enum Finish {
 // === impl Turn ===
 
 impl Turn {
-    /// `bytes_max` bounds what is kept of the answer.
+    /// `bytes_max` bounds what is kept of the answer, as JSON: that is how it goes out again.
     pub(super) fn new(frame: Frame, bytes_max: usize) -> Self {
         Self {
             frame,
@@ -139,7 +140,7 @@ impl Turn {
         sink: &mut Sink,
     ) -> Result<(), Broken> {
         let alternatives: usize = logprobs.iter().map(|token| token.top_logprobs.len() + 1).sum();
-        self.grow(delta.len() + alternatives * PIECE_BYTES)?;
+        self.grow(printed_bytes(delta) + alternatives * PIECE_BYTES)?;
         let place = match self.speaking {
             Some(place) if self.slots.get(place).is_some_and(|slot| said.fits(&slot.item)) => place,
             _ => {
@@ -196,7 +197,7 @@ impl Turn {
         let arguments = function.arguments.unwrap_or_default();
         let arguments = self.joiner.join(Lane::Arguments(index), arguments);
         let name = function.name.filter(|name| !name.is_empty());
-        self.grow(arguments.len() + name.as_ref().map_or(0, String::len))?;
+        self.grow(printed_bytes(&arguments) + name.as_deref().map_or(0, printed_bytes))?;
         let known = self.calls.iter().position(|open| open.index == index);
         let at = known.unwrap_or(self.calls.len());
         if known.is_none() {

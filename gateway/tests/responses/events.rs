@@ -196,6 +196,11 @@ fn what_is_kept_of_an_answer_is_bounded() {
     text += std::str::from_utf8(&events.finish()).expect("UTF-8");
     let last = replay(&parse(&text));
     assert_eq!(last["error"]["message"], "The provider's answer is longer than 10000 bytes.");
+    // As it is printed: six bytes each.
+    let mut events = Events::new(frame(), 1 << 20, 10_000);
+    let piece = chunk(&json!({"content": "\u{1}".repeat(2_000)}), &Value::Null);
+    events.push(piece.as_bytes(), NOW);
+    assert!(events.is_broken());
     let calls: String = (0..2000)
         .map(|index| {
             let call = json!({"index": index, "id": "c", "function": {"name": "f"}});
