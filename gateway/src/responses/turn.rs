@@ -8,6 +8,8 @@ use openapi::responses::{
     Event, Failure, IncompleteDetails, IncompleteReason, Item, Logprob, Response, Status, Usage,
 };
 
+use serde_json::value::RawValue;
+
 use super::chunk::{Call, Chunk};
 use super::echo::Frame;
 use super::events::Sink;
@@ -139,8 +141,7 @@ impl Turn {
         logprobs: Vec<Logprob>,
         sink: &mut Sink,
     ) -> Result<(), Broken> {
-        let alternatives: usize = logprobs.iter().map(|token| token.top_logprobs.len() + 1).sum();
-        self.grow(printed_bytes(delta) + alternatives * PIECE_BYTES)?;
+        self.grow(printed_bytes(delta) + logprobs.iter().map(logprob_bytes).sum::<usize>())?;
         let place = match self.speaking {
             Some(place) if self.slots.get(place).is_some_and(|slot| said.fits(&slot.item)) => place,
             _ => {
@@ -197,6 +198,8 @@ impl Turn {
         let arguments = function.arguments.unwrap_or_default();
         let arguments = self.joiner.join(Lane::Arguments(index), arguments);
         let name = function.name.filter(|name| !name.is_empty());
+        let id = call.id.filter(|id| !id.is_empty());
+        self.grow(id.as_deref().map_or(0, printed_bytes))?;
         self.grow(printed_bytes(&arguments) + name.as_deref().map_or(0, printed_bytes))?;
         let known = self.calls.iter().position(|open| open.index == index);
         let at = known.unwrap_or(self.calls.len());
@@ -210,7 +213,7 @@ impl Turn {
         }
         let Some(open) = self.calls.get_mut(at) else { return Ok(()) };
         if open.id.is_none() {
-            open.id = call.id.filter(|id| !id.is_empty());
+            open.id = id;
         }
         let Some(place) = open.place else {
             open.early.push_str(&arguments);
@@ -304,6 +307,17 @@ impl Turn {
         let output = self.slots.iter().map(|slot| slot.item.clone()).collect();
         Response { usage: self.usage, ..self.frame.response(status, output) }
     }
+}
+
+/// What a token and its alternatives take, about.
+fn logprob_bytes(token: &Logprob) -> usize {
+    // Their bytes are printed as numbers.
+    let bytes = |text: &str, bytes: &[u8], logprob: &RawValue| {
+        printed_bytes(text) + 4 * bytes.len() + logprob.get().len() + PIECE_BYTES
+    };
+    let rivals = token.top_logprobs.iter();
+    let rivals: usize = rivals.map(|t| bytes(&t.token, &t.bytes, &t.logprob)).sum();
+    rivals + bytes(&token.token, &token.bytes, &token.logprob)
 }
 
 // === impl Finish ===

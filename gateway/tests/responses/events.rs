@@ -201,6 +201,20 @@ fn what_is_kept_of_an_answer_is_bounded() {
     let piece = chunk(&json!({"content": "\u{1}".repeat(2_000)}), &Value::Null);
     events.push(piece.as_bytes(), NOW);
     assert!(events.is_broken());
+    let long = "x".repeat(20_000);
+    let token = json!({"token": long, "logprob": -1, "bytes": null, "top_logprobs": []});
+    let rival = json!({"token": "x", "logprob": -1, "bytes": null, "top_logprobs": [token]});
+    let call = |id: &str| json!({"tool_calls": [{"index": 0, "id": id, "function": {}}]});
+    for (delta, logprobs) in [
+        (json!({}), json!({"content": [token]})),
+        (json!({}), json!({"content": [rival]})),
+        (call(&long), Value::Null),
+    ] {
+        let mut events = Events::new(frame(), 1 << 20, 10_000);
+        let choice = json!({"index": 0, "delta": delta, "logprobs": logprobs});
+        events.push(format!("data: {}\n\n", json!({"choices": [choice]})).as_bytes(), NOW);
+        assert!(events.is_broken(), "{delta}");
+    }
     let calls: String = (0..2000)
         .map(|index| {
             let call = json!({"index": index, "id": "c", "function": {"name": "f"}});
