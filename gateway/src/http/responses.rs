@@ -59,11 +59,15 @@ pub(super) async fn create(
     let (head, body) = request.into_parts();
     let body = super::body::json(&app, &head.headers, body).await?;
     let asked = translate(&body)?;
+    // From here on what was made of the body is held in its place.
     drop(body);
     let frame = asked.frame.named(context.request_id.as_str(), app.clock.unix_s());
+    let mut share = app.bodies.share();
+    share.grow_to((asked.chat.len() + frame.len_bytes()) as u64)?;
+    let chat = share.hold(asked.chat);
     let called = metrics::Endpoint::Responses;
     let caller = Caller { context, principal, headers: head.headers, called };
-    let answered = completion::answer(&app, caller, Endpoint::ChatCompletions, asked.chat).await;
+    let answered = completion::answer(&app, caller, Endpoint::ChatCompletions, chat).await;
     let mut response = match answered {
         Ok(response) if response.status() == StatusCode::OK => response,
         Ok(response) => return rename_body(response, &asked.origins).await,

@@ -77,6 +77,15 @@ impl Frame {
         self
     }
 
+    /// What it holds of the request, about.
+    #[must_use]
+    pub fn len_bytes(&self) -> usize {
+        let Response { instructions, metadata, reasoning, text, tool_choice, tools, .. } = &self.0;
+        let raw = [metadata, reasoning, text, tool_choice, tools];
+        let raw: usize = raw.into_iter().map(|json| json.get().len()).sum();
+        raw + instructions.as_ref().map_or(0, String::len)
+    }
+
     /// What its items' names are made of.
     pub(super) fn base(&self) -> &str {
         self.0.id.strip_prefix("resp_").unwrap_or(&self.0.id)

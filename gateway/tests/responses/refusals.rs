@@ -246,3 +246,37 @@ async fn no_response_is_stored() {
         assert!(message.starts_with("Response with id '"), "{message}");
     }
 }
+
+#[test]
+fn lists_and_objects_of_countless_entries_are_refused() {
+    let list = |item: &str, count: usize| vec![item; count].join(",");
+    let many = 1 << 20;
+    for (body, param) in [
+        (format!(r#"{{"model":"m","input":[{}]}}"#, list("1", many)), "input"),
+        (
+            format!(
+                r#"{{"model":"m","input":[{{"role":"user","content":[{}]}}]}}"#,
+                list("1", many)
+            ),
+            "input[0].content",
+        ),
+        (format!(r#"{{"model":"m","input":"x","tools":[{}]}}"#, list("{}", many)), "tools"),
+    ] {
+        let (found, code, message) = refused(body.as_bytes());
+        assert_eq!(found.as_deref(), Some(param), "{message}");
+        assert_eq!(code, Some("array_above_max_length"), "{message}");
+    }
+    let members: Vec<String> = (0..many).map(|number| format!("\"a{number}\":1")).collect();
+    let members = members.join(",");
+    for (body, param) in [
+        (format!(r#"{{"model":"m","input":"x",{members}}}"#), None),
+        (format!(r#"{{"model":"m","input":"x","metadata":{{{members}}}}}"#), Some("metadata")),
+    ] {
+        let (found, code, message) = refused(body.as_bytes());
+        assert_eq!(
+            (found.as_deref(), code),
+            (param, Some("object_above_max_properties")),
+            "{message}"
+        );
+    }
+}
