@@ -71,7 +71,10 @@ async fn keys_are_made_and_revoked_while_the_market_runs() {
         let alice = market.api.with_key(key);
         assert_eq!(alice.chat(&user("What is 7 plus 5?")).await.0, 200);
         let (status, refusal) = alice.chat(&user("What is 7 plus 5?")).await;
-        assert_eq!((status.as_u16(), &refusal["error"]["code"]), (429, &"rate_limit_exceeded".into()));
+        assert_eq!(
+            (status.as_u16(), &refusal["error"]["code"]),
+            (429, &"rate_limit_exceeded".into())
+        );
         let list = run(&["list"]).await;
         assert!(list.contains("alice") && !list.contains(key), "{list}");
         run(&["revoke", "alice"]).await;
