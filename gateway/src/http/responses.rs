@@ -32,7 +32,18 @@ use crate::responses::{Events, Frame, Origins, translate, whole};
     path = "/v1/responses",
     operation_id = "createResponse",
     tag = "responses",
-    request_body = responses::Request,
+    request_body(
+        content = responses::Request,
+        examples(
+            ("whole" = (value = json!({"model": "qwen3-8b", "input": "What is 7 plus 5?"}))),
+            ("streamed" = (value = json!({
+                "model": "qwen3-8b",
+                "instructions": "Be brief.",
+                "input": [{"role": "user", "content": [{"type": "input_text", "text": "Hello"}]}],
+                "stream": true
+            }))),
+        )
+    ),
     responses(
         (status = 200, description = "The answer; with `stream: true` its events", content(
             (responses::Response = "application/json"),

@@ -45,7 +45,7 @@ impl Frame {
             incomplete_details: None,
             instructions: text("instructions")?,
             max_output_tokens: integer("max_output_tokens", 1, u64::MAX)?,
-            max_tool_calls: integer("max_tool_calls", 0, u64::MAX)?,
+            max_tool_calls: integer("max_tool_calls", 0, i64::MAX.unsigned_abs())?,
             metadata: metadata(request)?,
             model: request.need("", "model")?.string("model")?.into_owned(),
             output: Vec::new(),
@@ -122,6 +122,11 @@ fn metadata(request: &Object<'_>) -> Result<Box<RawValue>, Error> {
 
 /// As it was sent, with the members that OpenAI's always has.
 fn reasoning(request: &Object<'_>) -> Result<Box<RawValue>, Error> {
+    if let Some(sent) = request.get("reasoning")
+        && let Some(summary) = sent.object("reasoning")?.get("summary")
+    {
+        summary.string("reasoning.summary")?;
+    }
     with_default(request, "reasoning", &[("effort", "null"), ("summary", "null")])
 }
 

@@ -106,6 +106,7 @@ fn a_wrong_request_names_the_member() {
         (input(call), "input[0].arguments"),
         (input(json!({"type": "function_call_output", "output": "x"})), "input[0].call_id"),
         (input(json!({"type": "function_call_output", "call_id": "a"})), "input[0].output"),
+        (json!({"reasoning": {"summary": 7}}), "reasoning.summary"),
         (input(json!({"type": "reasoning", "summary": [7]})), "input[0].summary[0]"),
         (json!({"instructions": 7}), "instructions"),
         (json!({"stream": "yes"}), "stream"),
