@@ -53,9 +53,11 @@ pub struct Account {
 
 /// What a request is going to need.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
-    /// The request's JSON: messages, tools and schemas all become prompt.
-    pub body: &'a [u8],
+pub struct Ask {
+    /// Of the request's JSON but for media: messages, tools and schemas all become prompt.
+    pub text_bytes: u64,
+    /// Pictures and the like.
+    pub media: u64,
     /// The client's own limit for each choice's answer.
     pub answer_tokens: Option<u64>,
     /// Reserved for each choice where the client set no limit.
@@ -151,11 +153,7 @@ impl Account {
     ///
     /// # Errors
     /// It asks for too much, or for more than there is now.
-    pub fn reserve(
-        self: &Arc<Self>,
-        ask: &Ask<'_>,
-        time: &Arc<Time>,
-    ) -> Result<Reservation, Refusal> {
+    pub fn reserve(self: &Arc<Self>, ask: &Ask, time: &Arc<Time>) -> Result<Reservation, Refusal> {
         if let Some(limit) = self.rules.choices_max
             && ask.n > limit.get()
         {
@@ -166,7 +164,7 @@ impl Account {
             reservation.hold_stream(self.open_stream()?);
         }
         if let Some(limit) = self.rules.tokens_per_minute {
-            let prompt = estimate::prompt_tokens(ask.body);
+            let prompt = estimate::prompt_tokens(ask.text_bytes, ask.media);
             let (tokens, until_ns) = self.take_tokens(limit, prompt, ask, time.now_ns())?;
             reservation.hold_tokens(prompt, tokens, until_ns);
         }
@@ -178,7 +176,7 @@ impl Account {
         &self,
         limit: NonZeroU32,
         prompt: u64,
-        ask: &Ask<'_>,
+        ask: &Ask,
         now_ns: u64,
     ) -> Result<(u64, u64), Refusal> {
         let mut tries = 0;
@@ -228,7 +226,7 @@ impl Account {
 
 /// Prompt and answers, at least 1. What the client did not ask for must not keep its request out:
 /// the default for the answers gives way to what is `left`, down to a token each.
-fn needed(ask: &Ask<'_>, prompt: u64, left: u64) -> u64 {
+fn needed(ask: &Ask, prompt: u64, left: u64) -> u64 {
     let choices = u64::from(ask.choices);
     let answer = match ask.answer_tokens {
         Some(tokens) => tokens.saturating_mul(choices),

@@ -4,6 +4,7 @@
 mod check;
 mod dialect;
 mod error;
+mod media;
 pub mod policy;
 pub mod probe;
 mod prompt;
@@ -13,6 +14,7 @@ pub mod target;
 
 pub use dialect::{DeveloperRole, Dialect, TokenLimit};
 pub use error::Error;
+pub use media::Media;
 pub use policy::{Policy, Verification};
 pub use probe::{Endpoint, Probe, Summary};
 pub use rewrite::Rewrite;

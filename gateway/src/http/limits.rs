@@ -61,7 +61,8 @@ pub(super) fn reserve(
         _ => 1,
     };
     let ask = Ask {
-        body,
+        text_bytes: body.len().saturating_sub(summary.media.bytes) as u64,
+        media: summary.media.pieces,
         answer_tokens: if has_answer { summary.max_tokens } else { Some(0) },
         answer_tokens_default: app.settings.limits.answer_tokens,
         choices: summary.choices,

@@ -19,9 +19,10 @@ fn tokens_rule(number: u32) -> Rules {
 }
 
 /// A request with an empty prompt.
-fn ask(answer_tokens: u64) -> Ask<'static> {
+fn ask(answer_tokens: u64) -> Ask {
     Ask {
-        body: b"",
+        text_bytes: 0,
+        media: 0,
         answer_tokens: Some(answer_tokens),
         answer_tokens_default: 1000,
         choices: 1,
@@ -136,7 +137,7 @@ fn each_way_to_measure_is_charged_as_it_says() {
         (Spent::Tokens(7), 993),
     ] {
         let (account, time, _) = account(tokens_rule(1000));
-        let ask = Ask { body: &[b' '; 400], ..ask(200) };
+        let ask = Ask { text_bytes: 400, ..ask(200) };
         let reservation = account.reserve(&ask, &time).expect("enough");
         assert_eq!(tokens_left(&account, &time), 700);
         reservation.settle(spent);
@@ -155,8 +156,7 @@ fn more_than_a_minutes_tokens_never_passes_but_the_default_gives_way() {
     let refusal = account.reserve(&ask(u64::MAX), &time).expect_err("too many");
     assert_eq!(refusal, Refusal::TooManyTokens { limit: 1000, asked: u64::MAX });
     assert_eq!(tokens_left(&account, &time), 1000, "a refusal takes nothing");
-    let body = [b' '; 1200];
-    let unlimited = Ask { body: &body, answer_tokens: None, choices: 2, ..ask(0) };
+    let unlimited = Ask { text_bytes: 1200, answer_tokens: None, choices: 2, ..ask(0) };
     let reservation = account.reserve(&unlimited, &time).expect("the default gives way");
     assert_eq!(tokens_left(&account, &time), 0);
     reservation.settle(Spent::Tokens(400));

@@ -6,7 +6,7 @@ mod members;
 use bytes::Bytes;
 use std::borrow::Cow;
 
-use super::{Error, syntax};
+use super::{Error, Media, syntax};
 use crate::json::Span;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub struct Summary {
     pub prompt_bytes: usize,
     /// Messages; prompts for completions; inputs to embed.
     pub messages: usize,
+    /// Of the messages.
+    pub media: Media,
     pub seed: Option<i64>,
     pub temperature: Option<f64>,
     /// Asks for log probabilities.

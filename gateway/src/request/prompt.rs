@@ -1,11 +1,11 @@
 //! `messages`, `prompt` and `input`: that each message is an object with a role, and how many inputs are
 //! to be embedded. What they say is the provider's.
 
-use super::Error;
+use super::{Error, Media};
 use crate::json::{Fault, Kind, Lexer};
 
-/// Passes the value of `messages`; the outer error is of syntax.
-pub(super) fn messages(lexer: &mut Lexer<'_>) -> Result<Result<usize, Error>, Fault> {
+/// Passes the value of `messages`: how many, and the media in them; the outer error is of syntax.
+pub(super) fn messages(lexer: &mut Lexer<'_>) -> Result<Result<(usize, Media), Error>, Fault> {
     if lexer.kind()? != Kind::Array {
         lexer.skip()?;
         return Ok(Err(Error::member(
@@ -15,8 +15,9 @@ pub(super) fn messages(lexer: &mut Lexer<'_>) -> Result<Result<usize, Error>, Fa
     }
     lexer.open_array()?;
     let (mut first, mut count, mut wrong) = (true, 0, None);
+    let mut media = Media::default();
     while lexer.item(&mut first)? {
-        if let Err(error) = message(lexer, count)? {
+        if let Err(error) = message(lexer, count, &mut media)? {
             wrong.get_or_insert(error);
         }
         count += 1;
@@ -27,10 +28,14 @@ pub(super) fn messages(lexer: &mut Lexer<'_>) -> Result<Result<usize, Error>, Fa
             "Invalid 'messages': expected at least one message, got an empty array.",
         ));
     }
-    Ok(wrong.map_or(Ok(count), Err))
+    Ok(wrong.map_or(Ok((count, media)), Err))
 }
 
-fn message(lexer: &mut Lexer<'_>, number: usize) -> Result<Result<(), Error>, Fault> {
+fn message(
+    lexer: &mut Lexer<'_>,
+    number: usize,
+    media: &mut Media,
+) -> Result<Result<(), Error>, Fault> {
     if lexer.kind()? != Kind::Object {
         lexer.skip()?;
         let param = format!("messages[{number}]");
@@ -42,11 +47,16 @@ fn message(lexer: &mut Lexer<'_>, number: usize) -> Result<Result<(), Error>, Fa
     let mut role = None;
     let mut doubled = false;
     while let Some(key) = lexer.member(&mut first)? {
-        if &*key.name(lexer.bytes()) == b"role" {
+        let name = key.name(lexer.bytes());
+        if &*name == b"role" {
             doubled |= role.is_some();
             role = Some(lexer.kind()?);
         }
-        lexer.skip()?;
+        if &*name == b"content" && lexer.kind()? == Kind::Array {
+            media.note_parts(lexer)?;
+        } else {
+            lexer.skip()?;
+        }
     }
     let what = match role {
         _ if doubled => "is there twice",

@@ -106,15 +106,18 @@ impl Exchange {
     }
 
     /// The models in their order, each as long as it has providers to try. All share one budget, of
-    /// which every model that is still to come keeps one attempt.
+    /// which every model that is still to come keeps one attempt, as far as it goes.
     async fn attempts(&mut self, goal: Goal) -> Result<Good, Error> {
         let attempts_max = usize::try_from(self.context.limits.attempts).unwrap_or(usize::MAX);
         let wanted = self.job.wanted.clone();
-        let budget = attempts_max.max(wanted.len());
         let (mut spent, mut worst) = (0, None);
         for (number, wanted) in wanted.iter().enumerate() {
             let to_come = self.job.wanted.len().saturating_sub(number + 1);
-            let may_spend = budget.saturating_sub(spent + to_come);
+            let left = attempts_max.saturating_sub(spent);
+            if left == 0 {
+                break;
+            }
+            let may_spend = left.saturating_sub(to_come).max(1);
             match self.attempts_at(goal, wanted, may_spend, &mut spent).await {
                 Ok(good) => return Ok(good),
                 // A refusal is one model's: another may take what this one does not.

@@ -214,6 +214,12 @@ async fn wrong_members_and_headers_are_named() {
         (json!({"verification": {"k": 0}}), vec![], "verification.k"),
         (json!({"models": [7]}), vec![], "models"),
         (json!({}), vec![("x-quorate-provider", "only")], "x-quorate-provider"),
+        (json!({}), vec![("x-quorate-provider", "only=")], "x-quorate-provider.only"),
+        (
+            json!({}),
+            vec![("x-quorate-provider", "regions=,;sort=price")],
+            "x-quorate-provider.regions",
+        ),
         (json!({}), vec![("x-quorate-verify", "both")], "x-quorate-verify.mode"),
         (json!({}), vec![("x-quorate-timeout-ms", "soon")], "x-quorate-timeout-ms"),
         (json!({}), vec![("x-quorate-timeout-ms", "0")], "x-quorate-timeout-ms"),

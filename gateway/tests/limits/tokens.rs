@@ -144,3 +144,26 @@ async fn a_key_that_has_used_its_tokens_waits() {
     assert!(message.contains(&format!("requested {asked}")), "{message}");
     drop(open);
 }
+
+#[tokio::test]
+async fn text_that_looks_like_media_counts_as_text_and_media_do_not() {
+    let market = market(RULES, json!({"tokens": 1})).await;
+    let long = "hello ".repeat(20_000);
+    for text in [format!(";base64,{long}"), format!("data:image/png;base64,{long}")] {
+        for content in [json!(text), json!([{"type": "text", "text": text}])] {
+            let body = chat(json!({"messages": [{"role": "user", "content": content}]}));
+            let answer = market.ask(&body).await;
+            assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{content:.40}");
+        }
+    }
+    assert_eq!(market.provider.counters.jobs_started(), 0);
+    let data = "A".repeat(200_000);
+    for part in [
+        json!({"type": "image_url", "image_url": {"url": format!("data:image/png;base64,{data}")}}),
+        json!({"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}),
+    ] {
+        let body = chat(json!({"messages": [{"role": "user", "content": [part]}]}));
+        let answer = market.ask(&body).await;
+        assert_ne!(answer.status, StatusCode::TOO_MANY_REQUESTS, "{answer:?}");
+    }
+}

@@ -4,7 +4,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Error, TEXT_BYTES_MAX, object};
+use super::{Error, TEXT_BYTES_MAX, object, wrong};
 
 /// Members that are lists, so that a single entry needs no brackets.
 const LISTS: [&str; 5] = ["order", "only", "ignore", "quantizations", "regions"];
@@ -39,7 +39,12 @@ fn pairs(root: &str, text: &str) -> Result<Map<String, Value>, Error> {
             }
             None => (&mut members, name),
         };
-        if target.insert(last.to_owned(), typed(name, value)).is_some() {
+        let value = typed(name, value);
+        // An empty list would allow all, and is what a variable leaves that was not set.
+        if value.as_array().is_some_and(Vec::is_empty) {
+            return Err(wrong(root, name, "expected at least one name"));
+        }
+        if target.insert(last.to_owned(), value).is_some() {
             return Err(doubled(root, name));
         }
     }

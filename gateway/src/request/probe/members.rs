@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use super::{Endpoint, Options, Probe, Spots, Summary};
 use crate::json::{Fault, Kind, Lexer, Span};
 use crate::request::check::Value;
-use crate::request::{Error, prompt};
+use crate::request::{Error, Media, prompt};
 
 /// What was found; `Err` of the first member at fault is kept until the end of the text is reached.
 #[derive(Debug, Default)]
@@ -15,6 +15,7 @@ pub(super) struct Found<'a> {
     model: Option<Cow<'a, str>>,
     models: Vec<String>,
     messages: Option<(usize, &'a str)>,
+    media: Media,
     prompt: Option<&'a str>,
     prompts: usize,
     input: Option<&'a str>,
@@ -127,7 +128,10 @@ impl<'a> Found<'a> {
     ) -> Result<Result<(), Error>, Fault> {
         let (kind, start) = (lexer.kind()?, lexer.at());
         let verdict = match name {
-            "messages" => prompt::messages(lexer)?.map(|count| self.messages = Some((count, ""))),
+            "messages" => prompt::messages(lexer)?.map(|(count, media)| {
+                self.messages = Some((count, ""));
+                self.media = media;
+            }),
             "prompt" => prompt::prompt(lexer)?.map(|count| self.prompts = count),
             "stream_options" if kind == Kind::Object => self.options(lexer, text, key)?,
             _ => {
@@ -278,6 +282,7 @@ impl<'a> Found<'a> {
             max_tokens: self.max_completion_tokens.or(self.max_tokens),
             prompt_bytes,
             messages,
+            media: self.media,
             seed: self.seed,
             temperature: self.temperature,
             logprobs: self.logprobs,
