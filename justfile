@@ -12,6 +12,22 @@ test-slim:
 sdk *args:
     e2e/sdk/run {{args}}
 
+# The official openai package for Node.
+sdk-node *args:
+    e2e/node/run {{args}}
+
+# openai-python's own generated suite at a gateway.
+upstream-suite *args:
+    e2e/upstream-suite/run {{args}}
+
+# schemathesis on the committed contract.
+contract *args:
+    e2e/contract/run {{args}}
+
+# Every fuzz target for so many seconds.
+fuzz seconds="60" *targets:
+    fuzz/run {{seconds}} {{targets}}
+
 # k6 against a gateway and two scripted providers.
 load *args:
     loadtest/run smoke {{args}}

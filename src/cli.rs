@@ -120,6 +120,27 @@ mod tests {
     }
 
     #[test]
+    fn options_of_the_same_name_are_each_commands_own() {
+        let lines = [
+            vec!["quorate", "key", "list"],
+            vec!["quorate", "key", "--admin", "http://[::1]:9090", "--data", "d", "list"],
+            vec![
+                "quorate",
+                "key",
+                "revoke",
+                "alice",
+                "--admin",
+                "http://[::1]:9090",
+                "--data",
+                "d",
+            ],
+        ];
+        for line in lines {
+            assert!(matches!(Cli::try_parse_from(line).unwrap().command, Some(Command::Key(_))));
+        }
+    }
+
+    #[test]
     fn without_a_command_it_is_up() {
         for line in [vec!["quorate"], vec!["quorate", "--providers", "2", "--listen", "[::1]:80"]] {
             assert!(Cli::try_parse_from(line).unwrap().command.is_none());

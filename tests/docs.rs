@@ -33,8 +33,9 @@ fn shown(name: &str, value: u64) -> String {
         };
     }
     if name.ends_with("_bytes") {
-        let (number, unit) =
-            if value.is_multiple_of(MIB) { (value / MIB, "MiB") } else { (value / 1024, "KiB") };
+        let units = [(1024 * MIB, "GiB"), (MIB, "MiB"), (1024, "KiB")];
+        let fits = units.into_iter().find(|(size, _)| value.is_multiple_of(*size));
+        let (number, unit) = fits.map_or((value, "B"), |(size, unit)| (value / size, unit));
         return format!("{number} {unit}");
     }
     let digits = value.to_string();

@@ -14,6 +14,15 @@ MODELS = ["scripted", "org/scripted"]
 METHODS = ("get", "post", "put", "delete", "patch")
 
 
+def unsigned(schema):
+    """32 bits without a sign, which the generator of schemas prints as `int32`, are more than that."""
+    for value in schema.values() if isinstance(schema, dict) else schema:
+        if isinstance(value, (dict, list)):
+            unsigned(value)
+    if isinstance(schema, dict) and schema.get("format") == "int32" and schema.get("minimum") == 0:
+        del schema["format"]
+
+
 def main():
     with open(sys.argv[1]) as file:
         contract = json.load(file)
@@ -31,6 +40,9 @@ def main():
             name = kind["schema"]["$ref"].rpartition("/")[2]
             properties = contract["components"]["schemas"][name]["properties"]
             properties["model"] = {"type": "string", "enum": MODELS}
+            for example in kind.get("examples", {}).values():
+                example["value"]["model"] = MODELS[0]
+    unsigned(contract["components"]["schemas"])
     # The tool reads 3.1; what is new in 3.2 (`itemSchema`) it would pass over.
     contract["openapi"] = "3.1.0"
     json.dump(contract, sys.stdout, indent=1)

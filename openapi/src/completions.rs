@@ -25,16 +25,22 @@ pub struct Request {
     pub model: String,
     pub prompt: Prompt,
     #[serde(default)]
+    #[schema(format = Int64, maximum = 4294967295u32)]
     pub max_tokens: Option<u32>,
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 2)]
     pub temperature: Option<f64>,
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 1)]
     pub top_p: Option<f64>,
     #[serde(default)]
+    #[schema(format = Int64, maximum = 4294967295u32)]
     pub top_k: Option<u32>,
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 1)]
     pub min_p: Option<f64>,
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 128)]
     pub n: Option<u32>,
     #[serde(default)]
     pub stream: Option<bool>,
@@ -42,16 +48,20 @@ pub struct Request {
     pub stream_options: Option<StreamOptions>,
     /// How many of the likeliest tokens to list per token, 0 to 5.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 5)]
     pub logprobs: Option<u32>,
     #[serde(default)]
     pub echo: Option<bool>,
     #[serde(default)]
     pub stop: Option<Stop>,
     #[serde(default)]
+    #[schema(minimum = -2, maximum = 2)]
     pub presence_penalty: Option<f64>,
     #[serde(default)]
+    #[schema(minimum = -2, maximum = 2)]
     pub frequency_penalty: Option<f64>,
     #[serde(default)]
+    #[schema(exclusive_minimum = 0, maximum = 2)]
     pub repetition_penalty: Option<f64>,
     #[serde(default)]
     pub logit_bias: Option<BTreeMap<String, f64>>,

@@ -34,7 +34,7 @@ pub struct Request {
     pub encoding_format: Option<EncodingFormat>,
     /// Numbers of a vector: its first ones, scaled to unit length again. At most the model's.
     #[serde(default)]
-    #[schema(minimum = 1)]
+    #[schema(format = Int64, minimum = 1, maximum = 4294967295u32)]
     pub dimensions: Option<u32>,
     #[serde(default)]
     pub user: Option<String>,

@@ -6,6 +6,7 @@ pub mod chat;
 pub mod completions;
 pub mod embeddings;
 pub mod error;
+pub mod events;
 pub mod evidence;
 pub mod gumbel;
 pub mod keys;

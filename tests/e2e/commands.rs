@@ -53,6 +53,37 @@ async fn the_data_folder_holds_the_key_for_its_owner_alone() {
 }
 
 #[tokio::test]
+async fn keys_are_made_and_revoked_while_the_market_runs() {
+    guarded(async {
+        let market = Market::start(1).await;
+        let data = market.data.path().to_str().unwrap().to_owned();
+        let run = async |args: &[&str]| {
+            let mut line = vec!["key", "--data", &data];
+            line.extend_from_slice(args);
+            let output = quorate(&line).output().await.unwrap();
+            let (out, err) = (output.stdout, String::from_utf8_lossy(&output.stderr).into_owned());
+            assert!(output.status.success(), "{args:?}: {err}");
+            String::from_utf8(out).unwrap()
+        };
+        let made = run(&["create", "--name", "alice", "--requests-per-minute", "1"]).await;
+        let key = made.trim();
+        assert!(key.starts_with("qk_") && !key.contains(char::is_whitespace), "{made}");
+        let alice = market.api.with_key(key);
+        assert_eq!(alice.chat(&user("What is 7 plus 5?")).await.0, 200);
+        let (status, refusal) = alice.chat(&user("What is 7 plus 5?")).await;
+        assert_eq!(
+            (status.as_u16(), &refusal["error"]["code"]),
+            (429, &"rate_limit_exceeded".into())
+        );
+        let list = run(&["list"]).await;
+        assert!(list.contains("alice") && !list.contains(key), "{list}");
+        run(&["revoke", "alice"]).await;
+        assert_eq!(alice.get("/models").await.0, 401);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_taken_port_is_said_at_once() {
     guarded(async {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -31,17 +31,24 @@ pub struct Command {
     what: What,
 }
 
-/// Whose keys.
+/// Whose keys. The ids are its own: `up` has options of the same names beside this command.
 #[derive(Debug, Args)]
 struct Place {
     /// The gateway's configuration, which names its data folder.
-    #[arg(long, short, value_name = "FILE", env = "QUORATE_CONFIG", global = true)]
+    #[arg(
+        id = "key_config",
+        long = "config",
+        short,
+        value_name = "FILE",
+        env = "QUORATE_CONFIG",
+        global = true
+    )]
     config: Option<PathBuf>,
     /// The gateway's data folder [default: the configuration's, or the one of `up`].
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(id = "key_data", long = "data", value_name = "DIR", global = true)]
     data: Option<PathBuf>,
     /// Where the running gateway's admin API is [default: what the gateway left in the data folder].
-    #[arg(long, value_name = "URL", global = true)]
+    #[arg(id = "key_admin", long = "admin", value_name = "URL", global = true)]
     admin: Option<String>,
 }
 

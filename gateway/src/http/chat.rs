@@ -24,7 +24,24 @@ use crate::request::Endpoint;
     path = "/v1/chat/completions",
     operation_id = "createChatCompletion",
     tag = "chat",
-    request_body = chat::Request,
+    request_body(
+        content = chat::Request,
+        examples(
+            ("whole" = (value = json!({
+                "model": "qwen3-8b",
+                "messages": [{"role": "user", "content": "What is 7 plus 5?"}],
+                "logprobs": true, "top_logprobs": 2, "n": 2
+            }))),
+            ("streamed" = (value = json!({
+                "model": "qwen3-8b",
+                "messages": [
+                    {"role": "developer", "content": "Be brief."},
+                    {"role": "user", "content": [{"type": "text", "text": "What is 7 plus 5?"}]}
+                ],
+                "stream": true, "stream_options": {"include_usage": true}
+            }))),
+        )
+    ),
     responses(
         (status = 200, description = "The answer; with `stream: true` its chunks as events", content(
             (chat::Response = "application/json"),

@@ -24,7 +24,13 @@ use crate::request::Endpoint;
     path = "/v1/completions",
     operation_id = "createCompletion",
     tag = "completions",
-    request_body = completions::Request,
+    request_body(
+        content = completions::Request,
+        examples(
+            ("whole" = (value = json!({"model": "qwen3-8b", "prompt": "Once upon a time", "max_tokens": 5}))),
+            ("streamed" = (value = json!({"model": "qwen3-8b", "prompt": ["One", "Two"], "stream": true}))),
+        )
+    ),
     responses(
         (status = 200, description = "The answer; with `stream: true` its chunks as events", content(
             (completions::Response = "application/json"),

@@ -66,6 +66,7 @@ pub fn document() -> OpenApi {
     let paths = std::mem::take(&mut document.paths.paths);
     document.paths.paths =
         paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    openapi::events::describe(&mut document);
     document
 }
 

@@ -23,7 +23,17 @@ use crate::request::Endpoint;
     path = "/v1/embeddings",
     operation_id = "createEmbedding",
     tag = "embeddings",
-    request_body = embeddings::Request,
+    request_body(
+        content = embeddings::Request,
+        examples(
+            ("text" = (value = json!({"model": "qwen3-embed", "input": "What is 7 plus 5?"}))),
+            ("batch" = (value = json!({
+                "model": "qwen3-embed",
+                "input": ["one", "two"],
+                "encoding_format": "base64"
+            }))),
+        )
+    ),
     responses(
         (status = 200, description = "One vector for each input, in order", body = embeddings::Response),
         (status = 400, description = "The request is wrong; `param` names the member", body = ErrorBody),

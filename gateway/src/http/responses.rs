@@ -32,7 +32,18 @@ use crate::responses::{Events, Frame, Origins, translate, whole};
     path = "/v1/responses",
     operation_id = "createResponse",
     tag = "responses",
-    request_body = responses::Request,
+    request_body(
+        content = responses::Request,
+        examples(
+            ("whole" = (value = json!({"model": "qwen3-8b", "input": "What is 7 plus 5?"}))),
+            ("streamed" = (value = json!({
+                "model": "qwen3-8b",
+                "instructions": "Be brief.",
+                "input": [{"role": "user", "content": [{"type": "input_text", "text": "Hello"}]}],
+                "stream": true
+            }))),
+        )
+    ),
     responses(
         (status = 200, description = "The answer; with `stream: true` its events", content(
             (responses::Response = "application/json"),
@@ -59,11 +70,15 @@ pub(super) async fn create(
     let (head, body) = request.into_parts();
     let body = super::body::json(&app, &head.headers, body).await?;
     let asked = translate(&body)?;
+    // From here on what was made of the body is held in its place.
     drop(body);
     let frame = asked.frame.named(context.request_id.as_str(), app.clock.unix_s());
+    let mut share = app.bodies.share();
+    share.grow_to((asked.chat.len() + frame.len_bytes()) as u64)?;
+    let chat = share.hold(asked.chat);
     let called = metrics::Endpoint::Responses;
     let caller = Caller { context, principal, headers: head.headers, called };
-    let answered = completion::answer(&app, caller, Endpoint::ChatCompletions, asked.chat).await;
+    let answered = completion::answer(&app, caller, Endpoint::ChatCompletions, chat).await;
     let mut response = match answered {
         Ok(response) if response.status() == StatusCode::OK => response,
         Ok(response) => return rename_body(response, &asked.origins).await,

@@ -13,7 +13,7 @@ pub(super) struct Chunk {
     pub(super) choices: Option<Vec<Choice>>,
     usage: Option<Value>,
     service_tier: Option<Value>,
-    pub(super) error: Option<Value>,
+    error: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -40,8 +40,7 @@ pub(super) struct Delta {
 pub(super) struct Call {
     pub(super) index: Option<u32>,
     pub(super) id: Option<String>,
-    #[serde(default)]
-    pub(super) function: Function,
+    pub(super) function: Option<Function>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -60,8 +59,7 @@ struct Token {
     token: Text,
     logprob: Box<RawValue>,
     bytes: Option<Vec<u8>>,
-    #[serde(default)]
-    top_logprobs: Vec<Token>,
+    top_logprobs: Option<Vec<Token>>,
 }
 
 // === impl Chunk ===
@@ -93,6 +91,16 @@ impl Chunk {
         Some(read)
     }
 
+    /// What failed; some servers say with an empty value that nothing did.
+    pub(super) fn error(&self) -> Option<&Value> {
+        self.error.as_ref().filter(|error| match error {
+            Value::Null | Value::Bool(false) => false,
+            Value::String(text) => !text.is_empty(),
+            Value::Object(members) => !members.is_empty(),
+            _ => true,
+        })
+    }
+
     pub(super) fn service_tier(&self) -> Option<&str> {
         self.service_tier.as_ref()?.as_str()
     }
@@ -102,7 +110,15 @@ impl Chunk {
 
 impl Choice {
     pub(super) fn take_delta(&mut self) -> Delta {
-        self.delta.take().or_else(|| self.message.take()).unwrap_or_default()
+        let whole = || {
+            let mut message = self.message.take()?;
+            // The list is whole, and its order says which call is which.
+            for call in message.tool_calls.iter_mut().flatten() {
+                call.index = None;
+            }
+            Some(message)
+        };
+        self.delta.take().or_else(whole).unwrap_or_default()
     }
 
     pub(super) fn take_logprobs(&mut self) -> Vec<Logprob> {
@@ -124,7 +140,7 @@ impl Delta {
 
 impl Token {
     fn logprob(self) -> Logprob {
-        let top = self.top_logprobs.into_iter().map(|token| {
+        let top = self.top_logprobs.unwrap_or_default().into_iter().map(|token| {
             let text = token.token.lossy();
             TopLogprob {
                 bytes: token.bytes.unwrap_or_else(|| text.clone().into_bytes()),

@@ -45,7 +45,7 @@ impl Frame {
             incomplete_details: None,
             instructions: text("instructions")?,
             max_output_tokens: integer("max_output_tokens", 1, u64::MAX)?,
-            max_tool_calls: integer("max_tool_calls", 0, u64::MAX)?,
+            max_tool_calls: integer("max_tool_calls", 0, i64::MAX.unsigned_abs())?,
             metadata: metadata(request)?,
             model: request.need("", "model")?.string("model")?.into_owned(),
             output: Vec::new(),
@@ -75,6 +75,15 @@ impl Frame {
         self.0.id = format!("resp_{base}");
         self.0.created_at = created_at;
         self
+    }
+
+    /// What it holds of the request, about.
+    #[must_use]
+    pub fn len_bytes(&self) -> usize {
+        let Response { instructions, metadata, reasoning, text, tool_choice, tools, .. } = &self.0;
+        let raw = [metadata, reasoning, text, tool_choice, tools];
+        let raw: usize = raw.into_iter().map(|json| json.get().len()).sum();
+        raw + instructions.as_ref().map_or(0, String::len)
     }
 
     /// What its items' names are made of.
@@ -113,6 +122,11 @@ fn metadata(request: &Object<'_>) -> Result<Box<RawValue>, Error> {
 
 /// As it was sent, with the members that OpenAI's always has.
 fn reasoning(request: &Object<'_>) -> Result<Box<RawValue>, Error> {
+    if let Some(sent) = request.get("reasoning")
+        && let Some(summary) = sent.object("reasoning")?.get("summary")
+    {
+        summary.string("reasoning.summary")?;
+    }
     with_default(request, "reasoning", &[("effort", "null"), ("summary", "null")])
 }
 

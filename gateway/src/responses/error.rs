@@ -34,6 +34,20 @@ impl Error {
         Self { message, param: Some(param.to_owned()), code: Some("invalid_value") }
     }
 
+    pub(super) fn too_many_items(param: &str, max: usize) -> Self {
+        let message = format!("Invalid '{param}': array too long, at most {max} items.");
+        let code = Some("array_above_max_length");
+        Self { message, param: Some(param.to_owned()), code }
+    }
+
+    /// `param` is empty for the request itself.
+    pub(super) fn too_many_members(param: &str, max: usize) -> Self {
+        let what = if param.is_empty() { "request".to_owned() } else { format!("'{param}'") };
+        let message = format!("Invalid {what}: too many members, at most {max}.");
+        let param = (!param.is_empty()).then(|| param.to_owned());
+        Self { message, param, code: Some("object_above_max_properties") }
+    }
+
     /// Right by OpenAI's schema, and not to be had here.
     pub(super) fn unsupported(param: &str, why: &str) -> Self {
         let message = format!("Unsupported parameter: '{param}'. {why}");

@@ -131,7 +131,7 @@ impl Events {
             self.turn.frame.set_model(model);
         }
         self.begin();
-        if let Some(error) = &chunk.error {
+        if let Some(error) = chunk.error() {
             self.turn.fail(failure(error), &mut self.sink);
             self.state = State::Over;
             return Ok(());

@@ -7,6 +7,11 @@ use std::collections::HashSet;
 use super::Error;
 use crate::json::{Fault, Kind, Lexer};
 
+/// Of a list that is looked into: a few bytes of the request become many here.
+const ITEMS_MAX: usize = 1 << 16;
+/// Of an object that is looked into; what is inside tools' schemas is not.
+const MEMBERS_MAX: usize = 1024;
+
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Node<'a> {
     /// JSON, as it was written.
@@ -106,14 +111,15 @@ impl<'a> Node<'a> {
 
     pub(super) fn items(self, at: &str) -> Result<Vec<Self>, Error> {
         self.of(Kind::Array, at, "an array")?;
-        self.read_items().map_err(|_| broken(at))
+        let items = self.read_items().map_err(|_| broken(at))?;
+        if items.len() > ITEMS_MAX { Err(Error::too_many_items(at, ITEMS_MAX)) } else { Ok(items) }
     }
 
     fn read_items(self) -> Result<Vec<Self>, Fault> {
         let mut lexer = Lexer::new(self.text.as_bytes());
         lexer.open_array()?;
         let (mut first, mut items) = (true, Vec::new());
-        while lexer.item(&mut first)? {
+        while items.len() <= ITEMS_MAX && lexer.item(&mut first)? {
             items.push(Self::next(&mut lexer, self.text)?);
         }
         Ok(items)
@@ -122,6 +128,9 @@ impl<'a> Node<'a> {
     pub(super) fn object(self, at: &str) -> Result<Object<'a>, Error> {
         self.of(Kind::Object, at, "an object")?;
         let members = self.read_members().map_err(|_| broken(at))?;
+        if members.len() > MEMBERS_MAX {
+            return Err(Error::too_many_members(at, MEMBERS_MAX));
+        }
         let mut seen = HashSet::with_capacity(members.len());
         for member in &members {
             if !seen.insert(&*member.name) {
@@ -138,7 +147,9 @@ impl<'a> Node<'a> {
         let mut lexer = Lexer::new(bytes);
         lexer.open_object()?;
         let (mut first, mut members) = (true, Vec::new());
-        while let Some(key) = lexer.member(&mut first)? {
+        while members.len() <= MEMBERS_MAX
+            && let Some(key) = lexer.member(&mut first)?
+        {
             let name = match key.name(bytes) {
                 Cow::Borrowed(name) => String::from_utf8_lossy(name),
                 Cow::Owned(name) => Cow::Owned(String::from_utf8_lossy(&name).into_owned()),

@@ -62,3 +62,26 @@ pub(super) fn array(items: &[String]) -> String {
 pub(super) fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_else(|_| "\"\"".to_owned())
 }
+
+/// Bytes of a text as JSON, without its quotes.
+pub(super) fn printed_bytes(text: &str) -> usize {
+    let printed = text.bytes().map(|byte| match byte {
+        b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 0x08 | 0x0c => 2,
+        0x00..=0x1f => 6,
+        _ => 1,
+    });
+    printed.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_printed_is_counted() {
+        let all: String = (0..0x500).filter_map(char::from_u32).collect();
+        for text in ["", "plain", "é😀", &all] {
+            assert_eq!(printed_bytes(text) + 2, quoted(text).len(), "{text:?}");
+        }
+    }
+}

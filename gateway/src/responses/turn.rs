@@ -8,9 +8,12 @@ use openapi::responses::{
     Event, Failure, IncompleteDetails, IncompleteReason, Item, Logprob, Response, Status, Usage,
 };
 
+use serde_json::value::RawValue;
+
 use super::chunk::{Call, Chunk};
 use super::echo::Frame;
 use super::events::Sink;
+use super::print::printed_bytes;
 use super::text::{Joiner, Lane};
 use item::Said;
 
@@ -72,7 +75,7 @@ enum Finish {
 // === impl Turn ===
 
 impl Turn {
-    /// `bytes_max` bounds what is kept of the answer.
+    /// `bytes_max` bounds what is kept of the answer, as JSON: that is how it goes out again.
     pub(super) fn new(frame: Frame, bytes_max: usize) -> Self {
         Self {
             frame,
@@ -138,8 +141,7 @@ impl Turn {
         logprobs: Vec<Logprob>,
         sink: &mut Sink,
     ) -> Result<(), Broken> {
-        let alternatives: usize = logprobs.iter().map(|token| token.top_logprobs.len() + 1).sum();
-        self.grow(delta.len() + alternatives * PIECE_BYTES)?;
+        self.grow(printed_bytes(delta) + logprobs.iter().map(logprob_bytes).sum::<usize>())?;
         let place = match self.speaking {
             Some(place) if self.slots.get(place).is_some_and(|slot| said.fits(&slot.item)) => place,
             _ => {
@@ -192,10 +194,13 @@ impl Turn {
 
     fn call(&mut self, number: u32, call: Call, sink: &mut Sink) -> Result<(), Broken> {
         let index = call.index.unwrap_or(number);
-        let arguments = call.function.arguments.unwrap_or_default();
+        let function = call.function.unwrap_or_default();
+        let arguments = function.arguments.unwrap_or_default();
         let arguments = self.joiner.join(Lane::Arguments(index), arguments);
-        let name = call.function.name.filter(|name| !name.is_empty());
-        self.grow(arguments.len() + name.as_ref().map_or(0, String::len))?;
+        let name = function.name.filter(|name| !name.is_empty());
+        let id = call.id.filter(|id| !id.is_empty());
+        self.grow(id.as_deref().map_or(0, printed_bytes))?;
+        self.grow(printed_bytes(&arguments) + name.as_deref().map_or(0, printed_bytes))?;
         let known = self.calls.iter().position(|open| open.index == index);
         let at = known.unwrap_or(self.calls.len());
         if known.is_none() {
@@ -208,7 +213,7 @@ impl Turn {
         }
         let Some(open) = self.calls.get_mut(at) else { return Ok(()) };
         if open.id.is_none() {
-            open.id = call.id.filter(|id| !id.is_empty());
+            open.id = id;
         }
         let Some(place) = open.place else {
             open.early.push_str(&arguments);
@@ -302,6 +307,17 @@ impl Turn {
         let output = self.slots.iter().map(|slot| slot.item.clone()).collect();
         Response { usage: self.usage, ..self.frame.response(status, output) }
     }
+}
+
+/// What a token and its alternatives take, about.
+fn logprob_bytes(token: &Logprob) -> usize {
+    // Their bytes are printed as numbers.
+    let bytes = |text: &str, bytes: &[u8], logprob: &RawValue| {
+        printed_bytes(text) + 4 * bytes.len() + logprob.get().len() + PIECE_BYTES
+    };
+    let rivals = token.top_logprobs.iter();
+    let rivals: usize = rivals.map(|t| bytes(&t.token, &t.bytes, &t.logprob)).sum();
+    rivals + bytes(&token.token, &token.bytes, &token.logprob)
 }
 
 // === impl Finish ===

@@ -20,6 +20,9 @@ pub(crate) struct Tag {
     clean: bool,
 }
 
+/// Of the provider's id, as JSON. It goes into every event: with a longer one a few bytes of each
+/// would become many.
+const ID_BYTES_MAX: usize = 512;
 const CHUNK: &str = "\"chat.completion.chunk\"";
 const WHOLE: &str = "\"chat.completion\"";
 const LEGACY: &str = "\"text_completion\"";
@@ -91,7 +94,7 @@ impl Tag {
         for member in &shape.members {
             let text = member.value.of(json);
             match member.name {
-                Name::Id if usable(member, text) => {
+                Name::Id if usable(member, text) && text.len() <= ID_BYTES_MAX => {
                     if let Ok(id) = serde_json::from_slice::<String>(text) {
                         identity.id = id.into();
                         id_text = Some(Bytes::copy_from_slice(text));

@@ -116,7 +116,8 @@ impl Error {
     /// What an error event comes to: the same as the answer it would have been, had the provider known
     /// before it sent its status line.
     pub(super) fn from_event(event: Box<ProviderError>) -> Self {
-        match event.status.and_then(|status| StatusCode::from_u16(status).ok()) {
+        let named = event.status.and_then(|status| StatusCode::from_u16(status).ok());
+        match named.or_else(|| is_about_request(&event).then_some(StatusCode::BAD_REQUEST)) {
             Some(StatusCode::TOO_MANY_REQUESTS) => Self::RateLimited { retry_after: None },
             Some(status) if Self::is_about_request(status) && event.raw.len() <= ERROR_BODY_MAX => {
                 let body = [b"{\"error\":", &*event.raw, b"}"].concat();
@@ -130,6 +131,14 @@ impl Error {
     pub(super) fn is_failure(&self) -> bool {
         self.is_retryable() && !matches!(self, Self::RateLimited { .. })
     }
+}
+
+/// Whether an error event without a status is about the request, by OpenAI's word for it. It says the
+/// same of our credentials and of models that the provider lacks.
+fn is_about_request(event: &ProviderError) -> bool {
+    const OTHERS: [&str; 2] = ["invalid_api_key", "model_not_found"];
+    event.kind.as_deref() == Some("invalid_request_error")
+        && event.code.as_deref().is_none_or(|code| !OTHERS.contains(&code))
 }
 
 #[cfg(test)]
@@ -162,6 +171,22 @@ mod tests {
         for status in [None, Some(401), Some(404), Some(500)] {
             assert!(matches!(event(status, "{}"), Error::ErrorEvent(_)), "{status:?}");
         }
+        let about = |kind: &str, code: Option<&str>| {
+            Error::from_event(Box::new(ProviderError {
+                kind: Some(kind.to_owned()),
+                code: code.map(str::to_owned),
+                ..ProviderError::read(b"{}")
+            }))
+        };
+        for code in [None, Some("context_length_exceeded")] {
+            let error = about("invalid_request_error", code);
+            assert!(matches!(error, Error::Rejected { .. }), "{code:?}");
+        }
+        for code in ["invalid_api_key", "model_not_found"] {
+            let error = about("invalid_request_error", Some(code));
+            assert!(matches!(error, Error::ErrorEvent(_)), "{code}");
+        }
+        assert!(matches!(about("server_error", None), Error::ErrorEvent(_)));
         let long = "x".repeat(ERROR_BODY_MAX + 1);
         assert!(matches!(event(Some(400), &long), Error::ErrorEvent(_)));
     }

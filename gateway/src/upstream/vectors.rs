@@ -24,6 +24,8 @@ struct List<'a> {
 #[derive(Deserialize)]
 struct Item<'a> {
     #[serde(borrow)]
+    index: Option<&'a RawValue>,
+    #[serde(borrow)]
     embedding: &'a RawValue,
 }
 
@@ -42,8 +44,18 @@ pub(super) fn answer(body: Bytes, model: &str, inputs: usize) -> Result<(Bytes, 
     if list.data.len() != inputs || !list.data.iter().all(|item| is_vector(item.embedding.get())) {
         return Err(Error::Truncated);
     }
+    if !is_in_order(&list.data) {
+        return Err(Error::Stream("it sent embeddings out of their order".to_owned()));
+    }
     let usage = Usage::new(list.usage.prompt_tokens, 0);
     finished(&body, list.model, Some(usage), model)
+}
+
+/// Clients take vectors by their place or by their index: both must lead to the same. Servers that
+/// give all of them index 0 do no harm.
+fn is_in_order(items: &[Item<'_>]) -> bool {
+    let given = items.iter().filter_map(|item| item.index?.get().parse::<u64>().ok());
+    given.is_sorted()
 }
 
 /// Numbers, or their base64; what is not a number is written as null.
@@ -51,7 +63,8 @@ fn is_vector(embedding: &str) -> bool {
     match embedding.as_bytes() {
         [b'"', text @ .., b'"'] => !text.is_empty(),
         [b'[', numbers @ .., b']'] => {
-            numbers.iter().any(u8::is_ascii_digit) && !numbers.contains(&b'n')
+            numbers.iter().any(u8::is_ascii_digit)
+                && numbers.iter().all(|byte| b"0123456789+-.eE, \t\r\n".contains(byte))
         }
         _ => false,
     }
@@ -115,6 +128,14 @@ mod tests {
     }
 
     #[test]
+    fn an_index_may_be_missing_or_the_same_for_all() {
+        for index in [r#""index":0,"#, "", r#""index":null,"#] {
+            let item = format!(r#"{{{index}"embedding":[1]}}"#);
+            assert!(answer(list(&format!("{item},{item}")), "m", 2).is_ok(), "{index}");
+        }
+    }
+
+    #[test]
     fn what_lacks_a_vector_is_no_answer() {
         let one = r#"{"embedding":[1]}"#;
         for (items, inputs) in [
@@ -126,6 +147,9 @@ mod tests {
             (r#"{"embedding":null}"#, 1),
             (r#"{"embedding":[0.5,null]}"#, 1),
             (r#"{"embedding":7}"#, 1),
+            (r#"{"embedding":[[0.5]]}"#, 1),
+            (r#"{"embedding":["0.5"]}"#, 1),
+            (r#"{"index":1,"embedding":[1]},{"index":0,"embedding":[2]}"#, 2),
             (r#"{"index":0}"#, 1),
             ("7", 1),
         ] {

@@ -5,7 +5,13 @@ use http::StatusCode;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
-use crate::harness::{MODEL, Market, events, json_of, market, post};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::harness::{
+    MODEL, Market, events, gateway, json_of, market, post, read_request, upstream,
+};
 
 async fn complete(market: &Market, more: Value) -> (StatusCode, Bytes) {
     let mut body = json!({"model": MODEL, "prompt": "once upon"});
@@ -60,6 +66,36 @@ async fn a_failing_provider_is_replaced() {
             (status.as_u16(), &json_of(&bytes)["choices"][0]["text"]),
             (200, &json!("good"))
         );
+    }
+}
+
+#[tokio::test]
+async fn a_later_prompt_that_is_refused_is_the_requests_fault_and_not_the_providers() {
+    // What a provider says once the first prompt is being answered, and the second is too long.
+    let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n\
+        data: {\"choices\":[{\"index\":0,\"text\":\"a\"}]}\n\n\
+        data: {\"error\":{\"message\":\"too long\",\"type\":\"invalid_request_error\",\
+        \"param\":\"prompt\",\"code\":\"context_length_exceeded\"}}\n\n";
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let addr = upstream(move |mut socket, _| {
+        let count = count.clone();
+        async move {
+            read_request(&mut socket).await?;
+            count.fetch_add(1, Relaxed);
+            socket.write_all(answer.as_bytes()).await.ok()
+        }
+    })
+    .await;
+    let (gateway, _data) = gateway("", &[addr, addr], MODEL).await;
+    for number in 1..4 {
+        let body = json!({"model": MODEL, "prompt": ["a", "b"]}).to_string().into();
+        let (parts, body) = post(gateway.addr, "/v1/completions", body).await.into_parts();
+        let error = json_of(&body.collect().await.expect("a body").to_bytes())["error"].take();
+        assert_eq!((parts.status.as_u16(), &error["param"]), (400, &json!("prompt")), "{error}");
+        assert_eq!(error["code"], "context_length_exceeded");
+        // Nobody else is asked, and nobody is taken for broken.
+        assert_eq!(asked.load(Relaxed), number);
     }
 }
 

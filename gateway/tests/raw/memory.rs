@@ -4,9 +4,9 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
-use crate::case::{ask, post};
+use crate::case::{ask, head, post};
 use crate::encodings::encode;
-use crate::market::{DEADLINE, Market, chat, market, until};
+use crate::market::{DEADLINE, MODEL, Market, chat, market, until};
 
 const LIMITS: &str = "bodies_bytes = 1048576\nbody_bytes = 1048576";
 
@@ -44,6 +44,23 @@ async fn bodies_that_are_still_being_sent_count() {
     assert_eq!(ask(market.addr(), &post("", chat("").as_bytes())).await.status, 200);
     drop(slow);
     ask_until(&market, &large, 200, 503).await;
+    market.until_quiet().await;
+}
+
+#[tokio::test]
+async fn what_is_made_of_a_body_counts_as_the_body_did() {
+    let market = market(LIMITS, json!({"ttft_ms": 60_000})).await;
+    let body = json!({"model": MODEL, "input": "y".repeat(600_000)}).to_string();
+    let length = format!("content-length: {}\r\n", body.len());
+    let request = head("POST /v1/responses HTTP/1.1", &length) + &body;
+    let mut waiting = TcpStream::connect(market.addr()).await.expect("connects");
+    waiting.write_all(request.as_bytes()).await.expect("sends");
+    let counters = market.provider.counters.clone();
+    until("started", || counters.jobs_started() == 1).await;
+    let answer = ask(market.addr(), request.as_bytes()).await;
+    assert_eq!((answer.status, answer.error("full")["code"].as_str()), (503, Some("overloaded")));
+    drop(waiting);
+    until("cancelled", || counters.jobs_cancelled() == 1).await;
     market.until_quiet().await;
 }
 

@@ -140,6 +140,51 @@ fn a_stream_without_evidence_of_its_end_fails() {
 }
 
 #[test]
+fn what_some_servers_put_where_there_is_nothing_is_nothing() {
+    // As the relay has it: these are no errors, no calls and no alternatives.
+    for nothing in ["null", "false", "\"\"", "{}"] {
+        let input = format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"a\"}},\"logprobs\":\
+             {{\"content\":[{{\"token\":\"a\",\"logprob\":-1,\"bytes\":null,\"top_logprobs\":null}}]}},\
+             \"finish_reason\":\"stop\"}}],\"error\":{nothing}}}\n\ndata: [DONE]\n\n"
+        );
+        let chat = relayed(input.as_bytes()).expect("the relay takes it");
+        let last = replay(&parse(&told([&*chat])));
+        assert_eq!(
+            (&last["status"], &*output_text(&last)),
+            (&json!("completed"), "a"),
+            "{nothing}"
+        );
+        assert_eq!(last["output"][0]["content"][0]["logprobs"][0]["top_logprobs"], json!([]));
+    }
+    let input = "data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\
+         \"id\":\"c\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}]}}]}\n\n\
+         data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\
+         \"function\":null}]},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
+    let chat = relayed(input.as_bytes()).expect("the relay takes it");
+    assert_eq!(replay(&parse(&told([&*chat])))["output"][0]["arguments"], "{}");
+}
+
+#[test]
+fn calls_of_a_whole_answer_are_as_many_as_are_listed() {
+    // Some servers give each of them index 0.
+    let call = |id: &str| {
+        json!({"index": 0, "id": id, "type": "function",
+            "function": {"name": "f", "arguments": format!("{{\"of\":\"{id}\"}}")}})
+    };
+    let message = json!({"role": "assistant", "content": null,
+        "tool_calls": [call("a"), call("b")]});
+    let chat = json!({"model": "m", "choices":
+        [{"index": 0, "message": message, "finish_reason": "tool_calls"}]});
+    let answer = whole(frame(), chat.to_string().as_bytes(), NOW).expect("an answer");
+    let answer: Value = serde_json::from_slice(&answer).expect("JSON");
+    let output = answer["output"].as_array().expect("items");
+    let ids: Vec<&Value> = output.iter().map(|item| &item["call_id"]).collect();
+    assert_eq!(ids, ["a", "b"], "{answer}");
+    assert_eq!(output[1]["arguments"], "{\"of\":\"b\"}");
+}
+
+#[test]
 fn what_is_kept_of_an_answer_is_bounded() {
     let mut events = Events::new(frame(), 1 << 20, 10_000);
     let piece = chunk(&json!({"content": "x".repeat(100)}), &Value::Null);
@@ -151,6 +196,25 @@ fn what_is_kept_of_an_answer_is_bounded() {
     text += std::str::from_utf8(&events.finish()).expect("UTF-8");
     let last = replay(&parse(&text));
     assert_eq!(last["error"]["message"], "The provider's answer is longer than 10000 bytes.");
+    // As it is printed: six bytes each.
+    let mut events = Events::new(frame(), 1 << 20, 10_000);
+    let piece = chunk(&json!({"content": "\u{1}".repeat(2_000)}), &Value::Null);
+    events.push(piece.as_bytes(), NOW);
+    assert!(events.is_broken());
+    let long = "x".repeat(20_000);
+    let token = json!({"token": long, "logprob": -1, "bytes": null, "top_logprobs": []});
+    let rival = json!({"token": "x", "logprob": -1, "bytes": null, "top_logprobs": [token]});
+    let call = |id: &str| json!({"tool_calls": [{"index": 0, "id": id, "function": {}}]});
+    for (delta, logprobs) in [
+        (json!({}), json!({"content": [token]})),
+        (json!({}), json!({"content": [rival]})),
+        (call(&long), Value::Null),
+    ] {
+        let mut events = Events::new(frame(), 1 << 20, 10_000);
+        let choice = json!({"index": 0, "delta": delta, "logprobs": logprobs});
+        events.push(format!("data: {}\n\n", json!({"choices": [choice]})).as_bytes(), NOW);
+        assert!(events.is_broken(), "{delta}");
+    }
     let calls: String = (0..2000)
         .map(|index| {
             let call = json!({"index": index, "id": "c", "function": {"name": "f"}});

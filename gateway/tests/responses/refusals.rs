@@ -106,6 +106,7 @@ fn a_wrong_request_names_the_member() {
         (input(call), "input[0].arguments"),
         (input(json!({"type": "function_call_output", "output": "x"})), "input[0].call_id"),
         (input(json!({"type": "function_call_output", "call_id": "a"})), "input[0].output"),
+        (json!({"reasoning": {"summary": 7}}), "reasoning.summary"),
         (input(json!({"type": "reasoning", "summary": [7]})), "input[0].summary[0]"),
         (json!({"instructions": 7}), "instructions"),
         (json!({"stream": "yes"}), "stream"),
@@ -244,5 +245,39 @@ async fn no_response_is_stored() {
         assert_eq!((&error["param"], &error["code"]), (&Value::Null, &Value::Null), "{error}");
         let message = error["message"].as_str().expect("text");
         assert!(message.starts_with("Response with id '"), "{message}");
+    }
+}
+
+#[test]
+fn lists_and_objects_of_countless_entries_are_refused() {
+    let list = |item: &str, count: usize| vec![item; count].join(",");
+    let many = 1 << 20;
+    for (body, param) in [
+        (format!(r#"{{"model":"m","input":[{}]}}"#, list("1", many)), "input"),
+        (
+            format!(
+                r#"{{"model":"m","input":[{{"role":"user","content":[{}]}}]}}"#,
+                list("1", many)
+            ),
+            "input[0].content",
+        ),
+        (format!(r#"{{"model":"m","input":"x","tools":[{}]}}"#, list("{}", many)), "tools"),
+    ] {
+        let (found, code, message) = refused(body.as_bytes());
+        assert_eq!(found.as_deref(), Some(param), "{message}");
+        assert_eq!(code, Some("array_above_max_length"), "{message}");
+    }
+    let members: Vec<String> = (0..many).map(|number| format!("\"a{number}\":1")).collect();
+    let members = members.join(",");
+    for (body, param) in [
+        (format!(r#"{{"model":"m","input":"x",{members}}}"#), None),
+        (format!(r#"{{"model":"m","input":"x","metadata":{{{members}}}}}"#), Some("metadata")),
+    ] {
+        let (found, code, message) = refused(body.as_bytes());
+        assert_eq!(
+            (found.as_deref(), code),
+            (param, Some("object_above_max_properties")),
+            "{message}"
+        );
     }
 }

@@ -228,3 +228,23 @@ fn what_is_not_known_passes_as_it_was_written() {
         r#"{"top_k":3,"temperature":0.30000000000000004,"model":"m","seed":12345678901234567890123,"messages":[{"role":"user","content":"é\u00e9\/"}],"x\u0041":{"b":1,"a":[1E+2]},"tools":[{"type":"function","x":1,"function":{"name":"f","parameters":{"maximum":1e400}}}],"verification":{"k":2},"models":[]}"#
     );
 }
+
+#[test]
+fn a_member_of_chats_own_that_is_null_is_not_there() {
+    let chat = chat(&json!({"model": "m", "input": "hi", "messages": null, "max_output_tokens": 5,
+        "max_tokens": null, "max_completion_tokens": null, "reasoning": {"effort": "low"},
+        "reasoning_effort": null, "text": {"format": {"type": "json_object"}, "verbosity": "low"},
+        "response_format": null, "verbosity": null, "logprobs": null, "n": null}));
+    assert_eq!(
+        chat,
+        json!({"model": "m", "messages": [{"role": "user", "content": "hi"}],
+            "max_completion_tokens": 5, "reasoning_effort": "low", "verbosity": "low",
+            "response_format": {"type": "json_object"}})
+    );
+    let text = br#"{"response_format":null,"model":"m","input":"x","text":{"verbosity":"low","format":{"type":"json_object"}},"verbosity":null}"#;
+    let translated = translate(text).expect("a request").chat;
+    let text = std::str::from_utf8(&translated).expect("UTF-8");
+    for name in ["response_format", "verbosity"] {
+        assert_eq!(text.matches(name).count(), 1, "{text}");
+    }
+}

@@ -325,3 +325,15 @@ fn a_service_tier_that_openai_does_not_list_is_null() {
         }
     }
 }
+
+#[test]
+fn a_name_without_end_is_not_put_into_every_event() {
+    // Ten bytes a chunk from the provider would be a hundred thousand to the client.
+    let long = "x".repeat(100_000);
+    let first = text("a").replace("chatcmpl-1", &long);
+    let rest = "data: {\"choices\":[{}]}\n\n".repeat(100);
+    let input = format!("{first}{rest}{}{DONE}", stop());
+    let out = mended(&plan(), &input);
+    assert!(out.len() < 2 * input.len(), "{} bytes of {}", out.len(), input.len());
+    assert_eq!(out.matches("\"id\":\"chatcmpl-fallback\"").count(), 102);
+}

@@ -10,44 +10,53 @@ use utoipa::ToSchema;
 #[schema(as = ChatCompletionRequest)]
 pub struct Request {
     pub model: String,
+    #[schema(min_items = 1)]
     pub messages: Vec<Message>,
     #[serde(default)]
     pub stream: Option<bool>,
     #[serde(default)]
     pub stream_options: Option<StreamOptions>,
     #[serde(default)]
+    #[schema(format = Int64, maximum = 4294967295u32)]
     pub max_tokens: Option<u32>,
     #[serde(default)]
+    #[schema(format = Int64, maximum = 4294967295u32)]
     pub max_completion_tokens: Option<u32>,
-    /// 0 to 2.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 2)]
     pub temperature: Option<f64>,
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 1)]
     pub top_p: Option<f64>,
     #[serde(default)]
+    #[schema(format = Int64, maximum = 4294967295u32)]
     pub top_k: Option<u32>,
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 1)]
     pub min_p: Option<f64>,
     #[serde(default)]
+    #[schema(minimum = -2, maximum = 2)]
     pub presence_penalty: Option<f64>,
     #[serde(default)]
+    #[schema(minimum = -2, maximum = 2)]
     pub frequency_penalty: Option<f64>,
     #[serde(default)]
+    #[schema(exclusive_minimum = 0, maximum = 2)]
     pub repetition_penalty: Option<f64>,
     /// Token id, as a string, to a number added to its logit, -100 to 100.
     #[serde(default)]
     pub logit_bias: Option<BTreeMap<String, f64>>,
     #[serde(default)]
     pub seed: Option<i64>,
-    /// 1 to 128.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 128)]
     pub n: Option<u32>,
     #[serde(default)]
     pub stop: Option<Stop>,
     #[serde(default)]
     pub logprobs: Option<bool>,
-    /// 0 to 20.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 20)]
     pub top_logprobs: Option<u32>,
     #[serde(default)]
     pub tools: Option<Vec<Tool>>,
@@ -68,7 +77,7 @@ pub struct Request {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ChatCompletionMessage)]
 pub struct Message {
-    /// developer, system, user, assistant, tool or function.
+    #[schema(pattern = "^(developer|system|user|assistant|tool|function)$")]
     pub role: String,
     #[serde(default)]
     pub content: Option<Content>,

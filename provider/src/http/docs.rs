@@ -39,6 +39,7 @@ pub fn document() -> utoipa::openapi::OpenApi {
     let paths = std::mem::take(&mut document.paths.paths);
     document.paths.paths =
         paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
+    openapi::events::describe(&mut document);
     document
 }
 

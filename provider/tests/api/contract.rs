@@ -23,10 +23,9 @@ fn streams_are_described_by_their_events() {
     let contract = contract();
     assert_eq!(contract["openapi"], "3.2.0", "the first version with itemSchema");
     let content = &contract["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"];
-    assert_eq!(
-        content["text/event-stream"]["itemSchema"]["$ref"],
-        "#/components/schemas/ChatCompletionChunk"
-    );
+    let data = &content["text/event-stream"]["itemSchema"]["properties"]["data"]["anyOf"];
+    assert_eq!(data[0]["contentSchema"]["$ref"], "#/components/schemas/ChatCompletionChunk");
+    assert_eq!(data[1]["enum"][0], "[DONE]");
     assert!(contract["paths"]["/v1/models/{id}"]["get"].is_object());
     assert!(contract["components"]["schemas"]["Provenance"].is_object());
 }

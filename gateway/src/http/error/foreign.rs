@@ -117,8 +117,11 @@ fn is_ours(value: &Value) -> bool {
     let nullable = |name: &str| {
         error.get(name).is_some_and(|v| v.is_null() || v.as_str().is_some_and(|v| v != PYTHON_NULL))
     };
-    let text = |name: &str| error.get(name).is_some_and(Value::is_string);
-    text("message") && text("type") && nullable("param") && nullable("code")
+    let message = error.get("message").and_then(Value::as_str);
+    message.is_some_and(|message| !message.trim().is_empty())
+        && error.get("type").is_some_and(Value::is_string)
+        && nullable("param")
+        && nullable("code")
 }
 
 fn cut(mut message: String) -> String {
@@ -154,6 +157,10 @@ mod tests {
         for (body, message) in [
             (r#"{"error":"model is busy"}"#, "model is busy"),
             (r#"{"error":{"message":"m","code":400}}"#, "m"),
+            (
+                r#"{"error":{"message":" ","type":"x","param":null,"code":null}}"#,
+                "The provider refused the request with status 400 Bad Request.",
+            ),
             (r#"{"message":"flat","object":"error"}"#, "flat"),
             (r#"{"detail":"nope"}"#, "nope"),
             (r#"{"detail":[{"loc":["body","messages",0],"msg":"bad"}]}"#, "messages.0: bad"),

@@ -42,8 +42,9 @@ const CHAT_ONLY: [(&str, &str); 14] = [
 
 const NOT_STORED: &str = "Responses are not stored here; send the whole conversation in 'input'.";
 
+/// Of chat's own names only null gets here; passed on, it could be the second of two.
 pub(super) fn is_dropped(name: &str) -> bool {
-    DROPPED.contains(&name)
+    DROPPED.contains(&name) || CHAT_ONLY.iter().any(|(chat, _)| *chat == name)
 }
 
 /// The first thing asked for that cannot be served.
