@@ -38,6 +38,7 @@ use crate::request::Endpoint;
         (status = 200, description = "One vector for each input, in order", body = embeddings::Response),
         (status = 400, description = "The request is wrong; `param` names the member", body = ErrorBody),
         (status = 401, description = "No valid key", body = ErrorBody),
+        (status = 403, description = "The key may not use the model, or nobody it may use offers it", body = ErrorBody),
         (status = 404, description = "No such model", body = ErrorBody),
         (status = 413, description = "The body is too long", body = ErrorBody),
         (status = 415, description = "The body is not JSON", body = ErrorBody),

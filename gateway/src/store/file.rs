@@ -200,12 +200,12 @@ fn open(path: &Path) -> Result<Database, Error> {
         }
     };
     let read = database.begin_read().map_err(|error| fault(path, error.into()))?;
-    for table in [read.open_table(KEYS).err(), read.open_table(NAMES).err()] {
-        if let Some(error) = table {
-            return Err(Error::Damaged { path: path.to_owned(), cause: error.to_string() });
-        }
+    let missing = read.open_table(KEYS).err().or_else(|| read.open_table(NAMES).err());
+    drop(read);
+    match missing {
+        None => Ok(database),
+        Some(error) => Err(Error::Damaged { path: path.to_owned(), cause: error.to_string() }),
     }
-    Ok(database)
 }
 
 /// Makes a store without keys beside the path and links it in place: a file that is there is always
