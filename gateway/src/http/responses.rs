@@ -55,7 +55,7 @@ use crate::responses::{Events, Frame, Origins, translate, whole};
         (status = 404, description = "No such model", body = ErrorBody),
         (status = 413, description = "The body is too long", body = ErrorBody),
         (status = 415, description = "The body is not JSON", body = ErrorBody),
-        (status = 429, description = "All providers are at their limit", body = ErrorBody),
+        (status = 429, description = "The key, or all providers, are at their limit", body = ErrorBody),
         (status = 502, description = "The providers failed", body = ErrorBody),
         (status = 503, description = "No provider, or the gateway drains", body = ErrorBody),
         (status = 504, description = "The providers took too long", body = ErrorBody),
