@@ -11,5 +11,7 @@ pub mod evidence;
 pub mod gumbel;
 pub mod keys;
 pub mod models;
+pub mod node;
 pub mod responses;
+pub mod sign;
 pub mod usage;
