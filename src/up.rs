@@ -1,11 +1,12 @@
 //! `quorate up`: a whole local market in one command.
 //!
 //! Owns the order of things: claim the ports, open the data folder, start the providers, start the
-//! gateway, wait for the signal, drain, end the providers. Refuses to listen anywhere it was not
+//! gateway, wait until they have joined, wait for the signal, drain, end the providers. Refuses to listen anywhere it was not
 //! told to, and writes nothing outside its data folder.
 
 mod banner;
 mod data;
+mod joining;
 mod key;
 mod market;
 mod model;
@@ -65,13 +66,18 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let tracker = TaskTracker::new();
     let stop = CancellationToken::new();
 
-    let started = start(&args, &model, &data, &tracker).await?;
+    // Bound before the providers start, since they are told where to join; they wait in its backlog.
+    let nodes = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no port for the providers")?;
+    let gateway = identity::key::load_or_create(&data.join(gateway::IDENTITY_FILE))?.key.public();
+    let join_at = format!("https://{}#{gateway}", nodes.local_addr()?);
+
+    let started = start(&args, &model, &data, &join_at, &tracker).await?;
     let mut members = Vec::new();
     for (spec, process) in started {
-        members.push(Member { name: spec.name.clone(), addr: process.addr, pid: process.pid() });
+        members.push(member(&spec, &process)?);
         tracker.spawn(supervise::supervise(spec, process, stop.clone(), tracker.clone()));
     }
-    let served = serve(&args, &model, &data, &key, &members).await;
+    let served = serve(&args, &model, &data, &key, &members, nodes).await;
     stop.cancel();
     tracker.close();
     tracker.wait().await;
@@ -85,19 +91,21 @@ async fn serve(
     data: &Path,
     key: &str,
     members: &[Member],
+    nodes: TcpListener,
 ) -> Result<()> {
-    let embedder = model.embedder.iter().map(|embedder| embedder.id.as_str());
+    let first = members.first().context("no provider")?;
     let plan = market::Plan {
         listen: args.listen,
         admin_listen: args.admin,
+        node_listen: nodes.local_addr()?,
         data,
         key,
-        models: std::iter::once(model.id.as_str()).chain(embedder).collect(),
+        models: joining::models(first).await?,
     };
-    let settings = plan.settings(members)?;
     // Before anybody is told that it is ready: a signal must find somebody who waits for it.
     let signals = gateway::Signals::listen()?;
-    let running = gateway::serve(settings).await?;
+    let running = gateway::serve_with(plan.settings(members), Some(nodes)).await?;
+    joining::all(&running.app, members.len(), Duration::from_secs(args.ready_within)).await?;
     let banner = banner::Banner {
         addr: running.addr,
         admin_addr: running.admin_addr,
@@ -112,11 +120,24 @@ async fn serve(
     Ok(())
 }
 
+/// The provider's keys are in its data folder by now.
+fn member(spec: &Spec, process: &Process) -> Result<Member> {
+    let key = |file| identity::key::load(&spec.data.join(file)).map(|key| key.public());
+    Ok(Member {
+        name: spec.name.clone(),
+        addr: process.addr,
+        pid: process.pid(),
+        node: key(provider::identity::NODE_KEY)?,
+        operator: key(provider::identity::OPERATOR_KEY)?,
+    })
+}
+
 /// Starts all providers at once; the first that fails ends the others.
 async fn start(
     args: &Args,
     model: &Model,
     data: &Path,
+    join_at: &str,
     tracker: &TaskTracker,
 ) -> Result<Vec<(Spec, Process)>> {
     let program = std::env::current_exe().context("cannot tell which program this is")?;
@@ -140,6 +161,7 @@ async fn start(
             model_id: model.id.clone(),
             embedder: model.embedder.clone(),
             data: own,
+            gateway: join_at.to_owned(),
             ready_within: Duration::from_secs(args.ready_within),
             verbose: args.verbose,
         };

@@ -38,7 +38,7 @@ impl fmt::Display for Banner<'_> {
         writeln!(f, "  API key    {key}")?;
         writeln!(f, "  admin      http://{admin_addr}")?;
         writeln!(f, "  data       {}", data.display())?;
-        for Member { name, addr, pid } in *members {
+        for Member { name, addr, pid, .. } in *members {
             let pid = pid.map_or_else(String::new, |pid| format!("  (process {pid})"));
             writeln!(f, "  {name:<10} http://{addr}{pid}")?;
         }
@@ -59,7 +59,9 @@ mod tests {
     #[test]
     fn names_everything_and_its_curl_lines_carry_json() {
         let addr = SocketAddr::from(([127, 0, 0, 1], 7001));
-        let members = [Member { name: "op-1".to_owned(), addr, pid: Some(42) }];
+        let key = identity::PublicKey::from_bytes([1; 32]);
+        let name = "op-1".to_owned();
+        let members = [Member { name, addr, pid: Some(42), node: key, operator: key }];
         let text = Banner {
             addr: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin_addr: SocketAddr::from(([127, 0, 0, 1], 9090)),

@@ -1,11 +1,11 @@
-//! The gateway's settings for a market of local providers: one static upstream each, one key.
+//! The gateway's settings for a market of local providers: one key, and an allow-list of the nodes
+//! that `up` starts itself. What they sell, they join with.
 
 use super::supervise::Member;
 use gateway::config::{
-    Auth, Cache, CorsOrigins, Key, Limits, Market, Mode, ModelEntry, Server, Settings, Telemetry,
-    Upstream, UpstreamModel,
+    Auth, Cache, CorsOrigins, Join, Key, Limits, Market, Mode, ModelEntry, Named, Server, Settings,
+    Telemetry,
 };
-use gateway::request::Dialect;
 use secrecy::SecretString;
 use std::{net::SocketAddr, path::Path};
 
@@ -14,20 +14,23 @@ use std::{net::SocketAddr, path::Path};
 pub(super) struct Plan<'a> {
     pub(super) listen: SocketAddr,
     pub(super) admin_listen: SocketAddr,
+    /// Where the providers join.
+    pub(super) node_listen: SocketAddr,
     pub(super) data: &'a Path,
     pub(super) key: &'a str,
-    /// Each is served by every provider.
-    pub(super) models: Vec<&'a str>,
+    /// Name and weights of each; every provider serves all of them.
+    pub(super) models: Vec<(String, Option<String>)>,
 }
 
 // === impl Plan ===
 
 impl Plan<'_> {
-    /// # Errors
-    /// When a provider's address makes no URL, which would be our own mistake.
-    pub(super) fn settings(&self, members: &[Member]) -> Result<Settings, url::ParseError> {
-        let upstreams = members.iter().map(|member| self.upstream(member));
-        Ok(Settings {
+    pub(super) fn settings(&self, members: &[Member]) -> Settings {
+        let named = |key: fn(&Member) -> _| {
+            let named = |member: &Member| Named { key: key(member), name: member.name.clone() };
+            members.iter().map(named).collect()
+        };
+        Settings {
             server: Server {
                 listen: self.listen,
                 admin_listen: self.admin_listen,
@@ -36,48 +39,29 @@ impl Plan<'_> {
             },
             auth: Auth { mode: Mode::Keys },
             keys: vec![Key::new("development", SecretString::from(self.key))],
-            upstreams: upstreams.collect::<Result<_, _>>()?,
-            models: self.models.iter().map(|id| entry(id)).collect(),
+            upstreams: Vec::new(),
+            models: self.models.iter().map(entry).collect(),
             aliases: Vec::new(),
-            market: Market::default(),
+            market: Market {
+                node_listen: Some(self.node_listen),
+                join: Join::AllowList,
+                nodes: named(|member| member.node),
+                operators: named(|member| member.operator),
+                ..Market::default()
+            },
             limits: Limits::default(),
             cache: Cache::default(),
             telemetry: telemetry(),
-        })
-    }
-
-    fn upstream(&self, member: &Member) -> Result<Upstream, url::ParseError> {
-        Ok(Upstream {
-            id: member.name.clone(),
-            operator: member.name.clone(),
-            base_url: format!("http://{}/v1", member.addr).parse()?,
-            api_key: None,
-            region: None,
-            // The providers are on loopback, by construction.
-            allow_private: true,
-            dialect: Dialect::default(),
-            models: self.models.iter().map(|id| offer(id)).collect(),
-        })
+        }
     }
 }
 
-fn entry(id: &str) -> ModelEntry {
+fn entry((id, weights_id): &(String, Option<String>)) -> ModelEntry {
     ModelEntry {
-        id: id.to_owned(),
+        id: id.clone(),
         aliases: Vec::new(),
-        weights_ids: Vec::new(),
+        weights_ids: weights_id.iter().cloned().collect(),
         template_sha256: None,
-    }
-}
-
-fn offer(id: &str) -> UpstreamModel {
-    UpstreamModel {
-        id: id.to_owned(),
-        upstream_model: id.to_owned(),
-        price_in: None,
-        price_out: None,
-        context: None,
-        quantization: None,
     }
 }
 
@@ -90,25 +74,31 @@ pub(super) fn telemetry() -> Telemetry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use openapi::sign::PublicKey;
 
     #[test]
-    fn every_provider_is_one_upstream_of_its_own_operator() {
-        let members = [7001, 7002].map(|port| Member {
-            name: format!("op-{}", port - 7000),
-            addr: SocketAddr::from(([127, 0, 0, 1], port)),
+    fn the_nodes_that_up_starts_may_join_and_nobody_else() {
+        let members = [1, 2].map(|number| Member {
+            name: format!("op-{number}"),
+            addr: SocketAddr::from(([127, 0, 0, 1], 7000 + u16::from(number))),
             pid: None,
+            node: PublicKey::from_bytes([number; 32]),
+            operator: PublicKey::from_bytes([number + 10; 32]),
         });
         let plan = Plan {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             admin_listen: SocketAddr::from(([127, 0, 0, 1], 9090)),
+            node_listen: SocketAddr::from(([127, 0, 0, 1], 9443)),
             data: Path::new("/data"),
             key: "qk_0123456789abcdef",
-            models: vec!["pip", "pip-embed"],
+            models: vec![("pip".to_owned(), Some("b3:12".to_owned()))],
         };
-        let settings = plan.settings(&members).unwrap();
-        let urls: Vec<_> = settings.upstreams.iter().map(|up| up.base_url.as_str()).collect();
-        assert_eq!(urls, ["http://127.0.0.1:7001/v1", "http://127.0.0.1:7002/v1"]);
-        assert_eq!(settings.upstreams[1].operator, "op-2");
+        let settings = plan.settings(&members);
+        assert_eq!(settings.market.join, Join::AllowList);
+        let nodes: Vec<_> = settings.market.nodes.iter().map(|node| node.name.as_str()).collect();
+        assert_eq!(nodes, ["op-1", "op-2"]);
+        assert_eq!(settings.market.operators[1].key, members[1].operator);
+        assert_eq!(settings.models[0].weights_ids, ["b3:12"]);
         assert!(!format!("{settings:?}").contains("0123456789abcdef"), "the key is not printed");
     }
 }

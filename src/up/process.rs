@@ -38,6 +38,8 @@ pub(super) struct Spec {
     /// A configuration file for what no flag says.
     pub(super) config: Option<PathBuf>,
     pub(super) data: PathBuf,
+    /// Where it joins, with the gateway's key.
+    pub(super) gateway: String,
     pub(super) ready_within: Duration,
     /// Whether the child's log is shown as it is written.
     pub(super) verbose: bool,
@@ -132,6 +134,7 @@ fn command(spec: &Spec, listen: SocketAddr) -> Command {
         .arg(listen.to_string())
         .arg("--data")
         .arg(&spec.data)
+        .args(["--gateway", &spec.gateway])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -1,7 +1,9 @@
 //! Keeps one provider running: a process that dies is reported and started again on the same
-//! address, with a back-off, so that the gateway's static entry stays true.
+//! address, with a back-off, so that the address it printed stays true. The node's key is in its data folder:
+//! it joins again as who it was.
 
 use super::process::{Process, Spec};
+use identity::PublicKey;
 use std::{net::SocketAddr, time::Duration};
 use tokio::time::{Instant, sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -18,6 +20,8 @@ pub(super) struct Member {
     /// Kept over restarts.
     pub(super) addr: SocketAddr,
     pub(super) pid: Option<u32>,
+    pub(super) node: PublicKey,
+    pub(super) operator: PublicKey,
 }
 
 /// Runs until `stop`; then ends the process.
