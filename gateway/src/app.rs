@@ -1,6 +1,7 @@
 //! The composition root: the one place where the parts are made and put together. Handlers get it
 //! whole, as `Arc<App>`; nothing else in the gateway is global.
 
+use identity::SecretKey;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -16,6 +17,9 @@ use crate::shutdown::Shutdown;
 use crate::store;
 use crate::upstream;
 
+/// Of the gateway's own key, in the data folder.
+const IDENTITY_FILE: &str = "gateway.key";
+
 #[derive(Debug)]
 pub struct App {
     pub settings: Arc<Settings>,
@@ -27,7 +31,7 @@ pub struct App {
     /// The time of the keys' limits.
     pub limit_time: Arc<Time>,
     /// What can be asked for, and of whom.
-    pub market: Arc<Market>,
+    pub market: Market,
     /// Answers kept.
     pub cache: Cache,
     /// What attempts need.
@@ -43,6 +47,8 @@ pub enum Error {
     Market(#[from] market::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
+    #[error(transparent)]
+    Identity(#[from] identity::key::Error),
 }
 
 impl App {
@@ -61,7 +67,7 @@ impl App {
     pub fn with_clock(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let metrics = Arc::new(Metrics::new());
         metrics.set_phase(Phase::Running);
-        let market = Arc::new(Market::new(&settings, clock.unix_s())?);
+        let market = Market::new(&settings, identity(&settings)?, clock.clone())?;
         let keys = Arc::new(keys(&settings)?);
         let limit_time = Arc::new(Time::new(clock.clone()));
         let shutdown = Shutdown::new();
@@ -70,6 +76,7 @@ impl App {
             metrics: metrics.clone(),
             shutdown: shutdown.clone(),
             random: upstream::random,
+            time: market.time().clone(),
         });
         let cache = Cache::new(&settings, clock.clone(), metrics.clone());
         let bodies = Budget::new(settings.limits.bodies_bytes);
@@ -87,6 +94,17 @@ impl App {
             bodies,
         })
     }
+}
+
+/// The gateway's own key. Where no node can join nobody asks for it, and none is kept.
+fn identity(settings: &Settings) -> Result<Arc<SecretKey>, identity::key::Error> {
+    let key = match settings.market.node_listen {
+        Some(_) => {
+            identity::key::load_or_create(&settings.server.data_dir.join(IDENTITY_FILE))?.key
+        }
+        None => identity::key::generate()?,
+    };
+    Ok(Arc::new(key))
 }
 
 /// Open mode asks for no key, and leaves the store alone.

@@ -8,6 +8,7 @@ mod check;
 mod cors;
 mod env;
 mod limits;
+mod market;
 mod problem;
 mod raw;
 
@@ -19,6 +20,7 @@ use url::Url;
 pub use cache::Cache;
 pub use cors::CorsOrigins;
 pub use limits::{LIMITS, Limit, Limits};
+pub use market::{Alias, Join, Market, Named, Place, TlsFiles};
 pub use problem::{Error, Problem};
 
 use crate::auth::Scope;
@@ -34,6 +36,10 @@ pub struct Settings {
     pub upstreams: Vec<Upstream>,
     /// The catalogue: what a name means.
     pub models: Vec<ModelEntry>,
+    /// Names that stand for other names.
+    pub aliases: Vec<Alias>,
+    /// Providers that join by themselves.
+    pub market: Market,
     pub limits: Limits,
     pub cache: Cache,
     pub telemetry: Telemetry,
@@ -117,6 +123,8 @@ pub struct ModelEntry {
     pub aliases: Vec<String>,
     /// Digests of the weights that may serve this name: `b3:` and 64 hex digits.
     pub weights_ids: Vec<String>,
+    /// Of the chat template that nodes must use, hex; absent: any.
+    pub template_sha256: Option<String>,
 }
 
 #[derive(Debug, Clone)]

@@ -2,8 +2,8 @@
 
 use super::supervise::Member;
 use gateway::config::{
-    Auth, Cache, CorsOrigins, Key, Limits, Mode, ModelEntry, Server, Settings, Telemetry, Upstream,
-    UpstreamModel,
+    Auth, Cache, CorsOrigins, Key, Limits, Market, Mode, ModelEntry, Server, Settings, Telemetry,
+    Upstream, UpstreamModel,
 };
 use gateway::request::Dialect;
 use secrecy::SecretString;
@@ -38,6 +38,8 @@ impl Plan<'_> {
             keys: vec![Key::new("development", SecretString::from(self.key))],
             upstreams: upstreams.collect::<Result<_, _>>()?,
             models: self.models.iter().map(|id| entry(id)).collect(),
+            aliases: Vec::new(),
+            market: Market::default(),
             limits: Limits::default(),
             cache: Cache::default(),
             telemetry: telemetry(),
@@ -60,7 +62,12 @@ impl Plan<'_> {
 }
 
 fn entry(id: &str) -> ModelEntry {
-    ModelEntry { id: id.to_owned(), aliases: Vec::new(), weights_ids: Vec::new() }
+    ModelEntry {
+        id: id.to_owned(),
+        aliases: Vec::new(),
+        weights_ids: Vec::new(),
+        template_sha256: None,
+    }
 }
 
 fn offer(id: &str) -> UpstreamModel {

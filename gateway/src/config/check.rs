@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use super::problem::Problems;
 use super::raw::{Raw, RawAuth, RawKey, RawServer, RawTelemetry};
-use super::{Auth, CorsOrigins, Key, LogFormat, Mode, Server, Settings, Telemetry};
+use super::{Auth, CorsOrigins, Key, LogFormat, Market, Mode, Server, Settings, Telemetry};
 use crate::auth::{Draft, wrong_name};
 
 mod catalogue;
@@ -30,7 +30,19 @@ pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Optio
     let telemetry = telemetry(raw.telemetry, problems);
     let server = server?;
     exposure(&server, auth, problems);
-    Some(Settings { server, auth, keys, upstreams, models, limits, cache, telemetry })
+    let (aliases, market) = (Vec::new(), Market::default());
+    Some(Settings {
+        server,
+        auth,
+        keys,
+        upstreams,
+        models,
+        aliases,
+        market,
+        limits,
+        cache,
+        telemetry,
+    })
 }
 
 fn server(raw: RawServer, env: Env<'_>, problems: &mut Problems) -> Option<Server> {

@@ -98,8 +98,8 @@ pub(super) fn endpoints(
         region: offer.region.as_deref().map(str::to_owned),
         quantization: offer.quantization.as_deref().map(str::to_owned),
         context_length: offer.context,
-        prompt_usd_per_million: offer.price_in,
-        completion_usd_per_million: offer.price_out,
+        prompt_usd_per_million: offer.prices().prompt,
+        completion_usd_per_million: offer.prices().completion,
         status: match offer.endpoint.cool_down().is_zero() {
             true => EndpointStatus::Ready,
             false => EndpointStatus::CoolingDown,

@@ -8,7 +8,7 @@ use super::error::Error;
 use super::models;
 use super::options::{self, Options};
 use crate::auth::Principal;
-use crate::market::{Model, Offer, Snapshot};
+use crate::market::{Model, Snapshot};
 use crate::request::policy::Mode;
 use crate::request::{Policy, Probe, Target, Verification};
 use crate::route::eligible;
@@ -53,7 +53,7 @@ pub(super) fn wanted(
 /// It is one.
 pub(super) fn reachable(principal: &Principal, model: &Model) -> Result<(), Error> {
     let scope = &principal.grant.scope;
-    let terms = || model.offers.iter().map(Offer::terms);
+    let terms = || model.offers.iter().map(|offer| offer.terms());
     if scope.is_anywhere()
         || model.offers.is_empty()
         || terms().any(|t| eligible::reaches(scope, &t))

@@ -21,7 +21,7 @@ use super::slate::Slate;
 use super::way::Way;
 use super::whole;
 use crate::config::Limits;
-use crate::market::{Model, Offer};
+use crate::market::{self, Model, Offer};
 use crate::metrics::{AttemptOutcome, ConnectionState, Held, Metrics};
 use crate::route;
 
@@ -38,6 +38,8 @@ pub struct Context {
     pub shutdown: crate::shutdown::Shutdown,
     /// Random numbers for the choice.
     pub random: fn() -> u64,
+    /// What leases and offers end by.
+    pub time: Arc<market::Time>,
 }
 
 /// One client request and everything that is tried for it. Dropping it cancels.

@@ -1,6 +1,7 @@
 //! Whom a request may ask for one model: its offers as the route sees them.
 
 use smallvec::SmallVec;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Context;
@@ -13,7 +14,7 @@ use crate::route::{self, eligible};
 /// The offers of one model under one policy, for one key.
 #[derive(Debug)]
 pub(super) struct Slate<'a> {
-    offers: &'a [Offer],
+    offers: &'a [Arc<Offer>],
     policy: Option<&'a Policy>,
     scope: &'a Scope,
     /// Attempts that the policy allows.

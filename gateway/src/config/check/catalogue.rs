@@ -181,7 +181,12 @@ pub(super) fn models(
             name(&format!("{path}.aliases[{at}]"), Some(alias.clone()), problems);
         }
         if let Some(id) = id {
-            entries.push(ModelEntry { id, aliases: raw.aliases, weights_ids: raw.weights_ids });
+            entries.push(ModelEntry {
+                id,
+                aliases: raw.aliases,
+                weights_ids: raw.weights_ids,
+                template_sha256: None,
+            });
         }
     }
     entries

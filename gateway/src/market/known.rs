@@ -1,0 +1,87 @@
+//! What is known of a node by its key, across its leases: it stays when the node leaves, and is there
+//! when the node comes back, so that leaving is worth nothing. Numbers alone; never a prompt.
+
+use arc_swap::ArcSwapOption;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+#[derive(Debug, Default)]
+pub struct Known {
+    requests: AtomicU64,
+    answers: AtomicU64,
+    failures: AtomicU64,
+    tokens: AtomicU64,
+    /// Of the latest offer that was in force.
+    offer_sequence: AtomicU64,
+    /// The claim that a measurement refuted.
+    refuted_region: ArcSwapOption<String>,
+    figures: ArcSwapOption<Figures>,
+}
+
+/// What the gateway measured of a node. Absent: not yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Figures {
+    /// Tokens a second.
+    pub prefill_tps: Option<f64>,
+    pub decode_tps: Option<f64>,
+}
+
+impl Known {
+    /// Requests sent there, measurements not among them.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Relaxed)
+    }
+
+    /// Of them, those with a whole answer.
+    pub fn answers(&self) -> u64 {
+        self.answers.load(Relaxed)
+    }
+
+    /// Of them, those that the node failed.
+    pub fn failures(&self) -> u64 {
+        self.failures.load(Relaxed)
+    }
+
+    /// Tokens delivered.
+    pub fn tokens(&self) -> u64 {
+        self.tokens.load(Relaxed)
+    }
+
+    pub fn figures(&self) -> Figures {
+        self.figures.load().as_deref().copied().unwrap_or_default()
+    }
+
+    pub fn set_figures(&self, figures: Figures) {
+        self.figures.store(Some(Arc::new(figures)));
+    }
+
+    pub(super) fn asked(&self) {
+        self.requests.fetch_add(1, Relaxed);
+    }
+
+    /// How many there are now.
+    pub(super) fn answered(&self, tokens: u64) -> u64 {
+        self.tokens.fetch_add(tokens, Relaxed);
+        self.answers.fetch_add(1, Relaxed) + 1
+    }
+
+    pub(super) fn failed(&self) {
+        self.failures.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn offer_sequence(&self) -> u64 {
+        self.offer_sequence.load(Relaxed)
+    }
+
+    pub(super) fn offered(&self, sequence: u64) {
+        self.offer_sequence.fetch_max(sequence, Relaxed);
+    }
+
+    pub fn refuted_region(&self) -> Option<Arc<String>> {
+        self.refuted_region.load_full()
+    }
+
+    pub(super) fn refute_region(&self, region: &str) {
+        self.refuted_region.store(Some(Arc::new(region.to_owned())));
+    }
+}

@@ -1,0 +1,243 @@
+//! A node that has joined: what it said, and the few atomic numbers that change while its lease lasts.
+//! Readers of the snapshot see it; it refuses nothing and chooses nothing.
+
+use arc_swap::ArcSwap;
+use openapi::node::control::Load;
+use openapi::node::{Capacity, Hardware, Link, Offer, Selling, Served, Sla, Standing};
+use openapi::sign::{PublicKey, Signed};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::known::Known;
+use super::membership::Ending;
+use super::time::Now;
+
+/// No new request is sent so long before rented capacity ends.
+pub const RENTED_MARGIN: Duration = Duration::from_secs(60);
+
+/// Load that was never told.
+const UNTOLD: u64 = u64::MAX;
+
+#[derive(Debug)]
+pub struct Member {
+    pub node: PublicKey,
+    pub operator_key: PublicKey,
+    /// What it is called here.
+    pub provider: Arc<str>,
+    pub operator: Arc<str>,
+    pub lease_id: Arc<str>,
+    pub remote: SocketAddr,
+    pub hello: Facts,
+    /// Under which names its models are sold.
+    pub selling: Vec<Selling>,
+    /// Unix milliseconds.
+    pub joined_ms: i64,
+    pub known: Arc<Known>,
+    pub(super) on_sale: ArcSwap<OnSale>,
+    pub(super) ending: Ending,
+    standing: AtomicU8,
+    /// Running milliseconds at which the lease ends.
+    lease_until_ms: AtomicU64,
+    /// Unix milliseconds at which rented capacity ends.
+    rented_until_ms: AtomicI64,
+    /// Running and waiting requests, 32 bits each.
+    load: AtomicU64,
+    /// Share of the KV cache in use, as the bits of an f32.
+    kv_used: AtomicU32,
+    /// The shortest way there and back, in microseconds; 0: none measured.
+    round_trip_us: AtomicU64,
+}
+
+/// What of a hello is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Facts {
+    /// SHA-256 of the hello's statement.
+    pub sha256: [u8; 32],
+    pub link: Link,
+    pub hardware: Hardware,
+    pub models: Vec<Served>,
+    pub region: Option<Arc<str>>,
+    pub capacity: Capacity,
+    pub software: String,
+}
+
+/// The offer in force.
+#[derive(Debug, Clone)]
+pub struct OnSale {
+    /// As the node said it.
+    pub signed: Signed<Offer>,
+    pub sequence: u64,
+    /// Unix milliseconds; from then on nothing is sold.
+    pub valid_until_ms: i64,
+    pub sla: Option<Sla>,
+    /// Of each served model, in their order.
+    pub prices: Vec<Prices>,
+}
+
+/// Dollars per million tokens. Absent: not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Prices {
+    pub prompt: Option<f64>,
+    /// For prompt tokens that were in the provider's cache.
+    pub cached: Option<f64>,
+    pub completion: Option<f64>,
+}
+
+/// What a member begins with.
+#[derive(Debug)]
+pub(super) struct Joined {
+    pub(super) node: PublicKey,
+    pub(super) operator_key: PublicKey,
+    pub(super) provider: Arc<str>,
+    pub(super) operator: Arc<str>,
+    pub(super) lease_id: Arc<str>,
+    pub(super) remote: SocketAddr,
+    pub(super) hello: Facts,
+    pub(super) selling: Vec<Selling>,
+    pub(super) on_sale: OnSale,
+    pub(super) known: Arc<Known>,
+    pub(super) standing: Standing,
+    /// Unix milliseconds.
+    pub(super) rented_until_ms: Option<i64>,
+}
+
+// === impl Member ===
+
+impl Member {
+    pub(super) fn new(joined: Joined, now: Now, lease_ms: u64) -> Self {
+        Self {
+            node: joined.node,
+            operator_key: joined.operator_key,
+            provider: joined.provider,
+            operator: joined.operator,
+            lease_id: joined.lease_id,
+            remote: joined.remote,
+            hello: joined.hello,
+            selling: joined.selling,
+            joined_ms: now.unix_ms,
+            known: joined.known,
+            on_sale: ArcSwap::from_pointee(joined.on_sale),
+            ending: Ending::default(),
+            standing: AtomicU8::new(code(joined.standing)),
+            lease_until_ms: AtomicU64::new(now.run_ms.saturating_add(lease_ms)),
+            rented_until_ms: AtomicI64::new(joined.rented_until_ms.unwrap_or(i64::MAX)),
+            load: AtomicU64::new(UNTOLD),
+            kv_used: AtomicU32::new(f32::NAN.to_bits()),
+            round_trip_us: AtomicU64::new(0),
+        }
+    }
+
+    pub fn standing(&self) -> Standing {
+        standing(self.standing.load(Relaxed))
+    }
+
+    /// Not back from where there is no way back.
+    pub(super) fn set_standing(&self, to: Standing) {
+        let allowed = |from| match standing(from) {
+            Standing::Probation | Standing::Active => true,
+            Standing::Draining => matches!(to, Standing::Ejected | Standing::Gone),
+            Standing::Ejected | Standing::Gone => false,
+        };
+        let _unchanged =
+            self.standing.fetch_update(Relaxed, Relaxed, |from| allowed(from).then_some(code(to)));
+    }
+
+    /// Whether a request may go there that takes about so long: it stands well, its lease, its offer
+    /// and its capacity last.
+    pub fn is_open(&self, now: Now, expected: Duration) -> bool {
+        let stands = matches!(self.standing(), Standing::Probation | Standing::Active);
+        stands
+            && now.run_ms < self.lease_until_ms.load(Relaxed)
+            && now.unix_ms < self.on_sale.load().valid_until_ms
+            && !self.ends_within(now, expected.max(RENTED_MARGIN))
+    }
+
+    /// Whether rented capacity ends within `margin`.
+    pub fn ends_within(&self, now: Now, margin: Duration) -> bool {
+        let margin = i64::try_from(margin.as_millis()).unwrap_or(i64::MAX);
+        now.unix_ms.saturating_add(margin) >= self.rented_until_ms.load(Relaxed)
+    }
+
+    /// Unix milliseconds at which rented capacity ends.
+    pub fn rented_until_ms(&self) -> Option<i64> {
+        Some(self.rented_until_ms.load(Relaxed)).filter(|at| *at != i64::MAX)
+    }
+
+    pub(super) fn set_rented_until_ms(&self, at_ms: i64) {
+        self.rented_until_ms.store(at_ms, Relaxed);
+    }
+
+    /// The offer in force; a later one takes its place at once.
+    pub fn on_sale(&self) -> arc_swap::Guard<Arc<OnSale>> {
+        self.on_sale.load()
+    }
+
+    /// Of the served model at `place`.
+    pub fn prices(&self, place: usize) -> Prices {
+        self.on_sale.load().prices.get(place).copied().unwrap_or_default()
+    }
+
+    /// As last told, in a heartbeat or with an answer.
+    pub fn load(&self) -> Option<Load> {
+        let packed = Some(self.load.load(Relaxed)).filter(|packed| *packed != UNTOLD)?;
+        let kv_used = f32::from_bits(self.kv_used.load(Relaxed));
+        let [a, b, c, d, e, f, g, h] = packed.to_be_bytes();
+        Some(Load {
+            running: u32::from_be_bytes([a, b, c, d]),
+            queued: u32::from_be_bytes([e, f, g, h]),
+            kv_used: Some(kv_used).filter(|used| used.is_finite()),
+        })
+    }
+
+    /// A load that the node told.
+    pub fn loaded(&self, load: Load) {
+        self.load.store((u64::from(load.running) << 32) | u64::from(load.queued), Relaxed);
+        self.kv_used.store(load.kv_used.unwrap_or(f32::NAN).to_bits(), Relaxed);
+    }
+
+    pub(super) fn renew(&self, until_run_ms: u64) {
+        self.lease_until_ms.fetch_max(until_run_ms, Relaxed);
+    }
+
+    pub(super) fn lease_until_ms(&self) -> u64 {
+        self.lease_until_ms.load(Relaxed)
+    }
+
+    /// The shortest way there and back.
+    pub fn round_trip(&self) -> Option<Duration> {
+        Some(self.round_trip_us.load(Relaxed)).filter(|us| *us > 0).map(Duration::from_micros)
+    }
+
+    pub(super) fn way(&self, round_trip: Duration) {
+        let us = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX).max(1);
+        let shorter = |known| (known == 0 || us < known).then_some(us);
+        let _unchanged = self.round_trip_us.fetch_update(Relaxed, Relaxed, shorter);
+    }
+
+    /// Of the served model at `place`.
+    pub fn served(&self, place: usize) -> Option<&Served> {
+        self.hello.models.get(place)
+    }
+}
+
+fn code(standing: Standing) -> u8 {
+    match standing {
+        Standing::Probation => 0,
+        Standing::Active => 1,
+        Standing::Draining => 2,
+        Standing::Ejected => 3,
+        Standing::Gone => 4,
+    }
+}
+
+fn standing(code: u8) -> Standing {
+    match code {
+        0 => Standing::Probation,
+        1 => Standing::Active,
+        2 => Standing::Draining,
+        3 => Standing::Ejected,
+        _ => Standing::Gone,
+    }
+}
