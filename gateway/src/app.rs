@@ -77,6 +77,7 @@ impl App {
             shutdown: shutdown.clone(),
             random: upstream::random,
             time: market.time().clone(),
+            probation_share: settings.market.probation_share,
         });
         let cache = Cache::new(&settings, clock.clone(), metrics.clone());
         let bodies = Budget::new(settings.limits.bodies_bytes);

@@ -11,6 +11,7 @@
 mod attempt;
 mod body;
 mod connect;
+mod cuttable;
 mod endpoint;
 mod error;
 mod guard;
@@ -21,8 +22,10 @@ mod quiet;
 mod record;
 mod request;
 mod slate;
+mod tunnel;
 mod vectors;
 mod watch;
+mod way;
 mod whole;
 
 pub use attempt::{Context, Exchange};
@@ -32,6 +35,7 @@ pub use error::{Error, Phase};
 pub use pool::Pool;
 pub use record::{Record, Who};
 pub use request::{Job, Wanted};
+pub use tunnel::{Lines, Tunnel};
 pub use whole::{Answer, whole};
 
 use std::cell::Cell;

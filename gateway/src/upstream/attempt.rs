@@ -2,7 +2,9 @@
 //! one is good or the budget of attempts and time is spent.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Response, StatusCode, header, response::Parts};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts};
+use openapi::node::LOAD_HEADER;
+use openapi::node::control::Load;
 use smallvec::SmallVec;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
@@ -17,15 +19,19 @@ use super::link::{LinkBody, Stale};
 use super::opened::Opened;
 use super::record::Record;
 use super::request::{Job, Wanted};
-use super::slate::Slate;
+use super::slate::{Asked, Slate};
+use super::way::Way;
 use super::whole;
 use crate::config::Limits;
-use crate::market::{self, Model, Offer};
+use crate::market::{self, Member, Model, Offer};
 use crate::metrics::{AttemptOutcome, ConnectionState, Held, Metrics};
 use crate::route;
+use crate::stream::Progress;
 
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+/// A longer word of a node about its load is not read.
+const LOAD_BYTES_MAX: usize = 256;
 /// How long a provider may take to end a body whose answer is complete.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
@@ -39,6 +45,8 @@ pub struct Context {
     pub random: fn() -> u64,
     /// What leases and offers end by.
     pub time: Arc<market::Time>,
+    /// Share of a model's requests that nodes on probation get.
+    pub probation_share: f64,
 }
 
 /// One client request and everything that is tried for it. Dropping it cancels.
@@ -67,6 +75,8 @@ pub(super) enum Good {
 /// An attempt whose provider answered with success. Counts as cancelled when it is just dropped.
 pub(super) struct Try {
     pub(super) endpoint: Arc<Endpoint>,
+    /// The node behind it.
+    pub(super) member: Option<Arc<Member>>,
     pub(super) model: Arc<Model>,
     pub(super) body: LinkBody,
     pub(super) parts: Parts,
@@ -142,7 +152,12 @@ impl Exchange {
         let context = self.context.clone();
         let Wanted { model, policy } = wanted;
         let grant = self.job.grant.clone();
-        let slate = Slate::new(model, policy.as_deref(), &grant.scope)?;
+        let asked = Asked {
+            policy: policy.as_deref(),
+            scope: &grant.scope,
+            answer_tokens: self.job.summary.max_tokens,
+        };
+        let slate = Slate::new(&context, model, &asked)?;
         let mut tried = SmallVec::<[usize; 4]>::new();
         let mut worst: Option<Error> = None;
         while tried.len() < may_spend.min(slate.attempts_max) {
@@ -153,6 +168,9 @@ impl Exchange {
             tried.push(index);
             *spent += 1;
             self.record.attempt(&offer.endpoint, &model.id);
+            if let Some(member) = offer.member() {
+                member.asked();
+            }
             let result = match ask(&context, &self.job, model, offer).await {
                 Ok(attempt) => reach(goal, &context, &self.job, attempt).await,
                 Err(error) => Err(error),
@@ -161,7 +179,7 @@ impl Exchange {
                 Ok(good) => return Ok(good),
                 Err(error) => error,
             };
-            note(&offer.endpoint, &error);
+            note(&offer.endpoint, offer.member(), &error);
             self.record.failed_attempt(&offer.endpoint, &error);
             if !error.is_retryable() {
                 return Err(error);
@@ -192,7 +210,10 @@ fn more_telling(earlier: Option<Error>, later: Error) -> Error {
 }
 
 /// Lets the endpoint's health know.
-pub(super) fn note(endpoint: &Endpoint, error: &Error) {
+pub(super) fn note(endpoint: &Endpoint, member: Option<&Arc<Member>>, error: &Error) {
+    if let Some(member) = member.filter(|_| error.is_failure()) {
+        member.failed();
+    }
     match error {
         Error::RateLimited { retry_after } => {
             endpoint.pause(retry_after.unwrap_or(RETRY_AFTER_DEFAULT));
@@ -214,12 +235,16 @@ async fn ask(
     let head = async {
         let response = send(context, job, offer).await?;
         let (parts, body) = response.into_parts();
+        if let Some(member) = offer.member() {
+            told(&parts.headers).into_iter().for_each(|load| member.loaded(load));
+        }
         judge_head(parts, body).await
     };
     match tokio::time::timeout(job.head_limit(&context.limits), head).await {
         Ok(Ok((parts, body))) => {
             let (endpoint, model) = (offer.endpoint.clone(), model.clone());
-            Ok(Try { endpoint, model, body, parts, tally, _in_flight: in_flight })
+            let member = offer.member().cloned();
+            Ok(Try { endpoint, member, model, body, parts, tally, _in_flight: in_flight })
         }
         Ok(Err(error)) => Err(tally.failed(error)),
         Err(_) => Err(tally.failed(Error::Timeout(Phase::Head))),
@@ -227,17 +252,20 @@ async fn ask(
 }
 
 async fn send(context: &Context, job: &Job, offer: &Offer) -> Result<Response<LinkBody>, Error> {
-    let endpoint = &offer.endpoint;
     let request = job.request(offer);
+    let dialed = match &offer.endpoint.way {
+        Way::Tunnel(tunnel) => return tunnel.send(request).await,
+        Way::Dialed(dialed) => dialed,
+    };
     let mut may_reuse = true;
     loop {
         let pooled = match may_reuse {
-            true => poll_fn(|cx| Poll::Ready(endpoint.pool.take(cx))).await,
+            true => poll_fn(|cx| Poll::Ready(dialed.pool.take(cx))).await,
             false => None,
         };
         let link = match pooled {
             Some(link) => link,
-            None => connect::dial(endpoint, context.limits.connect).await?,
+            None => connect::dial(dialed, context.limits.connect).await?,
         };
         match link.send(request.clone()).await {
             Ok(response) => return Ok(response),
@@ -283,6 +311,15 @@ async fn read_some(mut body: LinkBody) -> Bytes {
     read.freeze()
 }
 
+/// What a node's answer says of its load.
+fn told(headers: &HeaderMap) -> Option<Load> {
+    let text = headers.get(LOAD_HEADER)?.to_str().ok()?;
+    if text.len() > LOAD_BYTES_MAX {
+        return None;
+    }
+    Load::from_header(text)
+}
+
 /// Seconds only; a date is not worth a calendar here. No provider sends a client away for days.
 fn retry_after(value: Option<&HeaderValue>) -> Option<Duration> {
     let seconds = value?.to_str().ok()?.trim().parse().ok()?;
@@ -314,9 +351,18 @@ impl Drop for Tally {
     }
 }
 
+/// As counted here by the ids; the provider's own number where it told none.
+fn tokens(progress: &Progress) -> u64 {
+    let counted: usize = progress.ids.iter().map(Vec::len).sum();
+    match counted {
+        0 => progress.usage.map_or(0, |usage| usage.completion_tokens),
+        counted => counted as u64,
+    }
+}
+
 fn outcome(error: &Error) -> AttemptOutcome {
     match error {
-        Error::Connect(_) | Error::Forbidden | Error::Timeout(Phase::Connect) => {
+        Error::Connect(_) | Error::Gone | Error::Forbidden | Error::Timeout(Phase::Connect) => {
             AttemptOutcome::Connect
         }
         Error::Timeout(_) => AttemptOutcome::Timeout,
@@ -332,9 +378,12 @@ fn outcome(error: &Error) -> AttemptOutcome {
 }
 
 impl Try {
-    pub(super) fn succeeded(&mut self) {
+    pub(super) fn succeeded(&mut self, progress: &Progress) {
         self.tally.outcome = AttemptOutcome::Ok;
         self.endpoint.succeeded();
+        if let Some(member) = &self.member {
+            member.answered(tokens(progress));
+        }
     }
 
     pub(super) fn failed(&mut self, error: &Error) {
@@ -361,7 +410,7 @@ impl Try {
     pub(super) fn recycle(self, context: &Context, cx: &mut std::task::Context<'_>) {
         let Self { endpoint, mut body, .. } = self;
         if body.is_end() || matches!(body.poll_data(cx), Poll::Ready(None)) {
-            endpoint.pool.give_body(body, cx);
+            endpoint.take_back(body, cx);
             return;
         }
         context.shutdown.spawn(async move {
@@ -373,7 +422,7 @@ impl Try {
                 let mut body = Some(body);
                 poll_fn(|cx| {
                     if let Some(body) = body.take() {
-                        endpoint.pool.give_body(body, cx);
+                        endpoint.take_back(body, cx);
                     }
                     Poll::Ready(())
                 })

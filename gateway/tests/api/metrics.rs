@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use gateway::metrics::{
-    AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, Label, Outcome, Phase, StatusClass,
-    TokenKind,
+    AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, JoinOutcome, Label, Outcome, Phase,
+    StatusClass, TokenKind,
 };
 use http::Method;
 use std::collections::BTreeSet;
@@ -50,6 +50,7 @@ fn every_label_value_is_documented() {
         .chain(values::<CacheOutcome>())
         .chain(values::<ConnectionState>())
         .chain(values::<TokenKind>())
+        .chain(values::<JoinOutcome>())
         .chain(values::<Phase>());
     for value in all {
         assert!(DOCUMENT.contains(&format!("`{value}`")), "{value} is not in METRICS.md");
