@@ -104,7 +104,7 @@ async fn serve(
     };
     // Before anybody is told that it is ready: a signal must find somebody who waits for it.
     let signals = gateway::Signals::listen()?;
-    let running = gateway::serve_with(plan.settings(members), Some(nodes)).await?;
+    let running = gateway::serve_with(plan.settings(members), nodes).await?;
     joining::all(&running.app, members.len(), Duration::from_secs(args.ready_within)).await?;
     let banner = banner::Banner {
         addr: running.addr,

@@ -18,7 +18,8 @@ use crate::store;
 use crate::upstream;
 
 /// Of the gateway's own key, in the data folder.
-const IDENTITY_FILE: &str = "gateway.key";
+/// The gateway's key, in its data folder.
+pub const IDENTITY_FILE: &str = "gateway.key";
 
 #[derive(Debug)]
 pub struct App {

@@ -49,8 +49,9 @@ pub enum Error {
     Stdout(#[from] io::Error),
 }
 
-/// Runs a command; serving ends with SIGTERM or SIGINT. Standard output gets one line when ready
-/// (`listening on http://…`); everything else is logged.
+/// Runs a command; serving ends with SIGTERM or SIGINT. Standard output gets a line when ready
+/// (`listening on http://…`), and one where nodes may join (`nodes join at https://…#KEY`);
+/// everything else is logged.
 ///
 /// # Errors
 /// The configuration is wrong, or the gateway can't start.
@@ -81,6 +82,9 @@ async fn serve_until_signal(file: PathBuf) -> Result<(), Error> {
     {
         let mut out = io::stdout().lock();
         writeln!(out, "listening on http://{}", running.addr)?;
+        if let Some(url) = running.join_url() {
+            writeln!(out, "nodes join at {url}")?;
+        }
         out.flush()?;
     }
     running.until(signals).await;

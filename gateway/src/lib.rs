@@ -27,4 +27,5 @@ pub mod stream;
 pub mod telemetry;
 pub mod upstream;
 
-pub use serve::{Error as ServeError, Running, Signals, serve, serve_app};
+pub use app::IDENTITY_FILE;
+pub use serve::{Error as ServeError, Running, Signals, serve, serve_app, serve_with};

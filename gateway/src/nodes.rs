@@ -70,6 +70,17 @@ impl Listener {
         bind.await.map_err(|source| Error::Bind { addr, source })
     }
 
+    /// # Errors
+    /// The socket is none that can be listened on.
+    pub(crate) fn from_std(bound: std::net::TcpListener) -> Result<Self, Error> {
+        let addr = bound.local_addr();
+        let fallback = SocketAddr::from(([0, 0, 0, 0], 0));
+        let bind = |source| Error::Bind { addr: *addr.as_ref().unwrap_or(&fallback), source };
+        bound.set_nonblocking(true).map_err(bind)?;
+        let inner = TcpListener::from_std(bound).map_err(bind)?;
+        Ok(Self { addr: inner.local_addr().map_err(bind)?, inner })
+    }
+
     /// With the port that the system chose, when it was asked to.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.addr

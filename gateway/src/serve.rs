@@ -72,12 +72,29 @@ pub async fn serve(settings: Settings) -> Result<Running, Error> {
 /// # Errors
 /// As [`serve`].
 pub async fn serve_app(app: App) -> Result<Running, Error> {
+    start(app, None).await
+}
+
+/// As [`serve`]; nodes join on a port that is bound already, so that they could be told of it before
+/// there are settings.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_with(
+    settings: Settings,
+    nodes: std::net::TcpListener,
+) -> Result<Running, Error> {
+    start(App::new(settings)?, Some(nodes)).await
+}
+
+async fn start(app: App, bound: Option<std::net::TcpListener>) -> Result<Running, Error> {
     let server = &app.settings.server;
     let clients = bind("server.listen", server.listen).await?;
     let operators = bind("server.admin_listen", server.admin_listen).await?;
-    let nodes_at = match app.settings.market.node_listen {
-        Some(addr) => Some(nodes::Listener::bind(addr).await?),
-        None => None,
+    let nodes_at = match (bound, app.settings.market.node_listen) {
+        (Some(bound), _) => Some(nodes::Listener::from_std(bound)?),
+        (None, Some(addr)) => Some(nodes::Listener::bind(addr).await?),
+        (None, None) => None,
     };
     let token = Token::load_or_create(&server.data_dir)?;
     for warning in app.settings.warnings() {
@@ -151,6 +168,12 @@ impl Signals {
 // === impl Running ===
 
 impl Running {
+    /// What nodes are told to join at; the gateway's key is in it.
+    pub fn join_url(&self) -> Option<String> {
+        let addr = self.node_addr?;
+        Some(format!("https://{addr}#{}", self.app.market.identity().public()))
+    }
+
     /// Serves until a signal (or until the accept loop breaks), then drains; a second signal cuts the
     /// drain short.
     pub async fn until(self, mut signals: Signals) -> Drained {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use openapi::chat::{FinishReason, TokenLogprob, ToolCallDelta};
-use openapi::node::Feature;
+use openapi::node::{Feature, Served};
 use openapi::usage::Usage;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -67,6 +67,22 @@ pub struct ModelInfo {
     pub features: Vec<Feature>,
     /// What it computes on: `cpu`, `cuda`, `metal`, `scripted`, or `upstream`.
     pub backend: &'static str,
+}
+
+impl ModelInfo {
+    /// As gateways are told.
+    pub fn served(self) -> Served {
+        Served {
+            id: self.id,
+            weights_id: self.weights_id,
+            quantization: self.quant,
+            kv_dtype: self.kv_dtype,
+            engine: self.engine,
+            template_sha256: self.template_sha256,
+            context_length: self.context_length,
+            features: self.features,
+        }
+    }
 }
 
 /// One answer to produce: one choice. `n` choices are `n` jobs.

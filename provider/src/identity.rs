@@ -8,8 +8,10 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-const NODE_KEY: &str = "node.key";
-const OPERATOR_KEY: &str = "operator.key";
+/// The node's key, in its data folder.
+pub const NODE_KEY: &str = "node.key";
+/// The operator's, where it lies there.
+pub const OPERATOR_KEY: &str = "operator.key";
 const DELEGATION: &str = "delegation.json";
 const LOCK: &str = "lock";
 /// More than any delegation is long.

@@ -2,7 +2,7 @@
 //! `provider status` prints. Types alone; who fills them in is elsewhere.
 
 use openapi::node::control::{Load, Report};
-use openapi::node::{Price, Selling, Standing};
+use openapi::node::{Price, Selling, Served, Standing};
 use openapi::sign::PublicKey;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -18,8 +18,8 @@ pub struct Status {
     pub draining: bool,
     pub load: Load,
     pub work: Work,
-    /// Ids of the models served.
-    pub models: Vec<String>,
+    /// What is served.
+    pub models: Vec<Served>,
     /// Absent where no gateway is configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub member: Option<Member>,

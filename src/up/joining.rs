@@ -30,7 +30,8 @@ pub(super) async fn models(member: &Member) -> Result<Vec<(String, Option<String
     if !status.is_success() {
         bail!("{name} tells no status: {status}: {}", String::from_utf8_lossy(&body));
     }
-    let status: Status = serde_json::from_slice(&body).with_context(|| format!("{name}: status"))?;
+    let status: Status =
+        serde_json::from_slice(&body).with_context(|| format!("{name}: status"))?;
     Ok(status.models.into_iter().map(|model| (model.id, model.weights_id)).collect())
 }
 
@@ -40,9 +41,10 @@ pub(super) async fn models(member: &Member) -> Result<Vec<(String, Option<String
 /// When they have not `within` the time.
 pub(super) async fn all(app: &App, count: usize, within: Duration) -> Result<()> {
     let end = Instant::now() + within;
-    while app.market.connected() < count {
+    let joined = || app.market.snapshot().endpoints().len();
+    while joined() < count {
         if Instant::now() > end {
-            bail!("of {count} providers only {} have joined", app.market.connected());
+            bail!("of {count} providers only {} have joined", joined());
         }
         sleep(LOOK_EVERY).await;
     }

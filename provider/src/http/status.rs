@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::counters::Counters;
+use crate::engine::ModelInfo;
 use crate::status::{Status, Work};
 use axum::extract::State;
 use axum::response::Json;
@@ -27,7 +28,7 @@ pub(super) fn status(State(context): State<Arc<Context>>) -> Ready<Json<Status>>
             jobs_cancelled: counters.jobs_cancelled(),
             tokens_generated: counters.tokens_generated(),
         },
-        models: context.engine.models().into_iter().map(|model| model.id).collect(),
+        models: context.engine.models().into_iter().map(ModelInfo::served).collect(),
         member: context.links.as_ref().map(|links| links.status()),
     }))
 }

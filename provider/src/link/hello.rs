@@ -2,7 +2,7 @@
 
 use super::Node;
 use crate::engine::ModelInfo;
-use openapi::node::{Capacity, Challenge, Hello, MODELS_MAX, PROTOCOL, Served};
+use openapi::node::{Capacity, Challenge, Hello, MODELS_MAX, PROTOCOL};
 use openapi::sign::Signed;
 
 /// Name and version of this program.
@@ -35,7 +35,7 @@ pub(super) fn sign(node: &Node, challenge: &Challenge, exporter: &[u8]) -> Resul
         time_ms: node.clock.unix_millis(),
         link: node.link.clone(),
         hardware: node.hardware.clone(),
-        models: models.iter().take(MODELS_MAX).cloned().map(served).collect(),
+        models: models.iter().take(MODELS_MAX).cloned().map(ModelInfo::served).collect(),
         region: node.region.clone(),
         offer: offer.signed.clone(),
         capacity: Capacity {
@@ -47,17 +47,4 @@ pub(super) fn sign(node: &Node, challenge: &Challenge, exporter: &[u8]) -> Resul
     };
     let hello = Signed::new(&hello, &node.key).map_err(|error| error.to_string())?;
     Ok(Said { hello, models, offer: offer.offer.sequence })
-}
-
-fn served(model: ModelInfo) -> Served {
-    Served {
-        id: model.id,
-        weights_id: model.weights_id,
-        quantization: model.quant,
-        kv_dtype: model.kv_dtype,
-        engine: model.engine,
-        template_sha256: model.template_sha256,
-        context_length: model.context_length,
-        features: model.features,
-    }
 }

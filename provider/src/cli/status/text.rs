@@ -12,6 +12,7 @@ impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Status { software, now_ms, draining, load, work, models, member } = self.0;
         let state = if *draining { "draining" } else { "serving" };
+        let models: Vec<&str> = models.iter().map(|model| model.id.as_str()).collect();
         writeln!(f, "{software}: {state} {}", models.join(", "))?;
         writeln!(f, "  now      {} running, {} waiting", load.running, load.queued)?;
         writeln!(
