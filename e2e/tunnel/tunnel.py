@@ -183,7 +183,7 @@ async def read_stream(gateway, body, is_stuck=False):
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.clients, limit=2**16)
     payload = json.dumps(body).encode()
     writer.write(
-        b"POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\n"
+        b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n"
         b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(payload)
     )
     writer.write(payload)
