@@ -3,8 +3,8 @@
 
 use http::StatusCode;
 use http_body_util::BodyExt as _;
-use openapi::node::MESSAGE_BYTES_MAX;
 use openapi::node::control::{ToGateway, ToNode};
+use openapi::node::{MESSAGE_BYTES_MAX, Standing};
 use serde_json::Value;
 use std::sync::atomic::Ordering::SeqCst;
 
@@ -146,6 +146,50 @@ async fn a_drain_of_the_gateway_lets_streams_end_and_then_tells_the_node() {
     assert_eq!(stopped.await.unwrap(), gateway::shutdown::Drained::Clean);
     assert_eq!(app.metrics.nodes.get(), 0);
     until(|| app.metrics.node_connections.get() == 0).await;
+}
+
+#[tokio::test]
+async fn what_a_drain_does_not_wait_for_is_cut_with_an_error_event() {
+    let gateway = gateway_with("drain_ms = 0", |_| {}).await;
+    let node = Identity::new(1).join(&gateway).await;
+    gateway.until_offers(1).await;
+    let answer = send(gateway.addr(), stream("half")).await;
+    let app = gateway.running.app.clone();
+    let stopped = tokio::task::spawn(gateway.running.stop());
+    let text = answer.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("\"draining\"") && !text.contains("[DONE]"), "{text}");
+    assert!(matches!(stopped.await.unwrap(), gateway::shutdown::Drained::Cut { .. }));
+    until(|| node.work.running() == 0 && app.metrics.node_connections.get() == 0).await;
+}
+
+#[tokio::test]
+async fn a_node_that_drains_ends_its_streams_and_gets_no_new_ones() {
+    let gateway = gateway().await;
+    let node = Identity::new(1).join(&gateway).await;
+    gateway.until_offers(1).await;
+    let mut answer = send(gateway.addr(), stream("wait")).await;
+    answer.body_mut().frame().await.unwrap().unwrap();
+    node.say(&ToGateway::Drain { within_ms: 3_600_000 });
+    let member = gateway.running.app.market.members()[0].clone();
+    until(|| member.standing() == Standing::Draining).await;
+    let (status, _, text) = ask(gateway.addr(), stream("hello")).await;
+    assert_eq!(status, 503, "{text}");
+    assert_eq!(node.work.begun.load(SeqCst), 1);
+    node.work.go();
+    let rest = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(rest.ends_with(b"data: [DONE]\n\n"));
+}
+
+#[tokio::test]
+async fn a_node_that_is_heard_of_no_more_loses_its_lease() {
+    let gateway = gateway().await;
+    let mut node = Identity::new(1).join(&gateway).await;
+    gateway.until_offers(1).await;
+    tokio::time::pause();
+    let (reason, retry) = node.bye().await;
+    assert!(retry, "{reason}");
+    gateway.until_quiet().await;
 }
 
 async fn until_refused(addr: std::net::SocketAddr) {

@@ -296,9 +296,8 @@ impl Node {
     /// What the gateway says when it ends the lease.
     pub(crate) async fn bye(&mut self) -> (String, bool) {
         loop {
-            match self.heard.recv().await.expect("a goodbye") {
-                ToNode::Bye { reason, retry } => return (reason, retry),
-                _ => {}
+            if let ToNode::Bye { reason, retry } = self.heard.recv().await.expect("a goodbye") {
+                return (reason, retry);
             }
         }
     }
