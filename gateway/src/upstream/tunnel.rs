@@ -56,15 +56,13 @@ pub struct Tunnel {
     ended: CancellationToken,
 }
 
-/// A request's body.
-#[derive(Debug)]
+/// A request's body. Printed by nothing.
 pub(super) enum Sent {
     Whole { body: Full<Bytes>, _count: Counted },
     Lines(mpsc::Receiver<Bytes>),
 }
 
 /// One body that is held.
-#[derive(Debug)]
 pub(super) struct Counted(Arc<AtomicU32>);
 
 /// Where control messages for the node go: each one line.

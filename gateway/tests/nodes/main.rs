@@ -20,3 +20,5 @@ mod joining;
 mod node;
 #[cfg(test)]
 mod slow;
+#[cfg(test)]
+mod tls;
