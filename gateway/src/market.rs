@@ -18,6 +18,7 @@ mod registry;
 mod ring;
 mod snapshot;
 mod table;
+pub mod testing;
 mod time;
 mod writer;
 
