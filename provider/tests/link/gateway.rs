@@ -19,6 +19,7 @@ use openapi::sign::{SecretKey, Signed};
 use provider::app::{Joining, Running};
 use provider::engine::scripted::Options;
 use provider::testing;
+use rustls::ServerConfig;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::convert::Infallible;
@@ -119,7 +120,17 @@ impl Gateway {
     pub(crate) async fn at(addr: SocketAddr, byte: u8, manner: Manner) -> Self {
         provider::app::install_crypto();
         let certificate = Certificate::self_signed(&key(byte), &["127.0.0.1".to_owned()]).unwrap();
-        let mut config = tls::server(certificate, Client::Unasked).unwrap();
+        let config = tls::server(certificate, Client::Unasked).unwrap();
+        Self::over(config, addr, byte, manner).await
+    }
+
+    /// With any certificate.
+    pub(crate) async fn over(
+        mut config: ServerConfig,
+        addr: SocketAddr,
+        byte: u8,
+        manner: Manner,
+    ) -> Self {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         let tls = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind(addr).await.unwrap();

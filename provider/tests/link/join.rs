@@ -4,7 +4,7 @@ use crate::gateway::{Gateway, MODEL, Twist, chat, key, manner, member};
 use crate::tunnel::whole;
 use http::StatusCode;
 use openapi::node::control::{Load, Report, ToGateway, ToNode};
-use openapi::node::{Granted, LOAD_HEADER, Link, Standing};
+use openapi::node::{LOAD_HEADER, Link, Standing};
 use openapi::sign::PublicKey;
 use provider::app::Running;
 use provider::engine::scripted;
