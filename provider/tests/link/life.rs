@@ -114,3 +114,23 @@ async fn new_prices_and_a_new_end_go_to_every_gateway() {
     };
     links.until(|all| refused(&all[0]) && in_force(&all[0]) && !refused(&all[1])).await;
 }
+
+#[tokio::test]
+async fn control_messages_that_can_t_be_read_end_the_link() {
+    let mut gateway = Gateway::start(1).await;
+    let running = member(&[gateway.pinned()], json!({}), |_, _| {}).await;
+    let links = running.links.as_ref().unwrap();
+    let long = "x".repeat(70_000);
+    for (bad, expected) in [("no json\n", "can't be read"), (long.as_str(), "too long")] {
+        let tunnel = gateway.tunnel().await;
+        let mut control = tunnel.control().await;
+        assert!(matches!(control.next().await, Some(ToGateway::Heartbeat { .. })));
+        control.raw(bad).await;
+        while control.next().await.is_some() {}
+        let said = |gateway: &provider::status::Gateway| {
+            gateway.trouble.as_ref().is_some_and(|text| text.contains(expected))
+        };
+        links.until(|all| said(&all[0])).await;
+    }
+    gateway.tunnel().await;
+}
