@@ -1,18 +1,20 @@
 //! The one composition root: settings in, a serving provider out.
 
+mod joining;
+
+pub use joining::Joining;
+
 use crate::admission::Admission;
 use crate::clock::{Clock, System};
-use crate::config::{self, Settings};
+use crate::config::Settings;
 use crate::counters::Counters;
 use crate::engine::{Engine, select};
-use crate::hardware;
 use crate::http::{self, Context, Guard};
-use crate::identity::{self, Identity};
-use crate::link::{self, Gateway, Links, Node};
+use crate::identity;
+use crate::link::{self, Links};
 use crate::metrics::Metrics;
-use crate::offer::{self, Desk, Sequence, Terms};
+use crate::offer::{self, Terms};
 use crate::shutdown::Shutdown;
-use openapi::node::Link;
 use secrecy::SecretString;
 use std::io;
 use std::net::SocketAddr;
@@ -20,13 +22,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
-use url::Url;
 
 /// Where the running process listens, for `provider status`.
 const ADDR_FILE: &str = "addr";
-const SEQUENCE_FILE: &str = "offer_sequence";
 
 /// Installs the TLS library's cryptography for the process. First thing in every main and test: with
 /// mistral.rs in the build two are present, and rustls refuses to choose.
@@ -96,7 +95,7 @@ pub async fn start(settings: &Settings) -> Result<Running, Error> {
         None
     } else {
         let folder = data.clone().map_or_else(identity::default_folder, Ok)?;
-        let joining = joining(&settings.market, &folder, clock.as_ref()).await?;
+        let joining = Joining::read(&settings.market, &folder, clock.as_ref()).await?;
         data = Some(folder);
         Some(joining)
     };
@@ -125,30 +124,6 @@ pub fn published_addr(folder: &Path) -> Result<String, Error> {
 
 async fn bind(addr: SocketAddr) -> Result<TcpListener, Error> {
     TcpListener::bind(addr).await.map_err(|error| Error::Listen(addr, error))
-}
-
-async fn joining(
-    market: &config::Market,
-    folder: &Path,
-    clock: &dyn Clock,
-) -> Result<Joining, Error> {
-    let key = market.operator_key.as_deref();
-    let identity = Identity::open(folder, key, clock.unix_millis())?;
-    let path = folder.join(SEQUENCE_FILE);
-    let sequence = Sequence::open(path.clone()).map_err(|error| Error::Data { path, error })?;
-    let direct = match &market.direct {
-        Some(direct) => Some((bind(direct.listen).await?, direct.url.clone())),
-        None => None,
-    };
-    Ok(Joining {
-        identity,
-        sequence,
-        gateways: market.gateways.clone(),
-        terms: market.offer.clone(),
-        region: market.region.clone(),
-        lease_ends_ms: market.lease_ends_ms,
-        direct,
-    })
 }
 
 /// The part of the settings that is left once there is an engine.
@@ -183,19 +158,6 @@ pub struct Setup {
     pub joining: Option<Joining>,
 }
 
-/// What a member of a market needs besides.
-#[derive(Debug)]
-pub struct Joining {
-    pub identity: Identity,
-    pub sequence: Sequence,
-    pub gateways: Vec<Gateway>,
-    pub terms: Terms,
-    pub region: Option<String>,
-    pub lease_ends_ms: Option<i64>,
-    /// Listener and URL of the direct link; absent: a tunnel.
-    pub direct: Option<(TcpListener, Url)>,
-}
-
 /// Serves an engine on a listener, and over links to gateways.
 pub async fn serve(setup: Setup) -> Result<Running, Error> {
     let Setup { serving, listener, engine, counters, clock, shutdown, api_key, joining } = setup;
@@ -212,7 +174,7 @@ pub async fn serve(setup: Setup) -> Result<Running, Error> {
             let url = direct.as_ref().map(|(_, url)| url.clone());
             let (engine, clock) = (Arc::clone(&engine), Arc::clone(&clock));
             let (admission, shutdown) = (admission.clone(), shutdown.clone());
-            let node = Inside { engine, admission, clock, shutdown, drain: serving.drain };
+            let node = joining::Inside { engine, admission, clock, shutdown, drain: serving.drain };
             Some(Arc::new(node.links(joining, url).await?))
         }
     };
@@ -255,50 +217,6 @@ pub async fn serve(setup: Setup) -> Result<Running, Error> {
         links.start(&router)?;
     }
     Ok(Running { addr, direct, counters, shutdown, links, made, admission, drain: serving.drain })
-}
-
-/// What links need of the provider.
-struct Inside {
-    engine: Arc<dyn Engine>,
-    admission: Admission,
-    clock: Arc<dyn Clock>,
-    shutdown: Shutdown,
-    drain: Duration,
-}
-
-impl Inside {
-    async fn links(self, joining: Joining, direct: Option<Url>) -> Result<Links, Error> {
-        let Joining { identity, sequence, gateways, terms, region, lease_ends_ms, .. } = joining;
-        let (key, engine) = (Arc::new(identity.node), self.engine);
-        let (desk_key, desk_engine) = (Arc::clone(&key), Arc::clone(&engine));
-        let desk = Desk::open(desk_key, desk_engine, Arc::clone(&self.clock), terms, sequence)?;
-        let backend = engine.models().first().map_or("", |model| model.backend);
-        // Asks drivers, which may take their time.
-        let look = self.shutdown.tracker().spawn_blocking(|| hardware::look(backend)).await;
-        let hardware = look.unwrap_or_default();
-        let link = match direct {
-            Some(url) => Link::Direct { url: url.to_string() },
-            None => Link::Tunnel,
-        };
-        let node = Node {
-            key,
-            operator: identity.operator,
-            delegation: identity.delegation,
-            desk: Arc::new(desk),
-            engine,
-            admission: self.admission,
-            clock: self.clock,
-            shutdown: self.shutdown,
-            hardware,
-            region,
-            lease_ends: watch::Sender::new(lease_ends_ms),
-            link,
-            leases: Arc::default(),
-            drain: self.drain,
-            folder_lock: identity.lock,
-        };
-        Ok(Links::new(node, gateways))
-    }
 }
 
 impl Running {

@@ -107,8 +107,15 @@ impl Identity {
     /// # Errors
     /// The system has no random numbers.
     pub fn passing(now_ms: i64) -> Result<Self, Error> {
-        let (node, operator) = (identity::key::generate()?, identity::key::generate()?);
-        let delegation = delegate(&operator, node.public(), now_ms)?;
+        Self::of(identity::key::generate()?, &identity::key::generate()?, now_ms)
+    }
+
+    /// Of these keys, in no file.
+    ///
+    /// # Errors
+    /// The delegation makes no JSON.
+    pub fn of(node: SecretKey, operator: &SecretKey, now_ms: i64) -> Result<Self, Error> {
+        let delegation = delegate(operator, node.public(), now_ms)?;
         Ok(Self { node, operator: operator.public(), delegation, made: Vec::new(), lock: None })
     }
 }

@@ -42,7 +42,9 @@ pub(super) fn say(running: &Running, settings: &Settings, out: &mut impl Write) 
             None => writeln!(out, "  {url}, whose key is not pinned (append #KEY to pin it)")?,
         }
     }
-    writeln!(out, "\nHow it stands: quorate provider status\n")?;
+    let data = settings.data_dir.as_ref();
+    let data = data.map(|folder| format!(" --data {}", folder.display())).unwrap_or_default();
+    writeln!(out, "\nHow it stands: quorate provider status{data}\n")?;
     out.flush()
 }
 

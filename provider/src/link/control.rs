@@ -164,7 +164,13 @@ impl<'a> Exchange<'a> {
                 }
                 entry.offer_seen(sequence, reason);
             }
-            ToNode::Report { report } => entry.report(report),
+            ToNode::Report { report } => {
+                let (gateway, standing) = (&self.tunnel.granted.gateway, report.standing);
+                let note = report.note.clone().unwrap_or_default();
+                if entry.report(report) {
+                    tracing::info!(%gateway, ?standing, note, "stands elsewhere now");
+                }
+            }
             ToNode::Bye { reason, retry } => return Ok(Some(Left::Bye { reason, retry })),
             ToNode::Renewed { .. } | ToNode::Unknown => {}
         }

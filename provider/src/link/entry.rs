@@ -97,10 +97,14 @@ impl Entry {
         });
     }
 
-    pub(super) fn report(&self, report: Report) {
+    /// True where the node stands elsewhere than before.
+    pub(super) fn report(&self, report: Report) -> bool {
+        let mut moved = false;
         self.with_lease(|lease| {
+            moved = lease.standing != report.standing;
             lease.standing = report.standing;
             lease.report = Some(report);
         });
+        moved
     }
 }

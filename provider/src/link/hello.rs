@@ -22,6 +22,7 @@ pub(super) fn sign(node: &Node, challenge: &Challenge, exporter: &[u8]) -> Resul
     if models.is_empty() {
         return Err("there is no model to serve yet".to_owned());
     }
+    node.engine.health().map_err(|reason| format!("the engine can't serve yet: {reason}"))?;
     let offer = node.desk.of_now().map_err(|error| error.to_string())?;
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let running = count(node.engine.concurrency());

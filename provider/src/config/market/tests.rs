@@ -125,3 +125,21 @@ fn every_fault_has_its_path() {
         assert!(faults.len() == 1 && faults[0].starts_with("--gateway: "), "{url} {faults:?}");
     }
 }
+
+#[test]
+fn the_example_is_good() {
+    let example = include_str!("../../../../deploy/provider.toml");
+    let settings = Settings::parse(example, &Flags::default()).unwrap();
+    assert_eq!(settings.market.gateways.len(), 1);
+    assert_eq!(settings.market.offer.prices.cached, Some(5_000));
+    // What is commented out is good too, once its files and variables are there.
+    let lines = example.lines().map(|line| match line.strip_prefix("# ") {
+        Some(member) if member.contains(" = ") || member.starts_with('[') => member,
+        _ => line,
+    });
+    let absent = ["key", "ca", "client_cert", "client_key", "api_key", "join_token"];
+    let faults = Settings::parse(&lines.collect::<Vec<_>>().join("\n"), &Flags::default());
+    let faults = faults.unwrap_err().0;
+    let of_absent = |line: &String| absent.iter().any(|key| line.contains(&format!(".{key}: ")));
+    assert!(faults.iter().all(of_absent), "{faults:#?}");
+}
