@@ -2,11 +2,13 @@
 //! one writer of the static upstreams of the configuration and the nodes that joined. It judges who may
 //! join and under which names a node sells; it refuses to choose among providers.
 
+pub mod evidence;
 mod join;
 mod known;
 mod member;
 mod membership;
 mod refusal;
+pub mod region;
 mod registry;
 mod snapshot;
 mod time;
