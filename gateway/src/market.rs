@@ -5,6 +5,7 @@
 pub mod evidence;
 mod join;
 mod known;
+pub mod measure;
 mod member;
 mod membership;
 mod refusal;
@@ -78,6 +79,14 @@ impl Market {
     /// All that are connected, in no order.
     pub fn members(&self) -> Vec<Arc<Member>> {
         self.inner.members()
+    }
+
+    /// The region that a node claims can't be true: its lease ends, and it may come back with another.
+    pub fn refute_region(&self, member: &Member, why: &str) {
+        if let Some(region) = &member.hello.region {
+            member.known.refute_region(region);
+            member.ending.say(Bye::new(format!("region_refuted: {region}: {why}"), false));
+        }
     }
 
     /// Why a node was sent away, if it was.

@@ -66,7 +66,15 @@ impl Evidence {
 }
 
 impl Kept {
+    /// The same again takes the place of what was before: repeated failures push nothing else out.
     fn push(&mut self, record: EvidenceRecord) {
+        if let Some(last) = self.records.back_mut() {
+            let again = EvidenceRecord { at_ms: last.at_ms, ..record.clone() };
+            if *last == again {
+                last.at_ms = record.at_ms;
+                return;
+            }
+        }
         if self.records.len() >= RECORDS_MAX {
             self.records.pop_front();
         }
@@ -128,13 +136,26 @@ mod tests {
     fn the_oldest_record_makes_room() {
         let evidence = Evidence::default();
         for at_ms in 0..100 {
-            evidence.push(record(at_ms, EvidenceKind::Offer, EvidenceVerdict::Ok));
+            let mut offer = record(at_ms, EvidenceKind::Offer, EvidenceVerdict::Ok);
+            offer.note = Some(at_ms.to_string());
+            evidence.push(offer);
         }
         let records = evidence.records();
         assert_eq!(records.len(), RECORDS_MAX);
         assert_eq!(records.first().unwrap().at_ms, 100 - RECORDS_MAX as i64);
         assert_eq!(evidence.last(EvidenceKind::Offer).unwrap().at_ms, 99);
         assert_eq!(evidence.last(EvidenceKind::Speed), None);
+    }
+
+    #[test]
+    fn what_happens_again_is_kept_once() {
+        let evidence = Evidence::default();
+        evidence.push(record(1, EvidenceKind::Join, EvidenceVerdict::Ok));
+        for at_ms in 2..50 {
+            evidence.push(record(at_ms, EvidenceKind::Speed, EvidenceVerdict::Failed));
+        }
+        let times: Vec<i64> = evidence.records().iter().map(|record| record.at_ms).collect();
+        assert_eq!(times, [1, 49]);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use arc_swap::ArcSwapOption;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::evidence::Evidence;
+
 #[derive(Debug, Default)]
 pub struct Known {
     requests: AtomicU64,
@@ -16,6 +18,7 @@ pub struct Known {
     /// The claim that a measurement refuted.
     refuted_region: ArcSwapOption<String>,
     figures: ArcSwapOption<Figures>,
+    pub evidence: Evidence,
 }
 
 /// What the gateway measured of a node. Absent: not yet.

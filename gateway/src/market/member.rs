@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::known::Known;
 use super::membership::Ending;
+use super::region::Way;
 use super::time::Now;
 
 /// No new request is sent so long before rented capacity ends.
@@ -48,6 +49,8 @@ pub struct Member {
     kv_used: AtomicU32,
     /// The shortest way there and back, in microseconds; 0: none measured.
     round_trip_us: AtomicU64,
+    /// How many ways there and back were measured.
+    round_trips: AtomicU32,
 }
 
 /// What of a hello is kept.
@@ -126,6 +129,7 @@ impl Member {
             load: AtomicU64::new(UNTOLD),
             kv_used: AtomicU32::new(f32::NAN.to_bits()),
             round_trip_us: AtomicU64::new(0),
+            round_trips: AtomicU32::new(0),
         }
     }
 
@@ -210,10 +214,22 @@ impl Member {
         Some(self.round_trip_us.load(Relaxed)).filter(|us| *us > 0).map(Duration::from_micros)
     }
 
+    /// The shortest way there and back, out of how many.
+    pub fn shortest_way(&self) -> Option<Way> {
+        let samples = self.round_trips.load(Relaxed);
+        self.round_trip().map(|shortest| Way { shortest, samples })
+    }
+
     pub(super) fn way(&self, round_trip: Duration) {
         let us = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX).max(1);
         let shorter = |known| (known == 0 || us < known).then_some(us);
         let _unchanged = self.round_trip_us.fetch_update(Relaxed, Relaxed, shorter);
+        self.round_trips.fetch_add(1, Relaxed);
+    }
+
+    /// Resolves when the lease is told to be over.
+    pub async fn over(&self) {
+        self.ending.said().await;
     }
 
     /// Of the served model at `place`.

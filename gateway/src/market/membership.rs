@@ -48,6 +48,10 @@ impl Ending {
         self.ended.cancel();
     }
 
+    pub(super) async fn said(&self) {
+        self.ended.cancelled().await;
+    }
+
     pub(super) fn is_said(&self) -> bool {
         self.ended.is_cancelled()
     }
