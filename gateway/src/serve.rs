@@ -14,6 +14,7 @@ use crate::http::admin::{Token, TokenError, publish_addr};
 use crate::metrics::{ConnectionState, Phase};
 use crate::server::Listener;
 use crate::shutdown::{Drained, Shutdown};
+use crate::upstream::Pool;
 
 /// How often idle connections to providers are looked at.
 const SWEEP: Duration = Duration::from_secs(15);
@@ -100,7 +101,7 @@ async fn sweep(app: Arc<App>) {
         }
         let mut idle = 0;
         for endpoint in app.market.snapshot().endpoints() {
-            idle += endpoint.pool().sweep();
+            idle += endpoint.pool().map_or(0, Pool::sweep);
         }
         app.metrics.upstream_connections.get(ConnectionState::Idle).set(idle);
     }

@@ -12,6 +12,7 @@ mod attempt;
 mod body;
 mod call;
 mod connect;
+mod cuttable;
 mod endpoint;
 mod error;
 mod guard;
@@ -22,8 +23,10 @@ mod quiet;
 mod record;
 mod request;
 mod slate;
+mod tunnel;
 mod vectors;
 mod watch;
+mod way;
 mod whole;
 
 pub use attempt::{Context, Exchange};
@@ -34,6 +37,7 @@ pub use error::{Error, Phase};
 pub use pool::Pool;
 pub use record::{Record, Who};
 pub use request::{Job, Wanted};
+pub use tunnel::{Lines, Tunnel};
 pub use whole::{Answer, whole};
 
 use std::cell::Cell;

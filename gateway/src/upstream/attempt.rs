@@ -18,6 +18,7 @@ use super::opened::Opened;
 use super::record::Record;
 use super::request::{Job, Wanted};
 use super::slate::Slate;
+use super::way::Way;
 use super::whole;
 use crate::config::Limits;
 use crate::market::{self, Model, Offer};
@@ -231,17 +232,20 @@ pub(super) async fn send(
     job: &Job,
     offer: &Offer,
 ) -> Result<Response<LinkBody>, Error> {
-    let endpoint = &offer.endpoint;
     let request = job.request(offer);
+    let dialed = match &offer.endpoint.way {
+        Way::Tunnel(tunnel) => return tunnel.send(request).await,
+        Way::Dialed(dialed) => dialed,
+    };
     let mut may_reuse = true;
     loop {
         let pooled = match may_reuse {
-            true => poll_fn(|cx| Poll::Ready(endpoint.pool.take(cx))).await,
+            true => poll_fn(|cx| Poll::Ready(dialed.pool.take(cx))).await,
             false => None,
         };
         let link = match pooled {
             Some(link) => link,
-            None => connect::dial(endpoint, context.limits.connect).await?,
+            None => connect::dial(dialed, context.limits.connect).await?,
         };
         match link.send(request.clone()).await {
             Ok(response) => return Ok(response),
@@ -320,7 +324,7 @@ impl Drop for Tally {
 
 fn outcome(error: &Error) -> AttemptOutcome {
     match error {
-        Error::Connect(_) | Error::Forbidden | Error::Timeout(Phase::Connect) => {
+        Error::Connect(_) | Error::Gone | Error::Forbidden | Error::Timeout(Phase::Connect) => {
             AttemptOutcome::Connect
         }
         Error::Timeout(_) => AttemptOutcome::Timeout,
@@ -365,7 +369,7 @@ impl Try {
     pub(super) fn recycle(self, context: &Context, cx: &mut std::task::Context<'_>) {
         let Self { endpoint, mut body, .. } = self;
         if body.is_end() || matches!(body.poll_data(cx), Poll::Ready(None)) {
-            endpoint.pool.give_body(body, cx);
+            endpoint.take_back(body, cx);
             return;
         }
         context.shutdown.spawn(async move {
@@ -377,7 +381,7 @@ impl Try {
                 let mut body = Some(body);
                 poll_fn(|cx| {
                     if let Some(body) = body.take() {
-                        endpoint.pool.give_body(body, cx);
+                        endpoint.take_back(body, cx);
                     }
                     Poll::Ready(())
                 })

@@ -25,7 +25,13 @@ pub struct Own(Job);
 /// An answer that began.
 pub struct Call {
     body: LinkBody,
-    _in_flight: InFlight,
+    in_flight: InFlight,
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Call").field("endpoint", &self.in_flight).finish_non_exhaustive()
+    }
 }
 
 impl Own {
@@ -72,7 +78,7 @@ impl Call {
         if !kind.eq_ignore_ascii_case(wanted) {
             return Err(Error::NotAStream(format!("something else than {wanted}")));
         }
-        Ok(Self { body, _in_flight: in_flight })
+        Ok(Self { body, in_flight })
     }
 
     /// The next bytes of the answer; `None` at its end.

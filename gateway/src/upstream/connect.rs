@@ -6,15 +6,13 @@ use rustls::pki_types::ServerName;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 use tokio_util::either::Either;
 
-use super::endpoint::Endpoint;
 use super::error::{Error, Phase};
 use super::guard;
 use super::link::Link;
-
-pub(super) type Io = TokioIo<Either<TcpStream, TlsStream<TcpStream>>>;
+use super::way::{Dialed, Security};
 
 /// Public roots only; providers pinned by key come with their own verifier.
 static TLS: LazyLock<Option<TlsConnector>> = LazyLock::new(|| {
@@ -28,24 +26,32 @@ static TLS: LazyLock<Option<TlsConnector>> = LazyLock::new(|| {
     Some(TlsConnector::from(Arc::new(config)))
 });
 
-/// Dials `endpoint`; all of it within `limit`.
-pub(super) async fn dial(endpoint: &Endpoint, limit: Duration) -> Result<Box<Link>, Error> {
-    tokio::time::timeout(limit, dial_unbounded(endpoint))
+/// Dials; all of it within `limit`.
+pub(super) async fn dial(to: &Dialed, limit: Duration) -> Result<Box<Link>, Error> {
+    tokio::time::timeout(limit, dial_unbounded(to))
         .await
         .unwrap_or(Err(Error::Timeout(Phase::Connect)))
 }
 
-async fn dial_unbounded(endpoint: &Endpoint) -> Result<Box<Link>, Error> {
-    let stream = tcp(endpoint).await?;
+async fn dial_unbounded(to: &Dialed) -> Result<Box<Link>, Error> {
+    let stream = tcp(to).await?;
     stream.set_nodelay(true).map_err(|e| Error::Connect(e.to_string()))?;
-    let stream = if endpoint.tls {
-        let name = ServerName::try_from(endpoint.host.clone())
-            .map_err(|_| Error::Connect("the host is no valid TLS name".to_owned()))?;
-        let tls = TLS.as_ref().ok_or_else(|| Error::Connect("TLS is not available".to_owned()))?;
-        let stream = tls.connect(name, stream).await.map_err(|e| Error::Connect(e.to_string()))?;
-        Either::Right(stream)
-    } else {
-        Either::Left(stream)
+    let tls = match &to.security {
+        Security::Plain => None,
+        Security::Public => {
+            let public = TLS.as_ref();
+            Some(public.ok_or_else(|| Error::Connect("TLS is not available".to_owned()))?)
+        }
+        Security::Pinned(pinned) => Some(pinned),
+    };
+    let stream = match tls {
+        Some(tls) => {
+            let name = ServerName::try_from(to.host.clone())
+                .map_err(|_| Error::Connect("the host is no valid TLS name".to_owned()))?;
+            let stream = tls.connect(name, stream).await;
+            Either::Right(stream.map_err(|e| Error::Connect(e.to_string()))?)
+        }
+        None => Either::Left(stream),
     };
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(64 * 1024)
@@ -55,11 +61,11 @@ async fn dial_unbounded(endpoint: &Endpoint) -> Result<Box<Link>, Error> {
     Ok(Link::new(sender, connection))
 }
 
-async fn tcp(endpoint: &Endpoint) -> Result<TcpStream, Error> {
-    let addresses = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port))
+async fn tcp(to: &Dialed) -> Result<TcpStream, Error> {
+    let addresses = tokio::net::lookup_host((to.host.as_str(), to.port))
         .await
         .map_err(|e| Error::Connect(e.to_string()))?;
-    let allowed = guard::allowed(addresses, endpoint.allow_private);
+    let allowed = guard::allowed(addresses, to.allow_private);
     if allowed.is_empty() {
         return Err(Error::Forbidden);
     }

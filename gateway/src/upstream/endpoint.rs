@@ -1,16 +1,23 @@
-//! One provider as the gateway reaches it: where, with which credentials, its pooled connections,
-//! and how it has been doing. A static upstream of the configuration today.
+//! One provider as the gateway reaches it: which way, with which credentials, and how it has been
+//! doing. A static upstream of the configuration, or a node that joined.
 
 use http::{HeaderValue, Uri, uri::PathAndQuery};
 use secrecy::ExposeSecret as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::task::Context;
 use std::time::Duration;
 use tokio::time::Instant;
+use url::Url;
 
+use super::link::LinkBody;
 use super::pool::Pool;
+use super::tunnel::STREAMS_MAX;
+use super::way::{Dialed, Security, Way};
 use crate::config::{Limits, Upstream};
 use crate::request::{self, Dialect};
+
+mod joined;
 
 /// First pause after a failure; it doubles with each further one.
 const COOL_DOWN_MIN: Duration = Duration::from_millis(500);
@@ -21,15 +28,12 @@ pub struct Endpoint {
     pub operator: Arc<str>,
     /// The id as a response header's value.
     pub id_header: HeaderValue,
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) tls: bool,
-    pub(super) allow_private: bool,
+    pub(super) way: Way,
     pub(super) dialect: Dialect,
-    pub(super) host_header: HeaderValue,
+    /// HTTP/1.1 asks for it; HTTP/2 has it in its URIs.
+    pub(super) host_header: Option<HeaderValue>,
     pub(super) authorization: Option<HeaderValue>,
     uris: [Uri; 3],
-    pub(super) pool: Pool,
     in_flight: AtomicU32,
     failures: AtomicU32,
     /// Milliseconds after `born` before which it is not chosen.
@@ -57,48 +61,46 @@ impl Endpoint {
     /// # Errors
     /// A URL, id or key that can't be used.
     pub fn new(upstream: &Upstream, limits: &Limits) -> Result<Self, Invalid> {
-        let invalid = |what: &str| Invalid { id: upstream.id.clone(), what: what.to_owned() };
+        let invalid = |what: &str| Invalid::new(&upstream.id, what);
         let url = &upstream.base_url;
-        let tls = match url.scheme() {
-            "https" => true,
-            "http" => false,
+        let security = match url.scheme() {
+            "https" => Security::Public,
+            "http" => Security::Plain,
             _ => return Err(invalid("base_url must be http or https")),
         };
-        let host = url.host_str().ok_or_else(|| invalid("base_url has no host"))?;
-        let port = url.port_or_known_default().ok_or_else(|| invalid("base_url has no port"))?;
-        let host_header =
-            url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         let base = url.path().trim_end_matches('/');
         let uri = |path: &str| match format!("{base}/{path}").parse::<PathAndQuery>() {
             Ok(path) => Ok(Uri::from(path)),
             Err(_) => Err(invalid("base_url's path is not usable")),
         };
-        let authorization = match &upstream.api_key {
-            Some(key) => {
-                let value = format!("Bearer {}", key.expose_secret());
-                let mut value = HeaderValue::from_str(&value)
-                    .map_err(|_| invalid("api_key does not fit into a header"))?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-            None => None,
-        };
+        let key = upstream.api_key.as_ref().map(|key| bearer(key.expose_secret())).transpose();
+        let authorization = key.map_err(|_| invalid("api_key does not fit into a header"))?;
+        let (way, host) = dialed(url, security, upstream.allow_private, limits).map_err(invalid)?;
         Ok(Self {
-            id: upstream.id.as_str().into(),
-            operator: upstream.operator.as_str().into(),
-            id_header: HeaderValue::from_str(&upstream.id)
-                .map_err(|_| invalid("id does not fit into a header"))?,
-            // An IPv6 literal's brackets belong to the URL, not to the address.
-            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
-            port,
-            tls,
-            allow_private: upstream.allow_private,
             dialect: upstream.dialect,
-            host_header: HeaderValue::from_str(&host_header)
-                .map_err(|_| invalid("base_url's host does not fit into a header"))?,
+            host_header: Some(host),
             authorization,
-            uris: [uri("chat/completions")?, uri("completions")?, uri("embeddings")?],
-            pool: Pool::new(limits.upstream_idle, limits.upstream_idle_for),
+            ..Self::by(
+                &upstream.id,
+                &upstream.operator,
+                way,
+                [uri("chat/completions")?, uri("completions")?, uri("embeddings")?],
+            )?
+        })
+    }
+
+    /// Without credentials.
+    fn by(id: &str, operator: &str, way: Way, uris: [Uri; 3]) -> Result<Self, Invalid> {
+        Ok(Self {
+            id: id.into(),
+            operator: operator.into(),
+            id_header: HeaderValue::from_str(id)
+                .map_err(|_| Invalid::new(id, "id does not fit into a header"))?,
+            way,
+            dialect: Dialect::default(),
+            host_header: None,
+            authorization: None,
+            uris,
             in_flight: AtomicU32::new(0),
             failures: AtomicU32::new(0),
             not_before_ms: AtomicU64::new(0),
@@ -120,8 +122,33 @@ impl Endpoint {
         self.in_flight.load(Relaxed)
     }
 
-    pub fn pool(&self) -> &Pool {
-        &self.pool
+    /// Whether it can be asked for one more answer.
+    pub(super) fn has_room(&self, limits: &Limits) -> bool {
+        let max = match self.way {
+            Way::Dialed(_) => limits.upstream_connections,
+            Way::Tunnel(_) => limits.upstream_connections.min(STREAMS_MAX as usize),
+        };
+        (self.in_flight() as usize) < max && self.way.is_open()
+    }
+
+    /// Its idle connections, where they are dialled here.
+    pub fn pool(&self) -> Option<&Pool> {
+        match &self.way {
+            Way::Dialed(dialed) => Some(&dialed.pool),
+            Way::Tunnel(_) => None,
+        }
+    }
+
+    /// The connection of a body that has ended, if it can be used again.
+    pub(super) fn take_back(&self, body: LinkBody, cx: &mut Context<'_>) {
+        if let Some(pool) = self.pool() {
+            pool.give_body(body, cx);
+        }
+    }
+
+    /// Nothing more is sent there. A tunnel is cut, with what it carries.
+    pub fn close(&self) {
+        self.way.close();
     }
 
     /// How long it is still to be left alone; zero when it may be asked.
@@ -154,6 +181,44 @@ impl Endpoint {
         let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
         self.not_before_ms.fetch_max(until, Relaxed);
     }
+}
+
+// === impl Invalid ===
+
+impl Invalid {
+    fn new(id: &str, what: impl Into<String>) -> Self {
+        Self { id: id.to_owned(), what: what.into() }
+    }
+}
+
+/// The way to a URL's host, and the header that names it; or what is wrong with the URL.
+fn dialed(
+    url: &Url,
+    security: Security,
+    allow_private: bool,
+    limits: &Limits,
+) -> Result<(Way, HeaderValue), &'static str> {
+    let host = url.host_str().ok_or("the URL has no host")?;
+    let port = url.port_or_known_default().ok_or("the URL has no port")?;
+    let header = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    let header =
+        HeaderValue::from_str(&header).map_err(|_| "the URL's host does not fit into a header")?;
+    let way = Way::Dialed(Dialed {
+        // An IPv6 literal's brackets belong to the URL, not to the address.
+        host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+        port,
+        allow_private,
+        security,
+        pool: Pool::new(limits.upstream_idle, limits.upstream_idle_for),
+    });
+    Ok((way, header))
+}
+
+/// An Authorization header's value, which is printed by nothing.
+fn bearer(secret: &str) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {secret}"))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// One attempt in progress on an endpoint.

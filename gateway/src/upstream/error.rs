@@ -39,6 +39,9 @@ pub enum Error {
     NoProvider { reason: Cow<'static, str>, retry_after: Option<Duration> },
     #[error("could not connect to the provider: {0}")]
     Connect(String),
+    /// Its connection ended before anything was sent.
+    #[error("the provider has just left")]
+    Gone,
     /// The URL leads to an address that providers may not have.
     #[error("the provider's address is not allowed")]
     Forbidden,
@@ -89,6 +92,7 @@ impl Error {
             | Self::Timeout(Phase::Request)
             | Self::Draining => false,
             Self::Connect(_)
+            | Self::Gone
             | Self::Forbidden
             | Self::Broken(_)
             | Self::Timeout(_)
@@ -127,9 +131,10 @@ impl Error {
         }
     }
 
-    /// Whether it counts against the provider's health. A 429 is honesty, not failure.
+    /// Whether it counts against the provider's health. A 429 is honesty, not failure; who has left
+    /// is not asked again anyway.
     pub(super) fn is_failure(&self) -> bool {
-        self.is_retryable() && !matches!(self, Self::RateLimited { .. })
+        self.is_retryable() && !matches!(self, Self::RateLimited { .. } | Self::Gone)
     }
 }
 

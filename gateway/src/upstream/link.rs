@@ -14,9 +14,9 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
-use super::connect::Io;
 use super::error::Error;
 use super::quiet::Quiet;
+use super::way::Io;
 
 pub(super) struct Link {
     sender: http1::SendRequest<Full<Bytes>>,
@@ -89,7 +89,7 @@ impl Link {
         match result {
             Some(Ok(response)) => {
                 let (parts, body) = response.into_parts();
-                Ok(Response::from_parts(parts, LinkBody { body, link: Some(self) }))
+                Ok(Response::from_parts(parts, LinkBody { body, carrier: Carrier::Own(self) }))
             }
             Some(Err(mut failed)) => {
                 let stale = match failed.take_message() {
@@ -107,22 +107,40 @@ impl Link {
     }
 }
 
-/// An answer's body that drives its own connection.
+/// An answer's body. Dropping it before its end cancels the request.
 pub(super) struct LinkBody {
     body: Incoming,
-    link: Option<Box<Link>>,
+    carrier: Carrier,
+}
+
+/// What the body comes over.
+enum Carrier {
+    /// A connection that is driven here.
+    Own(Box<Link>),
+    /// It was one, and is closed: there is what was read before.
+    Closed,
+    /// A tunnel, driven by a task of its own.
+    Shared,
 }
 
 impl LinkBody {
+    pub(super) fn shared(body: Incoming) -> Self {
+        Self { body, carrier: Carrier::Shared }
+    }
+
     /// The next data of the body; `None` at its end. Trailers are dropped.
     pub(super) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Error>>> {
-        let Self { body, link } = self;
-        let Some(open) = link else {
+        let Self { body, carrier } = self;
+        let open = match carrier {
+            Carrier::Own(link) => link,
+            Carrier::Shared => return poll_body(body, cx),
             // What was read before the connection closed; then the end, or the lack of one.
-            return Poll::Ready(match poll_body(body, cx) {
-                Poll::Ready(data) => data,
-                Poll::Pending => Some(Err(Error::Truncated)),
-            });
+            Carrier::Closed => {
+                return Poll::Ready(match poll_body(body, cx) {
+                    Poll::Ready(data) => data,
+                    Poll::Pending => Some(Err(Error::Truncated)),
+                });
+            }
         };
         let Link { connection, quiet, .. } = &mut **open;
         let mut is_closed = false;
@@ -141,7 +159,7 @@ impl LinkBody {
         });
         if is_closed || matches!(data, Poll::Ready(Some(Err(_)))) {
             // What was read before the close is still in the body.
-            *link = None;
+            *carrier = Carrier::Closed;
         }
         data
     }
@@ -153,7 +171,7 @@ impl LinkBody {
 
     /// The connection, if it can carry another request. Only after the body's end.
     pub(super) fn into_link(self, cx: &mut Context<'_>) -> Option<Box<Link>> {
-        let mut link = self.link?;
+        let Carrier::Own(mut link) = self.carrier else { return None };
         drop(self.body);
         link.is_ready(cx).then_some(link)
     }

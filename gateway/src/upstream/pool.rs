@@ -1,6 +1,7 @@
 //! Idle connections of one endpoint, newest first. Bounded in number and age; nothing here waits.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::Context;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -11,6 +12,7 @@ type Idle = Vec<Box<Link>>;
 
 pub struct Pool {
     idle: Mutex<Idle>,
+    is_closed: AtomicBool,
     idle_max: usize,
     idle_for: Duration,
 }
@@ -23,7 +25,8 @@ impl std::fmt::Debug for Pool {
 
 impl Pool {
     pub(super) fn new(idle_max: usize, idle_for: Duration) -> Self {
-        Self { idle: Mutex::new(Vec::new()), idle_max, idle_for }
+        let (idle, is_closed) = (Mutex::default(), AtomicBool::new(false));
+        Self { idle, is_closed, idle_max, idle_for }
     }
 
     /// A connection that is open as far as this side can know.
@@ -48,9 +51,21 @@ impl Pool {
     fn give(&self, mut link: Box<Link>) {
         link.idle_since = Instant::now();
         let mut idle = self.lock();
-        if idle.len() < self.idle_max {
+        // Looked at under the lock: `close` empties the pool afterwards.
+        if idle.len() < self.idle_max && !self.is_closed() {
             idle.push(link);
         }
+    }
+
+    /// Closes what is idle, now and from now on.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, SeqCst);
+        let idle = std::mem::take(&mut *self.lock());
+        drop(idle);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(SeqCst)
     }
 
     /// Closes what has been idle for too long; how many are left. Called now and then: an idle

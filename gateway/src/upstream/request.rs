@@ -62,11 +62,16 @@ impl Job {
         let endpoint: &Endpoint = &offer.endpoint;
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
-        *request.version_mut() = Version::HTTP_11;
         *request.uri_mut() = endpoint.uri(self.endpoint).clone();
+        *request.version_mut() = match &endpoint.host_header {
+            Some(_) => Version::HTTP_11,
+            None => Version::HTTP_2,
+        };
         let headers = request.headers_mut();
         headers.reserve(8);
-        headers.insert(header::HOST, endpoint.host_header.clone());
+        if let Some(host) = &endpoint.host_header {
+            headers.insert(header::HOST, host.clone());
+        }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
         headers.insert(REQUEST_ID, self.request_id.clone());

@@ -72,7 +72,7 @@ impl<'a> Slate<'a> {
         self.offers.iter().enumerate().map(move |(index, offer)| {
             let (in_flight, cool_down) = (offer.endpoint.in_flight(), offer.endpoint.cool_down());
             let is_out = tried.contains(&index)
-                || in_flight as usize >= context.limits.upstream_connections
+                || !offer.endpoint.has_room(&context.limits)
                 || self.refusal(offer).is_some();
             let preference = self.policy.map_or(0, |p| eligible::preference(p, &offer.terms()));
             route::Candidate { in_flight, preference, cool_down, is_out }

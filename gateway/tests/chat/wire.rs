@@ -103,7 +103,7 @@ async fn a_connection_carries_one_request_after_another() {
             let (status, _, bytes) = ask(gateway.addr, &body).await;
             assert_eq!(status, 200, "{bytes:?}");
             let pool = &gateway.app.market.snapshot().endpoints()[0].clone();
-            crate::harness::until(|| pool.pool().len() == 1).await;
+            crate::harness::until(|| pool.pool().is_some_and(|pool| pool.len() == 1)).await;
         }
         assert_eq!(upstream.connections.load(Relaxed), 1);
     }

@@ -16,7 +16,7 @@ impl Error {
                 reason: reason.into_owned(),
                 retry_after,
             },
-            Upstream::Connect(_) => failed("The provider could not be reached."),
+            Upstream::Connect(_) | Upstream::Gone => failed("The provider could not be reached."),
             Upstream::Forbidden => failed("The provider's address is not allowed."),
             Upstream::Broken(_) => failed("The connection to the provider broke."),
             Upstream::Timeout(phase) => Self::Timeout { phase: phase.into() },
