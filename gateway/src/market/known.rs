@@ -84,6 +84,11 @@ impl Known {
         self.refuted_region.load_full()
     }
 
+    /// Whether one had been refuted; it may be claimed again.
+    pub fn forgive_region(&self) -> bool {
+        self.refuted_region.swap(None).is_some()
+    }
+
     pub(super) fn refute_region(&self, region: &str) {
         self.refuted_region.store(Some(Arc::new(region.to_owned())));
     }

@@ -230,6 +230,16 @@ impl Bench {
         wait.mul_f64(0.9 + 0.2 * share)
     }
 
+    /// Puts what was done about a node on record.
+    pub fn noted(&self, node: &PublicKey, what: &str) {
+        if let Some(known) = self.market.known(node) {
+            let at_ms = self.market.time().now().unix_ms;
+            let mut acted = record(at_ms, EvidenceKind::Standing, EvidenceVerdict::Ok);
+            acted.note = Some(note(what));
+            known.evidence.push(acted);
+        }
+    }
+
     fn verdict(&self, member: &Member) -> Option<Verdict> {
         let claimed = self.atlas.find(member.hello.region.as_deref()?);
         Some(judge(self.here, claimed, member.shortest_way()))

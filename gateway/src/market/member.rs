@@ -205,6 +205,12 @@ impl Member {
         self.lease_until_ms.fetch_max(until_run_ms, Relaxed);
     }
 
+    /// Unix milliseconds at which the lease ends unless it is renewed.
+    pub fn lease_expires_at_ms(&self, now: Now) -> i64 {
+        let left = self.lease_until_ms.load(Relaxed).saturating_sub(now.run_ms);
+        now.unix_ms.saturating_add_unsigned(left)
+    }
+
     pub(super) fn lease_until_ms(&self) -> u64 {
         self.lease_until_ms.load(Relaxed)
     }

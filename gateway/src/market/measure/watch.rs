@@ -57,7 +57,7 @@ impl Watched {
 
 impl Bench {
     /// Judges the claimed region by the ways measured so far. One that can't be true ends the lease.
-    pub(super) fn check_region(&self, member: &Member, watched: &mut Watched, unix_ms: i64) {
+    pub(super) fn check_region(&self, member: &Arc<Member>, watched: &mut Watched, unix_ms: i64) {
         let Some(way) = member.shortest_way() else { return };
         if way.samples == watched.samples {
             return;
