@@ -80,6 +80,7 @@ impl App {
             shutdown: shutdown.clone(),
             random: upstream::random,
             time: market.time().clone(),
+            probation_share: settings.market.probation_share,
         });
         let bench = Arc::new(Bench::new(market.clone(), upstream.clone(), &settings.market));
         let cache = Cache::new(&settings, clock.clone(), metrics.clone());

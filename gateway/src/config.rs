@@ -23,6 +23,8 @@ pub use limits::{LIMITS, Limit, Limits};
 pub use market::{Alias, Join, Market, Named, Place, TlsFiles};
 pub use problem::{Error, Problem};
 
+pub(crate) use check::is_model_name;
+
 use crate::auth::Scope;
 use crate::limit::Rules;
 use crate::request::Dialect;
@@ -197,14 +199,29 @@ impl Settings {
         for key in self.keys.iter().filter(|key| key.cache && !self.cache.enabled) {
             warnings.push(format!("key {}: the cache is not enabled", key.name));
         }
+        let is_closed = self.market.join == Join::Closed;
         for model in &self.models {
             let mut served = self.upstreams.iter().flat_map(|upstream| &upstream.models);
-            if !served.any(|served| served.id == model.id) {
+            if served.any(|served| served.id == model.id) {
+                continue;
+            }
+            if is_closed {
                 warnings.push(format!("model {}: no upstream serves it", model.id));
+            } else if model.weights_ids.is_empty() {
+                let what = "no upstream serves it, and without weights_ids no node can";
+                warnings.push(format!("model {}: {what}", model.id));
             }
         }
-        if self.upstreams.is_empty() {
+        if self.upstreams.is_empty() && is_closed {
             warnings.push("no [[upstream]]: every completion will be answered 503".to_owned());
+        }
+        if is_closed && self.market.node_listen.is_some() {
+            let what = "market.node_listen: join is \"closed\", and every node will be refused";
+            warnings.push(what.to_owned());
+        }
+        if self.market.join != Join::Token && !self.market.tokens.is_empty() {
+            warnings
+                .push("market.tokens: join is not \"token\", so nobody asks for them".to_owned());
         }
         warnings
     }

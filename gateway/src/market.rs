@@ -2,34 +2,56 @@
 //! one writer of the static upstreams of the configuration and the nodes that joined. It judges who may
 //! join and under which names a node sells; it refuses to choose among providers.
 
+mod aliases;
+mod catalogue;
 pub mod evidence;
+mod gate;
+mod hello;
+mod index;
 mod join;
 mod known;
+mod knowns;
 pub mod measure;
 mod member;
 mod membership;
+mod offer;
 mod refusal;
 pub mod region;
 mod registry;
+mod ring;
 mod snapshot;
+mod table;
 mod time;
+mod writer;
 
-use indexmap::IndexMap;
+use indexmap::IndexSet;
+use openapi::node::Standing;
 use openapi::sign::{PublicKey, SecretKey};
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
+pub(crate) use aliases::Aliases;
+pub use index::Index;
 pub use join::{Admission, LeaseToken, Presented};
 pub use known::{Figures, Known};
 pub use member::{Facts, Member, OnSale, Prices, RENTED_MARGIN};
 pub use membership::{Bye, Membership, OfferSeen};
 pub use refusal::Refusal;
-pub use snapshot::{Model, Offer, Seller, Snapshot};
+pub use ring::Ring;
+pub use snapshot::{Model, Offer, Resolved, Seller, Snapshot};
 pub use time::{Now, Time};
 
+use crate::auth::Digest;
 use crate::clock::Clock;
 use crate::config::Settings;
+use crate::shutdown::Shutdown;
 use crate::upstream::Endpoint;
 use registry::Inner;
+use writer::Base;
+
+/// Of another's words in a refusal.
+const MESSAGE_CHARS_MAX: usize = 200;
 
 /// Shared by all requests. Cheap to clone; all clones are one.
 #[derive(Debug, Clone)]
@@ -57,9 +79,8 @@ impl Market {
         identity: Arc<SecretKey>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
-        let snapshot = statics(settings, clock.unix_s())?;
-        let time = Arc::new(Time::new(clock));
-        let inner = Inner::new(settings.market.clone(), identity, time, snapshot);
+        let base = base(settings, clock.unix_s())?;
+        let inner = Inner::new(settings, identity, Arc::new(Time::new(clock)), base);
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -78,80 +99,111 @@ impl Market {
 
     /// All that are connected, in no order.
     pub fn members(&self) -> Vec<Arc<Member>> {
-        self.inner.members()
+        self.inner.table().members().cloned().collect()
     }
 
-    /// The region that a node claims can't be true: its lease ends, and it may come back with another.
-    pub fn refute_region(&self, member: &Arc<Member>, why: &str) {
-        if let Some(region) = &member.hello.region {
-            member.known.refute_region(region);
-            member.ending.say(Bye::new(format!("region_refuted: {region}: {why}"), false));
-        }
+    pub fn members_len(&self) -> usize {
+        self.inner.table().len()
     }
 
     /// A node that is connected.
     pub fn member(&self, node: &PublicKey) -> Option<Arc<Member>> {
-        self.members().into_iter().find(|member| member.node == *node)
+        self.inner.table().member(node).cloned()
     }
 
     /// What is known of a node, connected or not.
     pub fn known(&self, node: &PublicKey) -> Option<Arc<Known>> {
-        self.member(node).map(|member| member.known.clone())
+        self.inner.table().knowns.get(node).cloned()
+    }
+
+    /// Why a node was sent away, if it was.
+    pub fn ejected(&self, node: &PublicKey) -> Option<Arc<str>> {
+        self.inner.ejected(node)
     }
 
     /// Nodes that were sent away, and why.
     pub fn all_ejected(&self) -> Vec<(PublicKey, Arc<str>)> {
-        Vec::new()
+        let table = self.inner.table();
+        table.knowns.all_ejected().map(|(node, reason)| (*node, reason.clone())).collect()
     }
 
-    pub fn eject(&self, _: &PublicKey, _: &str) -> bool {
-        false
+    /// Sends a node away, now and whenever it comes back. True if it was connected.
+    pub fn eject(&self, node: &PublicKey, reason: &str) -> bool {
+        self.inner.eject(node, reason)
     }
 
-    pub fn readmit(&self, _: &PublicKey) -> bool {
-        false
+    /// Lets a node come again. True if it had been sent away.
+    pub fn readmit(&self, node: &PublicKey) -> bool {
+        self.inner.table().knowns.readmit(node)
     }
 
-    pub fn drain(&self, _: &PublicKey, _: std::time::Duration) -> bool {
-        false
+    /// No new requests for a node, whose membership ends within this time. True if it is connected.
+    pub fn drain(&self, node: &PublicKey, within: Duration) -> bool {
+        let member = self.member(node);
+        if let Some(member) = &member {
+            self.inner.drain(member, within);
+        }
+        member.is_some()
     }
 
-    /// Why a node was sent away, if it was.
-    pub fn ejected(&self, node: &PublicKey) -> Option<String> {
-        self.inner.ejected(node)
+    /// A measurement has refuted the region a node claims: the node is sent home, and that claim of
+    /// its key is refused from now on.
+    pub fn refute_region(&self, member: &Arc<Member>, why: &str) {
+        if let Some(region) = &member.hello.region {
+            member.known.refute_region(region);
+        }
+        let bye = Bye::new(format!("region_refuted: {why}"), false);
+        self.inner.end(member, Standing::Gone, Some(bye));
+    }
+
+    /// Whether it is the token of any lease.
+    pub fn knows_token(&self, token: &str) -> bool {
+        self.inner.table().knows(&Digest::of(token.as_bytes()))
+    }
+
+    /// Makes what has changed seen at once. True if anything had.
+    pub fn publish(&self) -> bool {
+        self.inner.publish()
+    }
+
+    /// The writer: makes changes seen and ends leases that are over, until the gateway drains.
+    pub async fn run(self, shutdown: Shutdown) {
+        self.inner.run(shutdown).await;
     }
 }
 
-/// The snapshot of a market that nobody joined.
-fn statics(settings: &Settings, created: i64) -> Result<Snapshot, Error> {
-    let mut offers: IndexMap<Arc<str>, Vec<Arc<Offer>>> = IndexMap::new();
-    for entry in &settings.models {
-        offers.entry(entry.id.as_str().into()).or_default();
-    }
-    let mut snapshot = Snapshot::default();
+/// What every snapshot has, whoever joins.
+fn base(settings: &Settings, created: i64) -> Result<Base, Error> {
+    let aliases = Arc::new(Aliases::new(&settings.aliases));
+    let mut base = Base { created, aliases, ..Base::default() };
+    let mut listed: IndexSet<Arc<str>> = IndexSet::new();
+    listed.extend(settings.models.iter().map(|entry| Arc::from(entry.id.as_str())));
     for upstream in &settings.upstreams {
         let endpoint = Arc::new(Endpoint::new(upstream, &settings.limits)?);
-        snapshot.endpoints.push(endpoint.clone());
+        base.static_endpoints.push(endpoint.clone());
         for served in &upstream.models {
+            let id: Arc<str> = served.id.as_str().into();
             let offer = Offer::of_upstream(endpoint.clone(), upstream, served);
-            offers.entry(served.id.as_str().into()).or_default().push(Arc::new(offer));
+            base.static_offers.entry(id.clone()).or_default().push(Arc::new(offer));
+            listed.insert(id);
         }
     }
-    let mut name = |name: Arc<str>, model: &Arc<Model>| match snapshot
-        .by_name
-        .insert(name.clone(), model.clone())
-    {
-        None => Ok(()),
-        Some(_) => Err(Error::Ambiguous(name.to_string())),
-    };
-    for (id, offers) in offers {
-        let model = Arc::new(Model::new(id.clone(), created, offers));
-        name(id, &model)?;
-        let entry = settings.models.iter().find(|entry| *entry.id == *model.id);
-        for alias in entry.into_iter().flat_map(|entry| &entry.aliases) {
-            name(alias.as_str().into(), &model)?;
+    let mut seen = HashSet::new();
+    for id in listed {
+        let entry = settings.models.iter().find(|entry| *entry.id == *id);
+        let aliases = entry.into_iter().flat_map(|entry| &entry.aliases);
+        let aliases = aliases.map(|alias| Arc::from(alias.as_str()));
+        let names: Vec<Arc<str>> = std::iter::once(id.clone()).chain(aliases).collect();
+        if let Some(twice) = names.iter().find(|name| !seen.insert((*name).clone())) {
+            return Err(Error::Ambiguous(twice.to_string()));
         }
-        snapshot.models.push(model);
+        base.names.insert(id.clone(), names);
+        base.listed.push(id);
     }
-    Ok(snapshot)
+    Ok(base)
+}
+
+/// What another says is wrong, at a length that fits into a message.
+fn short(error: &dyn std::fmt::Display) -> String {
+    error.to_string().chars().take(MESSAGE_CHARS_MAX).collect()
 }

@@ -52,6 +52,14 @@ pub fn choose(candidates: impl Iterator<Item = Candidate>, random: u64) -> Optio
     best.map(|(index, _)| index)
 }
 
+/// A number from 0 (included) to 1 (not) of a random one.
+pub fn draw(random: u64) -> f64 {
+    // An f64 holds 53 bits.
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+    let upper = (mix(random, 0) >> 11) as f64;
+    upper / (1u64 << 53) as f64
+}
+
 /// SplitMix64's finaliser (Steele, Lea, Flood, 2014): independent draws from one random number.
 fn mix(random: u64, step: u64) -> u64 {
     let mut z = random.wrapping_add(step.wrapping_mul(0x9E37_79B9_7F4A_7C15));

@@ -83,6 +83,7 @@ pub async fn serve_app(app: App) -> Result<Running, Error> {
     operators.serve(Arc::new(Edge::admin(&app, &token)), limits, &admin, &app.metrics);
     clients.serve(Arc::new(Edge::client(&app)), limits, &app.shutdown, &app.metrics);
     app.shutdown.spawn(sweep(app.clone()));
+    app.shutdown.spawn(app.market.clone().run(app.shutdown.clone()));
     if app.settings.market.node_listen.is_some() {
         app.shutdown.spawn(app.bench.clone().run());
     }

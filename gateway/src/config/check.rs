@@ -8,10 +8,14 @@ use std::path::PathBuf;
 
 use super::problem::Problems;
 use super::raw::{Raw, RawAuth, RawKey, RawServer, RawTelemetry};
-use super::{Auth, CorsOrigins, Key, LogFormat, Market, Mode, Server, Settings, Telemetry};
+use super::{Auth, CorsOrigins, Key, LogFormat, Mode, Server, Settings, Telemetry};
 use crate::auth::{Draft, wrong_name};
 
+mod aliases;
 mod catalogue;
+mod market;
+
+pub(crate) use catalogue::is_model_name;
 
 /// Shorter keys can be guessed.
 const KEY_BYTES_MIN: usize = 16;
@@ -25,12 +29,14 @@ pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Optio
     let keys = keys(raw.key, problems);
     let upstreams = catalogue::upstreams(raw.upstream, problems);
     let models = catalogue::models(raw.model, &upstreams, problems);
+    let aliases = aliases::aliases(raw.alias, &models, &upstreams, problems);
+    let market = market::market(raw.market, &upstreams, problems);
     let limits = raw.limits.check(problems);
     let cache = raw.cache.check(problems);
     let telemetry = telemetry(raw.telemetry, problems);
     let server = server?;
     exposure(&server, auth, problems);
-    let (aliases, market) = (Vec::new(), Market::default());
+    market::listener(&server, &market, problems);
     Some(Settings {
         server,
         auth,

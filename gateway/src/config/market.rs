@@ -3,6 +3,7 @@
 
 use openapi::sign::PublicKey;
 use secrecy::SecretString;
+use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -85,6 +86,51 @@ pub struct TlsFiles {
 pub struct Alias {
     pub from: String,
     pub to: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawMarket {
+    pub(super) node_listen: Option<String>,
+    pub(super) join: Option<String>,
+    pub(super) tokens: Vec<SecretString>,
+    pub(super) node: Vec<RawNamed>,
+    pub(super) operator: Vec<RawNamed>,
+    pub(super) tls: Option<RawTls>,
+    pub(super) client_ca: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) place: Vec<RawPlace>,
+    pub(super) heartbeat_ms: Option<u64>,
+    pub(super) lease_ms: Option<u64>,
+    pub(super) nodes_max: Option<u64>,
+    pub(super) joining_max: Option<u64>,
+    pub(super) direct_private: bool,
+    pub(super) probation_answers: Option<u64>,
+    pub(super) probation_share: Option<f64>,
+    pub(super) measure: Option<bool>,
+    pub(super) measure_every_ms: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawNamed {
+    pub(super) key: Option<String>,
+    pub(super) name: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawPlace {
+    pub(super) name: Option<String>,
+    pub(super) latitude: Option<f64>,
+    pub(super) longitude: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTls {
+    pub(super) cert: Option<String>,
+    pub(super) key: Option<String>,
 }
 
 // === impl Market ===

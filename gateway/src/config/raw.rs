@@ -8,6 +8,7 @@ use toml::{Table, Value};
 
 use super::cache::RawCache;
 use super::limits::RawLimits;
+use super::market::RawMarket;
 use super::problem::{Error, Problems};
 
 /// More errors of shape than this are not worth printing.
@@ -21,6 +22,8 @@ pub(super) struct Raw {
     pub(super) key: Vec<RawKey>,
     pub(super) upstream: Vec<RawUpstream>,
     pub(super) model: Vec<RawModel>,
+    pub(super) alias: Vec<RawAlias>,
+    pub(super) market: RawMarket,
     pub(super) limits: RawLimits,
     pub(super) cache: RawCache,
     pub(super) telemetry: RawTelemetry,
@@ -88,6 +91,14 @@ pub(super) struct RawModel {
     pub(super) id: Option<String>,
     pub(super) aliases: Vec<String>,
     pub(super) weights_ids: Vec<String>,
+    pub(super) template_sha256: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAlias {
+    pub(super) from: Option<String>,
+    pub(super) to: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -136,6 +147,10 @@ fn message(segments: &[Segment], error: &toml::de::Error) -> String {
     match segments.last() {
         Some(Segment::Map { key }) if key == "key" || key == "api_key" => {
             "must be a string".to_owned()
+        }
+        // A token of `market.tokens`.
+        _ if segments.iter().any(|s| matches!(s, Segment::Map { key } if key == "tokens")) => {
+            "must be a list of strings".to_owned()
         }
         _ => error.message().trim_end().to_owned(),
     }

@@ -8,9 +8,9 @@ use super::error::Error;
 use super::models;
 use super::options::{self, Options};
 use crate::auth::Principal;
-use crate::market::{Model, Snapshot};
+use crate::market::{Model, Resolved, Snapshot};
 use crate::request::policy::Mode;
-use crate::request::{Policy, Probe, Target, Verification};
+use crate::request::{Policy, Probe, Verification};
 use crate::route::eligible;
 use crate::upstream::Wanted;
 
@@ -35,11 +35,12 @@ pub(super) fn wanted(
     let mut wanted = SmallVec::new();
     for (number, name) in std::iter::once(&summary.model).chain(&summary.models).enumerate() {
         let found = snapshot.resolve(name);
-        let Some((model, target)) = found else {
+        let Some(target) = found else {
             let param = if number == 0 { "model" } else { "models" };
             return Err(Error::ModelNotFound { model: name.clone(), param });
         };
-        models::allow(principal, &model.id, target.model)?;
+        let model = target.model;
+        models::allow(principal, &model.id, &target.asked)?;
         reachable(principal, model)?;
         let policy = narrowed(policy.as_ref(), &target);
         wanted.push(Wanted { model: model.clone(), policy });
@@ -70,14 +71,14 @@ pub(super) fn reachable(principal: &Principal, model: &Model) -> Result<(), Erro
 }
 
 /// The policy with what the model's name adds.
-fn narrowed(policy: Option<&Arc<Policy>>, target: &Target<'_>) -> Option<Arc<Policy>> {
+fn narrowed(policy: Option<&Arc<Policy>>, target: &Resolved<'_>) -> Option<Arc<Policy>> {
     if target.sort.is_none() && target.provider.is_none() {
         return policy.cloned();
     }
     let mut policy = policy.map(|policy| (**policy).clone()).unwrap_or_default();
     policy.sort = target.sort.or(policy.sort);
-    if let Some(provider) = target.provider {
-        policy.pin = Some(provider.to_owned());
+    if let Some(provider) = &target.provider {
+        policy.pin = Some(provider.clone());
     }
     Some(Arc::new(policy))
 }

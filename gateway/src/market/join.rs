@@ -7,10 +7,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 
+use super::Market;
 use super::member::Member;
 use super::membership::Membership;
 use super::refusal::Refusal;
-use super::{Inner, Market};
+use super::registry::Inner;
 use crate::upstream::Endpoint;
 
 /// A hello and what the connection it came on says of it.
@@ -45,7 +46,8 @@ pub struct LeaseToken(SecretString);
 #[derive(Debug)]
 pub(super) struct Place {
     inner: Arc<Inner>,
-    node: PublicKey,
+    id: u64,
+    is_taken: bool,
 }
 
 // === impl Market ===
@@ -65,9 +67,35 @@ impl Market {
     }
 }
 
+// === impl Place ===
+
+impl Place {
+    pub(super) fn new(inner: Arc<Inner>, id: u64) -> Self {
+        Self { inner, id, is_taken: false }
+    }
+
+    /// It is somebody's now, and not given back.
+    pub(super) fn taken(mut self) -> u64 {
+        self.is_taken = true;
+        self.id
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            self.inner.give_back(self.id);
+        }
+    }
+}
+
 // === impl LeaseToken ===
 
 impl LeaseToken {
+    pub(super) fn new(token: String) -> Self {
+        Self(SecretString::from(token))
+    }
+
     /// The token, to be sent.
     pub fn expose(&self) -> &str {
         self.0.expose_secret()

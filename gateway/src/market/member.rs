@@ -14,6 +14,7 @@ use super::known::Known;
 use super::membership::Ending;
 use super::region::Way;
 use super::time::Now;
+use crate::auth::Digest;
 
 /// No new request is sent so long before rented capacity ends.
 pub const RENTED_MARGIN: Duration = Duration::from_secs(60);
@@ -38,9 +39,13 @@ pub struct Member {
     pub known: Arc<Known>,
     pub(super) on_sale: ArcSwap<OnSale>,
     pub(super) ending: Ending,
+    pub(super) token: Digest,
+    graduates_at: u64,
     standing: AtomicU8,
     /// Running milliseconds at which the lease ends.
     lease_until_ms: AtomicU64,
+    /// Running milliseconds at which it ends whatever it says: a drain's.
+    ends_by_ms: AtomicU64,
     /// Unix milliseconds at which rented capacity ends.
     rented_until_ms: AtomicI64,
     /// Running and waiting requests, 32 bits each.
@@ -102,6 +107,10 @@ pub(super) struct Joined {
     pub(super) on_sale: OnSale,
     pub(super) known: Arc<Known>,
     pub(super) standing: Standing,
+    /// Good answers until probation is over.
+    pub(super) graduates_at: u64,
+    /// Digest of the lease token.
+    pub(super) token: Digest,
     /// Unix milliseconds.
     pub(super) rented_until_ms: Option<i64>,
 }
@@ -123,7 +132,10 @@ impl Member {
             known: joined.known,
             on_sale: ArcSwap::from_pointee(joined.on_sale),
             ending: Ending::default(),
+            token: joined.token,
+            graduates_at: joined.graduates_at,
             standing: AtomicU8::new(code(joined.standing)),
+            ends_by_ms: AtomicU64::new(u64::MAX),
             lease_until_ms: AtomicU64::new(now.run_ms.saturating_add(lease_ms)),
             rented_until_ms: AtomicI64::new(joined.rented_until_ms.unwrap_or(i64::MAX)),
             load: AtomicU64::new(UNTOLD),
@@ -211,8 +223,51 @@ impl Member {
         now.unix_ms.saturating_add_unsigned(left)
     }
 
-    pub(super) fn lease_until_ms(&self) -> u64 {
-        self.lease_until_ms.load(Relaxed)
+    pub(super) fn end_by(&self, run_ms: u64) {
+        self.ends_by_ms.fetch_min(run_ms, Relaxed);
+    }
+
+    /// Whether the lease has run out, or the drain is over.
+    pub(super) fn is_over(&self, run_ms: u64) -> bool {
+        run_ms >= self.lease_until_ms.load(Relaxed).min(self.ends_by_ms.load(Relaxed))
+    }
+
+    /// Puts a later offer in force.
+    ///
+    /// # Errors
+    /// It is not later than the one of the sequence that is returned.
+    pub(super) fn reprice(&self, on_sale: OnSale) -> Result<(), u64> {
+        let next = Arc::new(on_sale);
+        let swap = |current: &Arc<OnSale>| match next.sequence > current.sequence {
+            true => next.clone(),
+            false => current.clone(),
+        };
+        let before = self.on_sale.rcu(swap).sequence;
+        match next.sequence > before {
+            true => {
+                self.known.offered(next.sequence);
+                Ok(())
+            }
+            false => Err(before),
+        }
+    }
+
+    /// A request was sent there.
+    pub fn asked(&self) {
+        self.known.asked();
+    }
+
+    /// A request got its whole answer; so many good ones end the probation.
+    pub fn answered(&self, tokens: u64) {
+        let answers = self.known.answered(tokens);
+        if answers >= self.graduates_at && self.standing() == Standing::Probation {
+            self.set_standing(Standing::Active);
+        }
+    }
+
+    /// A request failed there.
+    pub fn failed(&self) {
+        self.known.failed();
     }
 
     /// The shortest way there and back.

@@ -8,9 +8,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-use super::Inner;
 use super::member::Member;
-use super::time::millis;
+use super::registry::Inner;
 
 #[derive(Debug)]
 pub struct Membership {
@@ -51,10 +50,6 @@ impl Ending {
     pub(super) async fn said(&self) {
         self.ended.cancelled().await;
     }
-
-    pub(super) fn is_said(&self) -> bool {
-        self.ended.is_cancelled()
-    }
 }
 
 // === impl Bye ===
@@ -78,8 +73,7 @@ impl Membership {
 
     /// Renews the lease.
     pub fn heartbeat(&self, load: Load) {
-        let until = self.inner.time.run_ms().saturating_add(millis(self.inner.config.lease));
-        self.member.renew(until);
+        self.inner.renew(&self.member);
         self.member.loaded(load);
     }
 
@@ -116,7 +110,7 @@ impl Membership {
             prefill_tps: figures.prefill_tps,
             decode_tps: figures.decode_tps,
             rtt_ms: member.round_trip().map(|way| way.as_secs_f64() * 1e3),
-            note: ejected,
+            note: ejected.map(|reason| format!("ejected: {reason}")),
         }
     }
 
@@ -130,7 +124,6 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.member.set_standing(Standing::Gone);
-        self.inner.leave(&self.member);
+        self.inner.end(&self.member, Standing::Gone, None);
     }
 }

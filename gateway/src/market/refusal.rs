@@ -52,6 +52,9 @@ pub enum Refusal {
     LeaseNotYours,
     #[error("The node was sent away: {0}.")]
     Ejected(String),
+    /// No random numbers, or no signature: ours to mend.
+    #[error("The gateway can't make a lease now.")]
+    Internal,
 }
 
 /// What a node that finds no place waits before it comes again.
@@ -86,6 +89,7 @@ impl Refusal {
             Self::LeaseUnknown => "lease_unknown",
             Self::LeaseNotYours => "lease_not_yours",
             Self::Ejected(_) => "ejected",
+            Self::Internal => "internal_error",
         }
     }
 
@@ -98,6 +102,7 @@ impl Refusal {
             | Self::LeaseNotYours => StatusCode::UNAUTHORIZED,
             Self::HelloTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Full => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Replayed
             | Self::WrongGateway
             | Self::WrongConnection

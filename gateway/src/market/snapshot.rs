@@ -3,12 +3,17 @@
 
 use openapi::models::Model as Card;
 use openapi::node::Served;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::aliases::Aliases;
+use super::index::Index;
 use super::member::{Member, Prices};
+use super::ring::Ring;
 use crate::config::{Upstream, UpstreamModel};
 use crate::request::Target;
+use crate::request::policy::Sort;
 use crate::route::eligible::Terms;
 use crate::upstream::Endpoint;
 
@@ -19,6 +24,7 @@ pub struct Snapshot {
     /// Those of the configuration in its order, then what is sold unlisted.
     pub(super) models: Vec<Arc<Model>>,
     pub(super) endpoints: Vec<Arc<Endpoint>>,
+    pub(super) aliases: Arc<Aliases>,
 }
 
 #[derive(Debug)]
@@ -28,6 +34,22 @@ pub struct Model {
     pub offers: Vec<Arc<Offer>>,
     /// What clients are told about it; the context length is the longest any provider offers.
     pub card: Card,
+    /// The offers by what policies filter by.
+    pub index: Index,
+    /// The offers by what they have in their caches.
+    pub ring: Ring,
+}
+
+/// A model's name as a client wrote it.
+#[derive(Debug)]
+pub struct Resolved<'a> {
+    pub model: &'a Arc<Model>,
+    /// Without suffix and provider.
+    pub asked: String,
+    /// Of the suffix.
+    pub sort: Option<Sort>,
+    /// The one provider that may answer.
+    pub provider: Option<String>,
 }
 
 /// One provider's offer to serve a model.
@@ -64,12 +86,43 @@ const SHARED: &str = "quorate";
 impl Snapshot {
     /// By id or alias.
     pub fn model(&self, name: &str) -> Option<&Arc<Model>> {
-        self.by_name.get(name)
+        let found = self.by_name.get(name);
+        found.or_else(|| self.aliases.follow(name, |name| self.by_name.get(name)))
     }
 
-    /// As clients write it: by id or alias, perhaps with a suffix or a provider.
-    pub fn resolve<'a>(&self, name: &'a str) -> Option<(&Arc<Model>, Target<'a>)> {
-        Target::readings(name).find_map(|target| Some((self.model(target.model)?, target)))
+    /// As clients write it: by id or alias, perhaps with a suffix or a provider. What is a name already
+    /// goes before what an alias makes of it.
+    pub fn resolve(&self, name: &str) -> Option<Resolved<'_>> {
+        if let Some(plain) = self.plain(name) {
+            return Some(plain);
+        }
+        if self.aliases.is_empty() {
+            return None;
+        }
+        // The barest reading first, so that a pattern does not swallow a suffix.
+        let mut readings: SmallVec<[Target<'_>; 3]> = Target::readings(name).collect();
+        readings.reverse();
+        readings.into_iter().find_map(|target| {
+            let found = self.aliases.follow(target.model, |to| self.plain(to))?;
+            let provider = target.provider.map(str::to_owned);
+            Some(Resolved {
+                asked: target.model.to_owned(),
+                sort: target.sort.or(found.sort),
+                provider: provider.or(found.provider),
+                model: found.model,
+            })
+        })
+    }
+
+    fn plain(&self, name: &str) -> Option<Resolved<'_>> {
+        Target::readings(name).find_map(|target| {
+            Some(Resolved {
+                model: self.by_name.get(target.model)?,
+                asked: target.model.to_owned(),
+                sort: target.sort,
+                provider: target.provider.map(str::to_owned),
+            })
+        })
     }
 
     pub fn models(&self) -> &[Arc<Model>] {
@@ -107,12 +160,10 @@ impl Offer {
         served: &Served,
         verified: bool,
     ) -> Self {
-        let claimed = seller.member.hello.region.clone();
-        let refuted = seller.member.known.refuted_region();
         Self {
             endpoint,
             upstream_model: served.id.as_str().into(),
-            region: claimed.filter(|region| refuted.is_none_or(|r| r.as_str() != &**region)),
+            region: seller.member.hello.region.clone(),
             quantization: served.quantization.as_deref().map(Arc::from),
             context: served.context_length,
             verified,
@@ -162,6 +213,7 @@ impl Model {
         let owner = first.filter(|o| offers.iter().all(|offer| offer.endpoint.operator == *o));
         let mut card = Card::new(&*id, created, owner.as_deref().unwrap_or(SHARED));
         card.context_length = offers.iter().filter_map(|offer| offer.context).max();
-        Self { id, offers, card }
+        let (index, ring) = (Index::new(&offers), Ring::new(&offers));
+        Self { id, offers, card, index, ring }
     }
 }

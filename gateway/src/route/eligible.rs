@@ -25,9 +25,6 @@ pub fn refusal(policy: &Policy, terms: &Terms<'_>) -> Option<&'static str> {
         list.is_empty()
             || value.is_some_and(|value| list.iter().any(|e| e.eq_ignore_ascii_case(value)))
     };
-    let affordable = |max: Option<f64>, price: Option<f64>| {
-        max.is_none_or(|max| price.is_some_and(|price| price <= max))
-    };
     let refusals = [
         ("provider.only", !policy.only.is_empty() && !named(&policy.only)),
         (
@@ -41,11 +38,8 @@ pub fn refusal(policy: &Policy, terms: &Terms<'_>) -> Option<&'static str> {
         ),
         ("provider.regions", !one_of(&policy.regions, terms.region)),
         ("provider.quantizations", !one_of(&policy.quantizations, terms.quantization)),
-        ("provider.max_price.prompt", !affordable(policy.max_price.prompt, terms.price_in)),
-        (
-            "provider.max_price.completion",
-            !affordable(policy.max_price.completion, terms.price_out),
-        ),
+        ("provider.max_price.prompt", !affords(policy.max_price.prompt, terms.price_in)),
+        ("provider.max_price.completion", !affords(policy.max_price.completion, terms.price_out)),
         // Nothing of these is known of a provider yet, so none can promise it.
         ("provider.require_parameters", policy.require_parameters),
         ("provider.data_collection", policy.data_collection == DataCollection::Deny),
@@ -54,6 +48,30 @@ pub fn refusal(policy: &Policy, terms: &Terms<'_>) -> Option<&'static str> {
         ("provider.min_reputation", policy.min_reputation.is_some_and(|least| least > 0.0)),
     ];
     refusals.into_iter().find_map(|(member, refuses)| refuses.then_some(member))
+}
+
+/// Whether the policy asks for what is known of no provider yet.
+pub fn is_unmeetable(policy: &Policy) -> bool {
+    policy.require_parameters
+        || policy.data_collection == DataCollection::Deny
+        || policy.zdr
+        || policy.attested
+        || policy.min_reputation.is_some_and(|least| least > 0.0)
+}
+
+/// Whether the offer costs no more than the policy allows; an unknown price is too high.
+pub fn is_affordable(policy: &Policy, terms: &Terms<'_>) -> bool {
+    affords(policy.max_price.prompt, terms.price_in)
+        && affords(policy.max_price.completion, terms.price_out)
+}
+
+fn affords(max: Option<f64>, price: Option<f64>) -> bool {
+    max.is_none_or(|max| price.is_some_and(|price| price <= max))
+}
+
+/// Whether the policy names the provider among those to be tried first.
+pub fn is_ordered(policy: &Policy, terms: &Terms<'_>) -> bool {
+    position(&policy.order, terms).is_some()
 }
 
 /// Whether a key may use the offer.

@@ -17,13 +17,14 @@ use super::link::{LinkBody, Stale};
 use super::opened::Opened;
 use super::record::Record;
 use super::request::{Job, Wanted};
-use super::slate::Slate;
+use super::slate::{Asked, Slate};
 use super::way::Way;
 use super::whole;
 use crate::config::Limits;
-use crate::market::{self, Model, Offer};
+use crate::market::{self, Member, Model, Offer};
 use crate::metrics::{AttemptOutcome, ConnectionState, Held, Metrics};
 use crate::route;
+use crate::stream::Progress;
 
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
@@ -40,6 +41,8 @@ pub struct Context {
     pub random: fn() -> u64,
     /// What leases and offers end by.
     pub time: Arc<market::Time>,
+    /// Share of a model's requests that nodes on probation get.
+    pub probation_share: f64,
 }
 
 /// One client request and everything that is tried for it. Dropping it cancels.
@@ -68,6 +71,8 @@ pub(super) enum Good {
 /// An attempt whose provider answered with success. Counts as cancelled when it is just dropped.
 pub(super) struct Try {
     pub(super) endpoint: Arc<Endpoint>,
+    /// The node behind it.
+    pub(super) member: Option<Arc<Member>>,
     pub(super) model: Arc<Model>,
     pub(super) body: LinkBody,
     pub(super) parts: Parts,
@@ -143,7 +148,12 @@ impl Exchange {
         let context = self.context.clone();
         let Wanted { model, policy } = wanted;
         let grant = self.job.grant.clone();
-        let slate = Slate::new(model, policy.as_deref(), &grant.scope)?;
+        let asked = Asked {
+            policy: policy.as_deref(),
+            scope: &grant.scope,
+            answer_tokens: self.job.summary.max_tokens,
+        };
+        let slate = Slate::new(&context, model, &asked)?;
         let mut tried = SmallVec::<[usize; 4]>::new();
         let mut worst: Option<Error> = None;
         while tried.len() < may_spend.min(slate.attempts_max) {
@@ -154,6 +164,9 @@ impl Exchange {
             tried.push(index);
             *spent += 1;
             self.record.attempt(&offer.endpoint, &model.id);
+            if let Some(member) = offer.member() {
+                member.asked();
+            }
             let result = match ask(&context, &self.job, model, offer).await {
                 Ok(attempt) => reach(goal, &context, &self.job, attempt).await,
                 Err(error) => Err(error),
@@ -162,7 +175,7 @@ impl Exchange {
                 Ok(good) => return Ok(good),
                 Err(error) => error,
             };
-            note(&offer.endpoint, &error);
+            note(&offer.endpoint, offer.member(), &error);
             self.record.failed_attempt(&offer.endpoint, &error);
             if !error.is_retryable() {
                 return Err(error);
@@ -193,7 +206,10 @@ fn more_telling(earlier: Option<Error>, later: Error) -> Error {
 }
 
 /// Lets the endpoint's health know.
-pub(super) fn note(endpoint: &Endpoint, error: &Error) {
+pub(super) fn note(endpoint: &Endpoint, member: Option<&Arc<Member>>, error: &Error) {
+    if let Some(member) = member.filter(|_| error.is_failure()) {
+        member.failed();
+    }
     match error {
         Error::RateLimited { retry_after } => {
             endpoint.pause(retry_after.unwrap_or(RETRY_AFTER_DEFAULT));
@@ -220,7 +236,8 @@ async fn ask(
     match tokio::time::timeout(job.head_limit(&context.limits), head).await {
         Ok(Ok((parts, body))) => {
             let (endpoint, model) = (offer.endpoint.clone(), model.clone());
-            Ok(Try { endpoint, model, body, parts, tally, _in_flight: in_flight })
+            let member = offer.member().cloned();
+            Ok(Try { endpoint, member, model, body, parts, tally, _in_flight: in_flight })
         }
         Ok(Err(error)) => Err(tally.failed(error)),
         Err(_) => Err(tally.failed(Error::Timeout(Phase::Head))),
@@ -322,6 +339,15 @@ impl Drop for Tally {
     }
 }
 
+/// As counted here by the ids; the provider's own number where it told none.
+fn tokens(progress: &Progress) -> u64 {
+    let counted: usize = progress.ids.iter().map(Vec::len).sum();
+    match counted {
+        0 => progress.usage.map_or(0, |usage| usage.completion_tokens),
+        counted => counted as u64,
+    }
+}
+
 fn outcome(error: &Error) -> AttemptOutcome {
     match error {
         Error::Connect(_) | Error::Gone | Error::Forbidden | Error::Timeout(Phase::Connect) => {
@@ -340,9 +366,12 @@ fn outcome(error: &Error) -> AttemptOutcome {
 }
 
 impl Try {
-    pub(super) fn succeeded(&mut self) {
+    pub(super) fn succeeded(&mut self, progress: &Progress) {
         self.tally.outcome = AttemptOutcome::Ok;
         self.endpoint.succeeded();
+        if let Some(member) = &self.member {
+            member.answered(tokens(progress));
+        }
     }
 
     pub(super) fn failed(&mut self, error: &Error) {

@@ -210,14 +210,15 @@ impl Relaying {
 
     fn complete(mut self: Box<Self>, cx: &mut Cx<'_>) {
         self.exchange.record.completed(self.opened.progress());
-        self.opened.attempt.succeeded();
+        self.opened.succeeded();
         let Self { exchange, opened, .. } = *self;
         opened.attempt.recycle(&exchange.context, cx);
     }
 
     fn fail(mut self: Box<Self>, error: &Error) {
         self.opened.attempt.failed(error);
-        note(&self.opened.attempt.endpoint, error);
+        let attempt = &self.opened.attempt;
+        note(&attempt.endpoint, attempt.member.as_ref(), error);
         self.exchange.record.broke(self.opened.progress(), error);
     }
 }

@@ -79,6 +79,11 @@ impl Opened {
         Ok(())
     }
 
+    /// The answer is complete.
+    pub(super) fn succeeded(&mut self) {
+        self.attempt.succeeded(self.relay.progress());
+    }
+
     pub(super) fn progress(&self) -> &Progress {
         self.relay.progress()
     }

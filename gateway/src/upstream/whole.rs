@@ -47,7 +47,7 @@ pub(super) async fn collect(
     };
     match result {
         Ok((body, progress)) => {
-            attempt.succeeded();
+            attempt.succeeded(&progress);
             let provider = attempt.endpoint.id_header.clone();
             let mut attempt = Some(attempt);
             poll_fn(|cx| {

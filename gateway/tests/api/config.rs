@@ -136,7 +136,8 @@ fn all_errors_come_at_once_with_their_places() {
     for (path, message) in [
         ("bogus", "unknown field"),
         ("server.listen", "not an address"),
-        ("market", "unknown field"),
+        ("market.node_listen", "is required where nodes may join"),
+        ("market.tokens", "at least one token"),
         ("key[0].key", "must be a string"),
         ("key[1].name", "used twice"),
         ("key[1].key", "NO_SUCH_KEY is not set"),

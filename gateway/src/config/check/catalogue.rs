@@ -158,9 +158,13 @@ pub(super) fn models(
         let path = format!("model[{index}]");
         for (at, weights) in raw.weights_ids.iter().enumerate() {
             let digest = weights.strip_prefix("b3:").unwrap_or_default();
-            if digest.len() != 64 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) {
+            if !is_digest(digest) {
                 problems.add(format!("{path}.weights_ids[{at}]"), "is not b3: and 64 hex digits");
             }
+        }
+        let template_sha256 = raw.template_sha256;
+        if template_sha256.as_deref().is_some_and(|digest| !is_digest(digest)) {
+            problems.add(format!("{path}.template_sha256"), "is not 64 hex digits");
         }
         let id_path = format!("{path}.id");
         let id = name(&id_path, raw.id, problems);
@@ -185,19 +189,27 @@ pub(super) fn models(
                 id,
                 aliases: raw.aliases,
                 weights_ids: raw.weights_ids,
-                template_sha256: None,
+                template_sha256,
             });
         }
     }
     entries
 }
 
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// Whether a model may be called so.
+pub(crate) fn is_model_name(text: &str) -> bool {
+    (1..=NAME_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_graphic() && !b"@\"\\".contains(&b))
+}
+
 /// A model's name: slashes and colons are usual in it; `@` is kept for naming a provider.
-fn name(path: &str, text: Option<String>, problems: &mut Problems) -> Option<String> {
+pub(super) fn name(path: &str, text: Option<String>, problems: &mut Problems) -> Option<String> {
     let text = required(path, text, problems)?;
-    let fits = text.len() <= NAME_BYTES_MAX
-        && text.bytes().all(|b| b.is_ascii_graphic() && !b"@\"\\".contains(&b));
-    if !fits {
+    if !is_model_name(&text) {
         problems.add(
             path,
             format!(

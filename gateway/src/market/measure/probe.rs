@@ -55,11 +55,9 @@ impl Probe<'_> {
         let room = self.offer.context.map_or(u64::from(LONG), |context| context / CONTEXT_SHARE);
         let room = u32::try_from(room).unwrap_or(u32::MAX);
         let (long, short) = (room.clamp(2, LONG), (room / 4).clamp(1, SHORT));
-        let mut shorts = [self.ask(endpoint, short).await?; 2];
+        let warming = self.ask(endpoint, short).await?;
         let mut long = self.ask(endpoint, long).await?;
-        if let [_, second] = &mut shorts {
-            *second = self.ask(endpoint, short).await?;
-        }
+        let shorts = [warming, self.ask(endpoint, short).await?];
         let fastest = shorts.iter().map(|timed| timed.first).min().unwrap_or_default();
         if room >= LONGER && long.first < fastest + TELLING * 5 {
             long = self.ask(endpoint, LONGER).await?;
