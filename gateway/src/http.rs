@@ -48,6 +48,7 @@ pub mod health;
 mod key;
 mod limits;
 pub mod models;
+mod node;
 mod options;
 mod path;
 pub mod request_id;
@@ -106,6 +107,16 @@ impl Edge {
         Self {
             router: router::admin().with_state(Arc::clone(app)),
             gate: Gate::admin(token, app.settings.server.admin_listen),
+            ids: Minter::default(),
+            app: Arc::clone(app),
+        }
+    }
+
+    /// What nodes see that join.
+    pub fn node(app: &Arc<App>) -> Self {
+        Self {
+            router: router::node().with_state(Arc::clone(app)),
+            gate: Gate::Node,
             ids: Minter::default(),
             app: Arc::clone(app),
         }
@@ -204,6 +215,7 @@ impl Edge {
     fn endpoint(&self, path: &str) -> Endpoint {
         match path {
             _ if matches!(self.gate, Gate::Admin { .. }) => Endpoint::Admin,
+            _ if matches!(self.gate, Gate::Node) => Endpoint::Node,
             "/v1/chat/completions" => Endpoint::Chat,
             "/v1/completions" => Endpoint::Completions,
             "/v1/embeddings" => Endpoint::Embeddings,

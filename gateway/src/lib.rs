@@ -15,6 +15,7 @@ mod json;
 pub mod limit;
 pub mod market;
 pub mod metrics;
+mod nodes;
 pub mod request;
 pub mod responses;
 pub mod route;

@@ -15,8 +15,8 @@ use std::time::Duration;
 mod labels;
 
 pub use labels::{
-    AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, Label, Measurement, Outcome, Phase,
-    StatusClass, TokenKind,
+    AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, JoinOutcome, Label, Measurement,
+    Outcome, Phase, StatusClass, TokenKind,
 };
 
 /// What `/metrics` answers with.
@@ -69,6 +69,11 @@ pub struct Metrics {
     pub accept_errors: Counter,
     /// Clients cut off because they did not read.
     pub slow_clients: Counter,
+    /// Nodes that have joined.
+    pub nodes: Gauge,
+    /// Connections of nodes, joined or not.
+    pub node_connections: Gauge,
+    pub joins: PerLabel<JoinOutcome, Counter>,
     /// Where the process is in its life: 1 for the phase it is in.
     pub phase: PerLabel<Phase, Gauge>,
     gen_ai: GenAi,
@@ -175,6 +180,9 @@ impl Metrics {
                 "quorate_slow_clients",
                 "Clients cut off because they did not read",
             ),
+            nodes: single(r, "quorate_nodes", "Nodes that have joined"),
+            node_connections: single(r, "quorate_node_connections", "Connections of nodes"),
+            joins: family(r, "quorate_joins", "Nodes that wanted to join", "outcome"),
             phase: family(r, "quorate_phase", "1 for the phase the process is in", "phase"),
             gen_ai: GenAi::new(r),
             registry,

@@ -12,6 +12,7 @@ use crate::config::Settings;
 use crate::http::Edge;
 use crate::http::admin::{Token, TokenError, publish_addr};
 use crate::metrics::{ConnectionState, Phase};
+use crate::nodes;
 use crate::server::Listener;
 use crate::shutdown::{Drained, Shutdown};
 use crate::upstream::Pool;
@@ -20,6 +21,8 @@ use crate::upstream::Pool;
 const SWEEP: Duration = Duration::from_secs(15);
 /// The admin listener outlives the clients' and has nothing worth waiting for.
 const ADMIN_DRAIN: Duration = Duration::from_millis(500);
+/// For nodes to understand that the gateway stops; nothing of theirs is in flight any more.
+const NODES_DRAIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -29,6 +32,8 @@ pub enum Error {
     Token(#[from] TokenError),
     #[error(transparent)]
     App(#[from] app::Error),
+    #[error(transparent)]
+    Nodes(#[from] nodes::Error),
     #[error("cannot wait for signals")]
     Signals(#[source] io::Error),
 }
@@ -39,8 +44,12 @@ pub struct Running {
     /// Where clients connect.
     pub addr: SocketAddr,
     pub admin_addr: SocketAddr,
+    /// Where nodes dial, if they may.
+    pub node_addr: Option<SocketAddr>,
     pub app: Arc<App>,
     admin: Shutdown,
+    /// Tunnels carry requests until the last one is over.
+    nodes: Shutdown,
 }
 
 /// SIGTERM and SIGINT.
@@ -66,6 +75,10 @@ pub async fn serve_app(app: App) -> Result<Running, Error> {
     let server = &app.settings.server;
     let clients = bind("server.listen", server.listen).await?;
     let operators = bind("server.admin_listen", server.admin_listen).await?;
+    let nodes_at = match app.settings.market.node_listen {
+        Some(addr) => Some(nodes::Listener::bind(addr).await?),
+        None => None,
+    };
     let token = Token::load_or_create(&server.data_dir)?;
     for warning in app.settings.warnings() {
         tracing::warn!("{warning}");
@@ -78,7 +91,12 @@ pub async fn serve_app(app: App) -> Result<Running, Error> {
         tracing::warn!(%error, "the command line can't be told where the admin API is");
     }
     let app = Arc::new(app);
-    let admin = Shutdown::new();
+    let (admin, nodes) = (Shutdown::new(), Shutdown::new());
+    let node_addr = nodes_at.as_ref().map(nodes::Listener::addr);
+    if let Some(listener) = nodes_at {
+        listener.serve(&app, &nodes)?;
+        tracing::info!(addr = ?node_addr, gateway = %app.market.identity().public(), "nodes may join");
+    }
     let limits = &app.settings.limits;
     operators.serve(Arc::new(Edge::admin(&app, &token)), limits, &admin, &app.metrics);
     clients.serve(Arc::new(Edge::client(&app)), limits, &app.shutdown, &app.metrics);
@@ -88,7 +106,7 @@ pub async fn serve_app(app: App) -> Result<Running, Error> {
         app.shutdown.spawn(app.bench.clone().run());
     }
     tracing::info!(%addr, %admin_addr, "serving");
-    Ok(Running { addr, admin_addr, app, admin })
+    Ok(Running { addr, admin_addr, node_addr, app, admin, nodes })
 }
 
 async fn bind(member: &'static str, addr: SocketAddr) -> Result<Listener, Error> {
@@ -175,6 +193,7 @@ impl Running {
             self.app.metrics.set_phase(Phase::Cut);
             tracing::warn!(tasks, "the drain's deadline came: cut");
         }
+        self.nodes.finish(NODES_DRAIN).await;
         self.admin.finish(ADMIN_DRAIN).await;
         tracing::info!("stopped");
         drained

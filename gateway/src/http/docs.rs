@@ -27,6 +27,7 @@ use super::router;
         (name = "keys", description = "What the caller's key may use"),
         (name = "health", description = "For load balancers and supervisors; on both listeners"),
         (name = "admin", description = "On the admin listener only"),
+        (name = "nodes", description = "How providers join; on the node listener only"),
         (name = "docs", description = "This document"),
     ),
     // Served by the wildcard of `retrieveModel`.
@@ -53,15 +54,21 @@ impl Modify for Schemes {
             "admin_token",
             bearer("The token in the data folder's admin_token"),
         );
+        components.add_security_scheme(
+            "join_token",
+            bearer("One of the configuration's `market.tokens`, where the gateway asks for one"),
+        );
+        components.add_security_scheme("lease_token", bearer("The token of the welcome"));
     }
 }
 
-/// The contract of both listeners.
+/// The contract of all listeners.
 pub fn document() -> OpenApi {
     let mut document = Document::openapi();
     document.openapi = OpenApiVersion::Version32;
     document.merge(router::client_routes().into_openapi());
     document.merge(router::admin_routes().into_openapi());
+    document.merge(router::node_routes().into_openapi());
     // axum's wildcard, which matches ids with slashes, has no name in OpenAPI.
     let paths = std::mem::take(&mut document.paths.paths);
     document.paths.paths =

@@ -6,8 +6,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use openapi::error::ErrorBody;
+use openapi::node::UPGRADE;
 use std::time::Duration;
 
+use crate::market::Refusal;
 use crate::metrics::Outcome;
 
 mod foreign;
@@ -32,6 +34,12 @@ pub enum Error {
     /// Of the admin API.
     #[error("Nothing is known of a node `{}`.", shown(id))]
     NodeNotFound { id: String },
+    /// A node may not join.
+    #[error("{0}")]
+    Refused(Refusal),
+    /// Of the node listener: its tunnel is an upgrade.
+    #[error("This request must ask for an upgrade of its connection to {UPGRADE}.")]
+    UpgradeRequired,
     /// No response is stored, whatever its id.
     #[error("Response with id '{}' not found. Responses are not stored here.", shown(id))]
     ResponseNotFound { id: String },
@@ -159,6 +167,8 @@ impl Error {
             Self::ModelNotFound { .. } => wrong(404, "model_not_found", Outcome::NotFound),
             Self::KeyNotFound { .. } => wrong(404, "key_not_found", Outcome::NotFound),
             Self::NodeNotFound { .. } => wrong(404, "node_not_found", Outcome::NotFound),
+            Self::Refused(refusal) => return refused(refusal),
+            Self::UpgradeRequired => wrong(426, "upgrade_required", Outcome::InvalidRequest),
             Self::ResponseNotFound { .. } => (404, INVALID, None, false, Client, Outcome::NotFound),
             Self::UnknownUrl { .. } => wrong(404, "unknown_url", Outcome::NotFound),
             Self::MethodNotAllowed { .. } => wrong(405, "method_not_supported", Outcome::NotFound),
@@ -227,6 +237,7 @@ impl Error {
         let param = match self {
             Self::InvalidRequest { param, .. } => param.clone(),
             Self::ModelNotFound { param, .. } => Some((*param).to_owned()),
+            Self::Refused(refusal) => refusal.param().map(str::to_owned),
             _ => None,
         };
         ErrorBody::new(row.kind, self.to_string(), param, row.code)
@@ -237,6 +248,7 @@ impl Error {
             Self::RateLimited { retry_after, .. }
             | Self::NoProvider { retry_after, .. }
             | Self::ProviderRateLimited { retry_after } => *retry_after,
+            Self::Refused(refusal) => refusal.retry_after(),
             Self::Draining | Self::Overloaded => Some(Duration::from_secs(1)),
             _ => None,
         };
@@ -261,6 +273,9 @@ impl Error {
         }
         if row.status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if row.status == StatusCode::UPGRADE_REQUIRED {
+            headers.insert(header::UPGRADE, HeaderValue::from_static(UPGRADE));
         }
         headers
     }
@@ -296,7 +311,10 @@ impl Error {
 impl Row {
     /// The answer came while the request's body was being read.
     pub(super) fn leaves_body(&self) -> bool {
-        matches!(self.code, Some("request_too_large" | "request_timeout" | "overloaded"))
+        matches!(
+            self.code,
+            Some("request_too_large" | "request_timeout" | "overloaded" | "hello_too_large")
+        )
     }
 }
 
@@ -329,6 +347,19 @@ impl Phase {
             Self::Request => "The request took longer than its limit.",
         }
     }
+}
+
+fn refused(refusal: &Refusal) -> Row {
+    let status = refusal.status();
+    let (kind, outcome) = match status {
+        StatusCode::BAD_REQUEST => (INVALID, Outcome::InvalidRequest),
+        StatusCode::PAYLOAD_TOO_LARGE => (INVALID, Outcome::TooLarge),
+        StatusCode::UNAUTHORIZED => (INVALID, Outcome::Unauthorized),
+        StatusCode::SERVICE_UNAVAILABLE => ("service_unavailable_error", Outcome::RateLimited),
+        _ => ("permission_error", Outcome::Forbidden),
+    };
+    let (code, retry) = (Some(refusal.code()), refusal.retry_after().is_some());
+    Row { status, kind, code, retry, origin: Origin::Client, outcome }
 }
 
 /// A caller's text, short enough to be quoted.

@@ -13,6 +13,8 @@ use crate::auth::{Principal, bearer, browser, digest};
 use crate::config::{CorsOrigins, Mode};
 
 pub enum Gate {
+    /// Whoever reaches the node listener: joining is its own proof.
+    Node,
     /// `/v1` needs a key; health and the documentation are for anybody. In open mode browsers are
     /// looked at on every path.
     Client,
@@ -39,6 +41,7 @@ impl Gate {
     ) -> Result<Option<Principal>, Error> {
         let path = request.uri().path();
         match self {
+            Self::Node => Ok(None),
             Self::Client => {
                 // OPTIONS tells which methods there are; clients send it without a key.
                 let public = is_public(path) || request.method() == Method::OPTIONS;
@@ -77,6 +80,7 @@ fn is_public(path: &str) -> bool {
 impl std::fmt::Debug for Gate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::Node => "Node",
             Self::Client => "Client",
             Self::Admin { .. } => "Admin",
         })

@@ -6,7 +6,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    admin, chat, completions, docs, embeddings, health, key, models, responses, unknown_url,
+    admin, chat, completions, docs, embeddings, health, key, models, node, responses, unknown_url,
     wrong_method,
 };
 use crate::app::App;
@@ -45,6 +45,14 @@ pub(super) fn admin_routes() -> Routes {
         .merge(probes())
 }
 
+/// What nodes call.
+pub(super) fn node_routes() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(node::challenge))
+        .routes(routes!(node::join))
+        .routes(routes!(node::tunnel))
+}
+
 fn probes() -> Routes {
     OpenApiRouter::new().routes(routes!(health::healthz)).routes(routes!(health::readyz))
 }
@@ -55,6 +63,10 @@ pub(super) fn client() -> Router<Arc<App>> {
 
 pub(super) fn admin() -> Router<Arc<App>> {
     with_fallbacks(admin_routes())
+}
+
+pub(super) fn node() -> Router<Arc<App>> {
+    with_fallbacks(node_routes())
 }
 
 fn with_fallbacks(routes: Routes) -> Router<Arc<App>> {

@@ -60,6 +60,7 @@ label! {
         Health = "health",
         Docs = "docs",
         Admin = "admin",
+        Node = "node",
         Other = "other",
     }
 }
@@ -114,6 +115,35 @@ label! {
         Hit = "hit",
         Miss = "miss",
         Bypass = "bypass",
+    }
+}
+
+label! {
+    /// What became of a node that wanted to join: its refusal's code.
+    JoinOutcome {
+        Ok = "ok",
+        Replayed = "replayed",
+        WrongGateway = "wrong_gateway",
+        WrongConnection = "wrong_connection",
+        ClockSkew = "clock_skew",
+        BadSignature = "bad_signature",
+        BadDelegation = "bad_delegation",
+        ProtocolUnsupported = "protocol_unsupported",
+        HelloTooLarge = "hello_too_large",
+        InvalidHello = "invalid_hello",
+        JoinClosed = "join_closed",
+        JoinTokenRequired = "join_token_required",
+        NotOnTheList = "not_on_the_list",
+        WeightsNotListed = "weights_not_listed",
+        NameTaken = "name_taken",
+        OfferInvalid = "offer_invalid",
+        OfferExpired = "offer_expired",
+        RegionRefuted = "region_refuted",
+        Full = "full",
+        Ejected = "ejected",
+        /// Closed at once: too many were joining.
+        Crowded = "crowded",
+        Other = "other",
     }
 }
 

@@ -2,7 +2,9 @@
 //! one is good or the budget of attempts and time is spent.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Response, StatusCode, header, response::Parts};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts};
+use openapi::node::LOAD_HEADER;
+use openapi::node::control::Load;
 use smallvec::SmallVec;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
@@ -28,6 +30,8 @@ use crate::stream::Progress;
 
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+/// A longer word of a node about its load is not read.
+const LOAD_BYTES_MAX: usize = 256;
 /// How long a provider may take to end a body whose answer is complete.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
@@ -231,6 +235,9 @@ async fn ask(
     let head = async {
         let response = send(context, job, offer).await?;
         let (parts, body) = response.into_parts();
+        if let Some(member) = offer.member() {
+            told(&parts.headers).into_iter().for_each(|load| member.loaded(load));
+        }
         judge_head(parts, body).await
     };
     match tokio::time::timeout(job.head_limit(&context.limits), head).await {
@@ -306,6 +313,15 @@ async fn read_some(mut body: LinkBody) -> Bytes {
         read.extend_from_slice(&chunk);
     }
     read.freeze()
+}
+
+/// What a node's answer says of its load.
+fn told(headers: &HeaderMap) -> Option<Load> {
+    let text = headers.get(LOAD_HEADER)?.to_str().ok()?;
+    if text.len() > LOAD_BYTES_MAX {
+        return None;
+    }
+    Load::from_header(text)
 }
 
 /// Seconds only; a date is not worth a calendar here. No provider sends a client away for days.

@@ -54,7 +54,8 @@ impl std::fmt::Debug for Endpoint {
 #[error("upstream {id}: {what}")]
 pub struct Invalid {
     id: String,
-    what: String,
+    /// One sentence's end.
+    pub(crate) what: String,
 }
 
 impl Endpoint {

@@ -3,6 +3,7 @@
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
 use gateway::http::error::{Credentials, Error, Phase};
+use gateway::market::Refusal;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
@@ -29,6 +30,8 @@ variants!(
     Unauthorized,
     Forbidden,
     ModelNotFound,
+    Refused,
+    UpgradeRequired,
     ResponseNotFound,
     UnknownUrl,
     MethodNotAllowed,
@@ -71,6 +74,12 @@ fn all() -> Vec<Error> {
         Error::Unauthorized(Credentials::Unknown),
         Error::Forbidden { message: "Not this region.".into(), code: "region_not_allowed" },
         Error::ModelNotFound { model: "nope".into(), param: "model" },
+        Error::Refused(Refusal::Replayed),
+        Error::Refused(Refusal::HelloTooLarge),
+        Error::Refused(Refusal::Invalid { param: "models[0].id".into(), what: "empty".into() }),
+        Error::Refused(Refusal::LeaseUnknown),
+        Error::Refused(Refusal::Full),
+        Error::UpgradeRequired,
         Error::ResponseNotFound { id: "resp_1".into() },
         Error::UnknownUrl { method: Method::GET, path: "/v1/nope".into() },
         Error::MethodNotAllowed { method: Method::PUT, path: "/v1/models".into() },

@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use gateway::metrics::{
-    AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, Label, Measurement, Outcome, Phase,
-    StatusClass, TokenKind,
+    AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, JoinOutcome, Label, Measurement,
+    Outcome, Phase, StatusClass, TokenKind,
 };
 use http::Method;
 use std::collections::BTreeSet;
@@ -51,6 +51,7 @@ fn every_label_value_is_documented() {
         .chain(values::<Measurement>())
         .chain(values::<ConnectionState>())
         .chain(values::<TokenKind>())
+        .chain(values::<JoinOutcome>())
         .chain(values::<Phase>());
     for value in all {
         assert!(DOCUMENT.contains(&format!("`{value}`")), "{value} is not in METRICS.md");

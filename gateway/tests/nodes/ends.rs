@@ -1,0 +1,140 @@
+//! Tunnels that end: by the node's fault, by its word, by another connection of its own, by the
+//! gateway's drain.
+
+use http::StatusCode;
+use http_body_util::BodyExt as _;
+use openapi::node::MESSAGE_BYTES_MAX;
+use openapi::node::control::{ToGateway, ToNode};
+
+use crate::harness::{ask, content, gateway, gateway_with, send, stream, until};
+use crate::node::{Identity, code};
+
+#[tokio::test]
+async fn a_tunnel_that_breaks_in_mid_stream_is_told_the_client() {
+    let gateway = gateway().await;
+    let _node = Identity::new(1).join(&gateway).await;
+    gateway.until_offers(1).await;
+    let (status, _, text) = ask(gateway.addr(), stream("leave")).await;
+    assert_eq!((status, content(&text).as_str()), (StatusCode::OK, "half"), "{text}");
+    assert!(text.contains("data: {\"error\":") && !text.contains("[DONE]"), "{text}");
+    gateway.until_quiet().await;
+    let (status, _, text) = ask(gateway.addr(), stream("hello")).await;
+    assert_eq!(status, 503, "{text}");
+    assert_eq!(code(&serde_json::from_str(&text).unwrap()), "no_provider", "{text}");
+}
+
+#[tokio::test]
+async fn a_tunnel_that_breaks_before_content_costs_the_client_nothing() {
+    for prompt in ["leave before the head", "leave before content"] {
+        let gateway = gateway_with("attempts = 2", |_| {}).await;
+        let nodes = [Identity::new(1).join(&gateway).await, Identity::new(2).join(&gateway).await];
+        gateway.until_offers(2).await;
+        // Both do as they are told, so the second attempt fails too: the client gets an honest error.
+        let (status, _, text) = ask(gateway.addr(), stream(prompt)).await;
+        assert_eq!(status, 502, "{prompt}: {text}");
+        let begun: u64 = nodes
+            .iter()
+            .map(|node| node.work.begun.load(std::sync::atomic::Ordering::SeqCst))
+            .sum();
+        assert_eq!(begun, 2, "{prompt}: each was asked once");
+        gateway.until_quiet().await;
+    }
+}
+
+#[tokio::test]
+async fn a_control_message_that_is_too_long_or_malformed_ends_the_lease_with_a_word() {
+    for (line, reason) in [
+        ("x".repeat(MESSAGE_BYTES_MAX + 1), "longer"),
+        ("{\"kind\":7}".to_owned(), "can't be read"),
+        ("no JSON".to_owned(), "can't be read"),
+    ] {
+        let gateway = gateway().await;
+        let mut node = Identity::new(1).join(&gateway).await;
+        gateway.until_offers(1).await;
+        node.say_line(line);
+        let (told, retry) = node.bye().await;
+        assert!(told.contains(reason) && !retry, "{told}");
+        gateway.until_quiet().await;
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_control_messages_ends_the_lease() {
+    let gateway = gateway().await;
+    let mut node = Identity::new(1).join(&gateway).await;
+    gateway.until_offers(1).await;
+    for _ in 0..1000 {
+        node.say_line("{\"kind\":\"dance\"}".to_owned());
+    }
+    let (told, _) = node.bye().await;
+    assert!(told.contains("more than"), "{told}");
+    gateway.until_quiet().await;
+}
+
+#[tokio::test]
+async fn a_kind_of_message_that_is_not_known_is_passed_over() {
+    let gateway = gateway().await;
+    let mut node = Identity::new(1).join(&gateway).await;
+    gateway.until_offers(1).await;
+    node.say_line("{\"kind\":\"dance\"}".to_owned());
+    let load = openapi::node::control::Load::default();
+    node.say(&ToGateway::Heartbeat { sequence: 2, load });
+    loop {
+        match node.heard.recv().await.expect("an answer") {
+            ToNode::Renewed { sequence: 2 } => break,
+            ToNode::Bye { reason, .. } => panic!("{reason}"),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_newer_connection_of_a_node_takes_the_place_of_the_older() {
+    let gateway = gateway().await;
+    let identity = Identity::new(1);
+    let mut first = identity.join(&gateway).await;
+    gateway.until_offers(1).await;
+    let second = identity.join(&gateway).await;
+    first.bye().await;
+    until(|| gateway.metrics().node_connections.get() == 1).await;
+    gateway.until_offers(1).await;
+    let (_, _, text) = ask(gateway.addr(), stream("hello")).await;
+    assert_eq!(content(&text), "hello");
+    assert_eq!(first.work.begun.load(std::sync::atomic::Ordering::SeqCst), 0);
+    drop(second);
+    gateway.until_quiet().await;
+}
+
+#[tokio::test]
+async fn a_drain_of_the_gateway_lets_streams_end_and_then_tells_the_node() {
+    let gateway = gateway().await;
+    let mut node = Identity::new(1).join(&gateway).await;
+    gateway.until_offers(1).await;
+    let mut answer = send(gateway.addr(), stream("wait")).await;
+    let first = answer.body_mut().frame().await.unwrap().unwrap().into_data().unwrap();
+    assert!(String::from_utf8_lossy(&first).contains("ready"));
+    let (app, addr) = (gateway.running.app.clone(), gateway.node_addr());
+    let stopped = tokio::task::spawn(gateway.running.stop());
+    until(|| app.shutdown.is_draining()).await;
+    // Nobody else may join.
+    until_refused(addr).await;
+    assert!(!stopped.is_finished(), "the stream goes on");
+    node.work.go();
+    let rest = answer.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8_lossy(&rest);
+    assert!(text.ends_with("data: [DONE]\n\n") && content(&text) == "hello", "{text}");
+    let (reason, retry) = node.bye().await;
+    assert!(retry && reason.contains("stops"), "{reason}");
+    assert_eq!(stopped.await.unwrap(), gateway::shutdown::Drained::Clean);
+    assert_eq!(app.metrics.nodes.get(), 0);
+    until(|| app.metrics.node_connections.get() == 0).await;
+}
+
+async fn until_refused(addr: std::net::SocketAddr) {
+    let refused = async {
+        while tokio::net::TcpStream::connect(addr).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), refused).await.expect("refused");
+}
