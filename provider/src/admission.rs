@@ -104,6 +104,17 @@ impl Admission {
         load.inside.saturating_sub(load.running)
     }
 
+    /// Who runs and who waits.
+    pub fn load(&self) -> openapi::node::control::Load {
+        let load = *self.shared.load.borrow();
+        let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        openapi::node::control::Load {
+            running: count(load.running),
+            queued: count(load.inside.saturating_sub(load.running)),
+            kv_used: None,
+        }
+    }
+
     /// Resolves when nobody runs or waits.
     pub async fn idle(&self) {
         // The sender lives in `self`, so this can't fail.

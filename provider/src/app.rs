@@ -2,17 +2,31 @@
 
 use crate::admission::Admission;
 use crate::clock::{Clock, System};
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::counters::Counters;
 use crate::engine::{Engine, select};
-use crate::http::{self, Context};
+use crate::hardware;
+use crate::http::{self, Context, Guard};
+use crate::identity::{self, Identity};
+use crate::link::{self, Gateway, Links, Node};
 use crate::metrics::Metrics;
+use crate::offer::{self, Desk, Sequence, Terms};
 use crate::shutdown::Shutdown;
+use openapi::node::Link;
+use secrecy::SecretString;
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use url::Url;
+
+/// Where the running process listens, for `provider status`.
+const ADDR_FILE: &str = "addr";
+const SEQUENCE_FILE: &str = "offer_sequence";
 
 /// Installs the TLS library's cryptography for the process. First thing in every main and test: with
 /// mistral.rs in the build two are present, and rustls refuses to choose.
@@ -26,8 +40,14 @@ pub fn install_crypto() {
 pub struct Running {
     /// Where it listens; the port is the real one.
     pub addr: SocketAddr,
+    /// Where gateways with a direct link reach it.
+    pub direct: Option<SocketAddr>,
     pub counters: Arc<Counters>,
     pub shutdown: Shutdown,
+    /// Absent where no gateway is configured.
+    pub links: Option<Arc<Links>>,
+    /// Key files made at this start.
+    pub made: Vec<PathBuf>,
     admission: Admission,
     drain: Duration,
 }
@@ -39,18 +59,96 @@ pub enum Error {
     Listen(SocketAddr, io::Error),
     #[error(transparent)]
     Engine(#[from] select::Error),
+    #[error("{error}{}", source_of(error))]
+    Identity { error: identity::Error },
+    #[error("the offer can't be made: {0}")]
+    Offer(#[from] offer::Error),
+    #[error("a gateway's certificates can't be used: {0}")]
+    Tls(#[from] ::identity::tls::Error),
+    #[error("the direct link can't be offered: {0}")]
+    Direct(#[from] link::DirectError),
+    #[error("{}: {error}", path.display())]
+    Data { path: PathBuf, error: io::Error },
+    #[error("no listener")]
+    Socket(#[from] io::Error),
 }
 
-/// Binds, sets up the engine, serves. Nothing is answered before the engine is ready.
+/// The cause of what names only a file.
+fn source_of(error: &identity::Error) -> String {
+    let source = std::error::Error::source(error);
+    source.map(|source| format!(": {source}")).unwrap_or_default()
+}
+
+impl From<identity::Error> for Error {
+    fn from(error: identity::Error) -> Self {
+        Self::Identity { error }
+    }
+}
+
+/// Binds, sets up the engine, serves, joins. Nothing is answered before the engine is ready.
 pub async fn start(settings: &Settings) -> Result<Running, Error> {
     let (counters, shutdown) = (Arc::new(Counters::default()), Shutdown::default());
-    let refused = |error| Error::Listen(settings.listen, error);
-    // Before the model is loaded: a port in use should be known at once.
-    let listener = TcpListener::bind(settings.listen).await.map_err(refused)?;
-    let clock = Arc::new(System);
-    let now = clock.unix_seconds();
-    let engine = select::engine(&settings.engine, now, &counters, &shutdown).await?;
-    serve(settings.clone().into(), listener, engine, counters, clock, shutdown).map_err(refused)
+    // Before the model is loaded: a port in use should be known at once, and a key that can't be used.
+    let listener = bind(settings.listen).await?;
+    let clock: Arc<dyn Clock> = Arc::new(System);
+    let mut data = settings.data_dir.clone();
+    let joining = if settings.market.gateways.is_empty() {
+        None
+    } else {
+        let folder = data.clone().map_or_else(identity::default_folder, Ok)?;
+        let joining = joining(&settings.market, &folder, clock.as_ref()).await?;
+        data = Some(folder);
+        Some(joining)
+    };
+    let engine =
+        select::engine(&settings.engine, clock.unix_seconds(), &counters, &shutdown).await?;
+    let api_key = settings.api_key.clone();
+    let serving = Serving::from(settings);
+    let setup = Setup { serving, listener, engine, counters, clock, shutdown, api_key, joining };
+    let running = serve(setup).await?;
+    if let Some(folder) = data.filter(|folder| running.links.is_some() || folder.is_dir()) {
+        let path = folder.join(ADDR_FILE);
+        let written = std::fs::write(&path, running.addr.to_string());
+        written.map_err(|error| Error::Data { path, error })?;
+    }
+    Ok(running)
+}
+
+/// Where the provider of a data folder listens, if one runs.
+///
+/// # Errors
+/// None ever ran with it, or the file can't be read.
+pub fn published_addr(folder: &Path) -> Result<String, Error> {
+    let path = folder.join(ADDR_FILE);
+    std::fs::read_to_string(&path).map_err(|error| Error::Data { path, error })
+}
+
+async fn bind(addr: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(addr).await.map_err(|error| Error::Listen(addr, error))
+}
+
+async fn joining(
+    market: &config::Market,
+    folder: &Path,
+    clock: &dyn Clock,
+) -> Result<Joining, Error> {
+    let key = market.operator_key.as_deref();
+    let identity = Identity::open(folder, key, clock.unix_millis())?;
+    let path = folder.join(SEQUENCE_FILE);
+    let sequence = Sequence::open(path.clone()).map_err(|error| Error::Data { path, error })?;
+    let direct = match &market.direct {
+        Some(direct) => Some((bind(direct.listen).await?, direct.url.clone())),
+        None => None,
+    };
+    Ok(Joining {
+        identity,
+        sequence,
+        gateways: market.gateways.clone(),
+        terms: market.offer.clone(),
+        region: market.region.clone(),
+        lease_ends_ms: market.lease_ends_ms,
+        direct,
+    })
 }
 
 /// The part of the settings that is left once there is an engine.
@@ -62,25 +160,63 @@ pub struct Serving {
     pub drain: Duration,
 }
 
-impl From<Settings> for Serving {
-    fn from(settings: Settings) -> Self {
-        let Settings { requests, connections, queue, drain, .. } = settings;
+impl From<&Settings> for Serving {
+    fn from(settings: &Settings) -> Self {
+        let Settings { requests, connections, queue, drain, .. } = *settings;
         Self { requests, connections, queue, drain }
     }
 }
 
-/// Serves an engine on a listener.
-pub fn serve(
-    serving: Serving,
-    listener: TcpListener,
-    engine: Arc<dyn Engine>,
-    counters: Arc<Counters>,
-    clock: Arc<dyn Clock>,
-    shutdown: Shutdown,
-) -> io::Result<Running> {
+/// Everything a provider is made of.
+#[derive(Debug)]
+pub struct Setup {
+    pub serving: Serving,
+    pub listener: TcpListener,
+    pub engine: Arc<dyn Engine>,
+    /// Those the engine was made with.
+    pub counters: Arc<Counters>,
+    pub clock: Arc<dyn Clock>,
+    pub shutdown: Shutdown,
+    /// Wanted of clients of the listener.
+    pub api_key: Option<SecretString>,
+    /// Absent: in no market.
+    pub joining: Option<Joining>,
+}
+
+/// What a member of a market needs besides.
+#[derive(Debug)]
+pub struct Joining {
+    pub identity: Identity,
+    pub sequence: Sequence,
+    pub gateways: Vec<Gateway>,
+    pub terms: Terms,
+    pub region: Option<String>,
+    pub lease_ends_ms: Option<i64>,
+    /// Listener and URL of the direct link; absent: a tunnel.
+    pub direct: Option<(TcpListener, Url)>,
+}
+
+/// Serves an engine on a listener, and over links to gateways.
+pub async fn serve(setup: Setup) -> Result<Running, Error> {
+    let Setup { serving, listener, engine, counters, clock, shutdown, api_key, joining } = setup;
     let addr = listener.local_addr()?;
     let admission = Admission::new(engine.concurrency(), serving.queue);
     let metrics = Arc::new(Metrics::new(Arc::clone(&counters), admission.clone()));
+    let mut made = Vec::new();
+    let mut direct = None;
+    let links = match joining {
+        None => None,
+        Some(mut joining) => {
+            made = std::mem::take(&mut joining.identity.made);
+            direct = joining.direct.take();
+            let url = direct.as_ref().map(|(_, url)| url.clone());
+            let (engine, clock) = (Arc::clone(&engine), Arc::clone(&clock));
+            let (admission, shutdown) = (admission.clone(), shutdown.clone());
+            let node = Inside { engine, admission, clock, shutdown, drain: serving.drain };
+            Some(Arc::new(node.links(joining, url).await?))
+        }
+    };
+    let leases = links.as_ref().map(|links| Arc::clone(&links.node.leases));
     let router = http::router(Context {
         engine,
         admission: admission.clone(),
@@ -88,11 +224,81 @@ pub fn serve(
         clock,
         metrics: Arc::clone(&metrics),
         limits: serving.requests,
+        counters: Arc::clone(&counters),
+        guard: Guard { api_key, leases },
+        links: links.clone(),
     });
-    let accept =
-        http::listen::serve(listener, router, serving.connections, metrics, shutdown.clone());
-    shutdown.tracker().spawn(accept);
-    Ok(Running { addr, counters, shutdown, admission, drain: serving.drain })
+    let accept = |listener, tls| {
+        let (router, metrics) = (router.clone(), Arc::clone(&metrics));
+        let accept = http::listen::serve(
+            listener,
+            router,
+            serving.connections,
+            metrics,
+            shutdown.clone(),
+            tls,
+        );
+        drop(shutdown.tracker().spawn(accept));
+    };
+    let direct = match (direct, &links) {
+        (Some((listener, url)), Some(links)) => {
+            let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+            let tls = link::listener_tls(&links.node.key, host)?;
+            let addr = listener.local_addr()?;
+            accept(listener, Some(TlsAcceptor::from(tls)));
+            Some(addr)
+        }
+        _ => None,
+    };
+    accept(listener, None);
+    if let Some(links) = &links {
+        links.start(&router)?;
+    }
+    Ok(Running { addr, direct, counters, shutdown, links, made, admission, drain: serving.drain })
+}
+
+/// What links need of the provider.
+struct Inside {
+    engine: Arc<dyn Engine>,
+    admission: Admission,
+    clock: Arc<dyn Clock>,
+    shutdown: Shutdown,
+    drain: Duration,
+}
+
+impl Inside {
+    async fn links(self, joining: Joining, direct: Option<Url>) -> Result<Links, Error> {
+        let Joining { identity, sequence, gateways, terms, region, lease_ends_ms, .. } = joining;
+        let (key, engine) = (Arc::new(identity.node), self.engine);
+        let (desk_key, desk_engine) = (Arc::clone(&key), Arc::clone(&engine));
+        let desk = Desk::open(desk_key, desk_engine, Arc::clone(&self.clock), terms, sequence)?;
+        let backend = engine.models().first().map_or("", |model| model.backend);
+        // Asks drivers, which may take their time.
+        let look = self.shutdown.tracker().spawn_blocking(|| hardware::look(backend)).await;
+        let hardware = look.unwrap_or_default();
+        let link = match direct {
+            Some(url) => Link::Direct { url: url.to_string() },
+            None => Link::Tunnel,
+        };
+        let node = Node {
+            key,
+            operator: identity.operator,
+            delegation: identity.delegation,
+            desk: Arc::new(desk),
+            engine,
+            admission: self.admission,
+            clock: self.clock,
+            shutdown: self.shutdown,
+            hardware,
+            region,
+            lease_ends: watch::Sender::new(lease_ends_ms),
+            link,
+            leases: Arc::default(),
+            drain: self.drain,
+            folder_lock: identity.lock,
+        };
+        Ok(Links::new(node, gateways))
+    }
 }
 
 impl Running {
@@ -101,8 +307,24 @@ impl Running {
         self.admission.waiting()
     }
 
-    /// Refuses new work, lets the running work end until the deadline, then closes.
+    /// Refuses new work, tells the gateways, lets the running work end until the deadline, then
+    /// closes.
     pub async fn stop(&self) {
         self.shutdown.drain(self.drain, self.admission.idle()).await;
+    }
+
+    /// Puts new prices in force with every gateway, and a new end of rented capacity.
+    ///
+    /// # Errors
+    /// The new offer's number can't be kept; then the old one stays.
+    pub fn reprice(&self, terms: Terms, lease_ends_ms: Option<i64>) -> Result<(), Error> {
+        let Some(links) = &self.links else { return Ok(()) };
+        let issued = links.node.desk.reprice(terms)?;
+        links
+            .node
+            .lease_ends
+            .send_if_modified(|ends| std::mem::replace(ends, lease_ends_ms) != lease_ends_ms);
+        tracing::info!(sequence = issued.offer.sequence, "new prices");
+        Ok(())
     }
 }

@@ -1,11 +1,16 @@
 //! The provider's commands, for its own binary and for `quorate provider`.
 
+mod identity;
+mod introduce;
+mod status;
+
 use crate::app;
 use crate::config::{self, Flags, Settings};
 use crate::http;
-use crate::shutdown::Signals;
+use crate::shutdown::{Signals, Wish};
 use crate::telemetry;
 use clap::{Args, Subcommand};
+use secrecy::SecretString;
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -26,6 +31,12 @@ enum Sub {
     Serve(Box<Serve>),
     /// Print the HTTP contract.
     Openapi,
+    /// Show how a running provider stands with its gateways.
+    Status(status::Args),
+    /// Print the public keys of a data folder; makes them where there are none.
+    Identity(identity::Args),
+    /// Print the operator's word that a node is its own, for the node's delegation.json.
+    Delegate(identity::Delegate),
 }
 
 /// Flags of `serve`; each wins over the configuration file.
@@ -61,9 +72,30 @@ pub struct Serve {
     /// Jobs that run at once.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub max_concurrent: Option<u32>,
-    /// Folder for identity and state.
+    /// Folder for identity and state [default: a folder in the user's data home].
     #[arg(long)]
     pub data: Option<PathBuf>,
+    /// A gateway to join, its key after `#` if it is pinned: https://host:7443#KEY. Repeatable.
+    #[arg(long = "gateway", value_name = "URL")]
+    pub gateways: Vec<String>,
+    /// Shown to gateways that want one.
+    #[arg(long, env = "QUORATE_JOIN_TOKEN", hide_env_values = true)]
+    pub join_token: Option<String>,
+    /// Where this machine is: eu-west.
+    #[arg(long)]
+    pub region: Option<String>,
+    /// When rented capacity ends: 2026-12-31T23:00:00Z, or Unix seconds.
+    #[arg(long, value_name = "TIME")]
+    pub lease_expires_at: Option<String>,
+    /// Dollars per million prompt tokens.
+    #[arg(long, value_name = "DOLLARS")]
+    pub price_in: Option<f64>,
+    /// Dollars per million answer tokens.
+    #[arg(long, value_name = "DOLLARS")]
+    pub price_out: Option<f64>,
+    /// The operator's key, where it is not the data folder's own.
+    #[arg(long, value_name = "FILE")]
+    pub operator_key: Option<PathBuf>,
     /// End when standard input closes, so as not to outlive the process that started this one.
     #[arg(long)]
     pub exit_with_parent: bool,
@@ -78,14 +110,23 @@ pub enum Error {
     App(#[from] app::Error),
     #[error(transparent)]
     Io(#[from] io::Error),
-    #[error("the contract can't be printed: {0}")]
+    #[error("it can't be printed: {0}")]
     Contract(#[from] serde_json::Error),
+    #[error(transparent)]
+    Identity(#[from] crate::identity::Error),
+    #[error(transparent)]
+    Key(#[from] ::identity::key::Error),
+    #[error("{0}")]
+    Status(String),
 }
 
 /// Runs a command to its end.
 pub async fn run(command: Command) -> Result<(), Error> {
     match command.sub {
         Some(Sub::Openapi) => openapi(),
+        Some(Sub::Status(args)) => status::run(args).await,
+        Some(Sub::Identity(args)) => identity::print(&args),
+        Some(Sub::Delegate(args)) => identity::delegate(&args),
         Some(Sub::Serve(flags)) => serve(*flags).await,
         None => serve(command.serve).await,
     }
@@ -109,6 +150,9 @@ async fn serve(flags: Serve) -> Result<(), Error> {
         exit_with_parent()?;
     }
     let mut signals = Signals::install()?;
+    if !settings.market.gateways.is_empty() {
+        signals.reload_on_hangup()?;
+    }
     let running = tokio::select! {
         running = app::start(&settings) => running?,
         () = signals.recv() => return Ok(()),
@@ -117,13 +161,30 @@ async fn serve(flags: Serve) -> Result<(), Error> {
     writeln!(stdout, "listening on http://{}", running.addr)?;
     stdout.flush()?;
     tracing::info!(addr = %running.addr, "serving");
-    signals.recv().await;
+    introduce::say(&running, &settings, &mut io::stderr())?;
+    while signals.next().await == Wish::Reload {
+        reload(&flags, &running);
+    }
     tracing::info!("draining; a second signal ends at once");
     tokio::select! {
         () = running.stop() => tracing::info!("drained"),
         () = signals.recv() => running.shutdown.kill(),
     }
     Ok(())
+}
+
+/// Prices and the end of rented capacity are read again; the rest of the file must be good, but counts
+/// from the next start on.
+fn reload(flags: &Serve, running: &app::Running) {
+    match Settings::load(flags.config.as_deref(), &overrides(flags)) {
+        Ok(settings) => {
+            let market = settings.market;
+            if let Err(error) = running.reprice(market.offer, market.lease_ends_ms) {
+                tracing::error!(%error, "the old prices stay");
+            }
+        }
+        Err(error) => tracing::error!(%error, "the configuration is refused; the old prices stay"),
+    }
 }
 
 fn overrides(flags: &Serve) -> Flags {
@@ -138,6 +199,13 @@ fn overrides(flags: &Serve) -> Flags {
         script: flags.script.clone(),
         max_concurrent: flags.max_concurrent.and_then(|count| usize::try_from(count).ok()),
         data: flags.data.clone(),
+        gateways: flags.gateways.clone(),
+        join_token: flags.join_token.clone().map(SecretString::from),
+        region: flags.region.clone(),
+        lease_expires_at: flags.lease_expires_at.clone(),
+        price_in: flags.price_in,
+        price_out: flags.price_out,
+        operator_key: flags.operator_key.clone(),
     }
 }
 

@@ -7,6 +7,11 @@ use std::time::UNIX_EPOCH;
 pub trait Clock: Send + Sync + std::fmt::Debug {
     /// Seconds since 1970-01-01 UTC.
     fn unix_seconds(&self) -> i64;
+
+    /// Milliseconds since 1970-01-01 UTC.
+    fn unix_millis(&self) -> i64 {
+        self.unix_seconds().saturating_mul(1000)
+    }
 }
 
 /// The machine's clock.
@@ -14,10 +19,14 @@ pub trait Clock: Send + Sync + std::fmt::Debug {
 pub struct System;
 
 impl Clock for System {
-    #[expect(clippy::disallowed_methods, reason = "the injected clock itself")]
     fn unix_seconds(&self) -> i64 {
+        self.unix_millis() / 1000
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the injected clock itself")]
+    fn unix_millis(&self) -> i64 {
         let since = std::time::SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
     }
 }
 

@@ -2,11 +2,15 @@
 //! once with its path; nothing is guessed. The validated type is here, reading is in its files.
 
 mod engine;
+mod market;
 mod read;
+
+pub use market::{Direct, Market};
 
 use crate::engine::{scripted, upstream};
 use crate::http;
 use read::{Faults, Section};
+use secrecy::{ExposeSecret, SecretString};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +19,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub listen: SocketAddr,
-    /// Where identity and state will be kept; made when first needed.
+    /// Where identity and state are kept; made when first needed.
     pub data_dir: Option<PathBuf>,
     pub requests: http::Limits,
     pub connections: http::listen::Limits,
@@ -24,6 +28,9 @@ pub struct Settings {
     /// How long running answers may go on after a signal.
     pub drain: Duration,
     pub engine: Engine,
+    /// Wanted of clients of the plain listener.
+    pub api_key: Option<SecretString>,
+    pub market: Market,
 }
 
 /// Which engine, and how it is set up.
@@ -74,6 +81,13 @@ pub struct Flags {
     pub script: Option<PathBuf>,
     pub max_concurrent: Option<usize>,
     pub data: Option<PathBuf>,
+    pub gateways: Vec<String>,
+    pub join_token: Option<SecretString>,
+    pub region: Option<String>,
+    pub lease_expires_at: Option<String>,
+    pub price_in: Option<f64>,
+    pub price_out: Option<f64>,
+    pub operator_key: Option<PathBuf>,
 }
 
 /// Everything that is wrong, one line each.
@@ -107,11 +121,16 @@ impl Settings {
         let listen = listen(&mut server, flags, &mut faults);
         let data_dir = server.text("data_dir", &mut faults).map(PathBuf::from);
         let drain = server.millis("drain_timeout_ms", 30_000, &mut faults);
+        let api_key = server.text("api_key", &mut faults).map(SecretString::from);
+        if api_key.as_ref().is_some_and(|key| key.expose_secret().is_empty()) {
+            faults.add("server.api_key", "must not be empty");
+        }
         server.finish(&mut faults);
         let mut admission = root.section("admission", &mut faults);
         let queue = admission.count("queue", 0, 100_000, 64, &mut faults);
         admission.finish(&mut faults);
         let engine = engine::read(&mut root, flags, &mut faults);
+        let market = market::read(&mut root, flags, &mut faults);
         root.finish(&mut faults);
         match (engine, faults.into_lines()) {
             (Some(engine), lines) if lines.is_empty() => Ok(Self {
@@ -122,6 +141,8 @@ impl Settings {
                 queue,
                 drain,
                 engine,
+                api_key,
+                market,
             }),
             (_, lines) => Err(Error(lines)),
         }

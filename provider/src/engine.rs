@@ -15,6 +15,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use openapi::chat::{FinishReason, TokenLogprob, ToolCallDelta};
+use openapi::node::Feature;
 use openapi::usage::Usage;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -48,7 +49,7 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
     }
 }
 
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct ModelInfo {
     pub id: String,
     /// Unix seconds.
@@ -58,6 +59,14 @@ pub struct ModelInfo {
     /// `b3:…`; absent for a foreign server's models.
     pub weights_id: Option<String>,
     pub quant: Option<String>,
+    pub kv_dtype: Option<String>,
+    /// Name and version of what runs it.
+    pub engine: Option<String>,
+    /// Of the chat template, hex.
+    pub template_sha256: Option<String>,
+    pub features: Vec<Feature>,
+    /// What it computes on: `cpu`, `cuda`, `metal`, `scripted`, or `upstream`.
+    pub backend: &'static str,
 }
 
 /// One answer to produce: one choice. `n` choices are `n` jobs.

@@ -10,18 +10,24 @@ mod docs;
 mod embeddings;
 mod error;
 mod generate;
+mod guard;
 mod health;
 mod layer;
 pub mod listen;
 mod models;
 mod parse;
 mod request;
+mod status;
 
 pub use docs::document;
+pub(crate) use guard::bearer;
+pub use guard::{Guard, Peer};
 
 use crate::admission::Admission;
 use crate::clock::Clock;
+use crate::counters::Counters;
 use crate::engine::Engine;
+use crate::link::Links;
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use axum::Router;
@@ -63,6 +69,15 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub limits: Limits,
+    pub counters: Arc<Counters>,
+    pub guard: Guard,
+    /// Absent where no gateway is configured.
+    pub links: Option<Arc<Links>>,
+}
+
+/// Whether a response stands for a connection that is to be reset.
+pub(crate) fn is_reset(response: &axum::response::Response) -> bool {
+    response.extensions().get::<abort::Reset>().is_some()
 }
 
 /// The router with every route, its error fallbacks and its layers.
@@ -72,6 +87,7 @@ pub fn router(context: Context) -> Router {
     router
         .fallback(error::unknown_path)
         .method_not_allowed_fallback(error::wrong_method)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&context), guard::check))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&context), layer::around))
         .with_state(context)
 }
@@ -87,6 +103,7 @@ fn routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(health::metrics))
+        .routes(routes!(status::status))
         .routes(routes!(docs::openapi_json))
         .routes(routes!(docs::page))
 }

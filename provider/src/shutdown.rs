@@ -83,13 +83,23 @@ impl Shutdown {
     }
 }
 
-/// SIGINT and SIGTERM (Ctrl-C elsewhere). Made once and kept: a signal between two waits is not lost.
+/// SIGINT, SIGTERM and, where asked for, SIGHUP (Ctrl-C elsewhere). Made once and kept: a signal between two waits is not lost.
 #[derive(Debug)]
 pub struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
     terminate: tokio::signal::unix::Signal,
+    /// Present where it means to read the configuration again.
+    #[cfg(unix)]
+    hangup: Option<tokio::signal::unix::Signal>,
+}
+
+/// What a signal wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    End,
+    Reload,
 }
 
 impl Signals {
@@ -99,13 +109,46 @@ impl Signals {
         {
             use tokio::signal::unix::{SignalKind, signal};
             let interrupt = signal(SignalKind::interrupt())?;
-            Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
+            Ok(Self { interrupt, terminate: signal(SignalKind::terminate())?, hangup: None })
         }
         #[cfg(not(unix))]
         Ok(Self {})
     }
 
-    /// Waits for the next one.
+    /// From here on SIGHUP asks for the configuration to be read again (Unix).
+    pub fn reload_on_hangup(&mut self) -> std::io::Result<()> {
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            self.hangup = Some(signal(SignalKind::hangup())?);
+        }
+        Ok(())
+    }
+
+    /// Waits for the next signal of any kind.
+    pub async fn next(&mut self) -> Wish {
+        #[cfg(unix)]
+        {
+            let hangup = async {
+                match &mut self.hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = self.interrupt.recv() => Wish::End,
+                _ = self.terminate.recv() => Wish::End,
+                _ = hangup => Wish::Reload,
+            }
+        }
+        #[cfg(not(unix))]
+        {
+            self.recv().await;
+            Wish::End
+        }
+    }
+
+    /// Waits for the next one that wants an end.
     pub async fn recv(&mut self) {
         #[cfg(unix)]
         tokio::select! {

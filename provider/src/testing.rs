@@ -1,11 +1,14 @@
 //! For tests and benches, here and in the gateway: the shipped server on a loopback port.
 
-use crate::app::{self, Running, Serving};
-use crate::clock::Fixed;
+use crate::app::{self, Joining, Running, Serving, Setup};
+use crate::clock::{Clock as _, Fixed, System};
+use crate::config::{Flags, Settings};
 use crate::counters::Counters;
 use crate::engine::Engine;
 use crate::engine::scripted::{Options, Script, ScriptError, Scripted};
 use crate::http;
+use crate::identity::Identity;
+use crate::offer::{Sequence, Terms};
 use crate::shutdown::Shutdown;
 use serde_json::Value;
 use std::io;
@@ -39,7 +42,57 @@ pub async fn serve_with(
 ) -> io::Result<Running> {
     app::install_crypto();
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-    app::serve(serving, listener, engine, counters, Arc::new(Fixed(NOW)), Shutdown::default())
+    let (clock, shutdown) = (Arc::new(Fixed(NOW)), Shutdown::default());
+    let (api_key, joining) = (None, None);
+    let setup = Setup { serving, listener, engine, counters, clock, shutdown, api_key, joining };
+    app::serve(setup).await.map_err(io::Error::other)
+}
+
+/// A scripted provider, with keys of its own in memory, that joins the gateways at these URLs
+/// (`https://127.0.0.1:7443`, or with the gateway's key behind a `#`). It returns at once; see
+/// [`joined`].
+pub async fn member(
+    gateways: &[String],
+    change: impl FnOnce(&mut Joining, &mut Options),
+) -> io::Result<Running> {
+    app::install_crypto();
+    let clock = Arc::new(System);
+    let flags = Flags {
+        engine: Some("scripted".to_owned()),
+        gateways: gateways.to_vec(),
+        ..Flags::default()
+    };
+    let market = Settings::parse("", &flags).map_err(io::Error::other)?.market;
+    let mut joining = Joining {
+        identity: Identity::passing(clock.unix_millis()).map_err(io::Error::other)?,
+        sequence: Sequence::passing(),
+        gateways: market.gateways,
+        terms: Terms::default(),
+        region: None,
+        lease_ends_ms: None,
+        direct: None,
+    };
+    let mut options = Options { created: NOW, ..Options::default() };
+    change(&mut joining, &mut options);
+    let counters = Arc::new(Counters::default());
+    let engine = Arc::new(Scripted::new(options, Arc::clone(&counters)));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let (serving, shutdown) = (defaults(), Shutdown::default());
+    let (api_key, joining) = (None, Some(joining));
+    let setup = Setup { serving, listener, engine, counters, clock, shutdown, api_key, joining };
+    app::serve(setup).await.map_err(io::Error::other)
+}
+
+/// Resolves when every gateway has answered a heartbeat of this provider.
+pub async fn joined(running: &Running) {
+    let Some(links) = &running.links else { return };
+    links
+        .until(|gateways| {
+            gateways.iter().all(|gateway| {
+                gateway.lease.as_ref().is_some_and(|lease| lease.renewed_ms.is_some())
+            })
+        })
+        .await;
 }
 
 /// A scripted provider whose only model is `model`; `script` as in a request's `script` member.

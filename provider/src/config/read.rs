@@ -51,6 +51,11 @@ impl Section {
         Self { path, table }
     }
 
+    /// The same; `None` where it is absent.
+    pub(super) fn table(&mut self, key: &str, faults: &mut Faults) -> Option<Self> {
+        self.table.contains_key(key).then(|| self.section(key, faults))
+    }
+
     /// An array of tables below; empty where it is absent.
     pub(super) fn sections(&mut self, key: &str, faults: &mut Faults) -> Vec<Self> {
         let path = self.path(key);
@@ -110,6 +115,26 @@ impl Section {
         let number = number.filter(|number| range.contains(number));
         if number.is_none() {
             let what = format!("must be a whole number from {} to {}", range.start(), range.end());
+            faults.add(&self.path(key), what);
+        }
+        number
+    }
+
+    /// A number in a range.
+    pub(super) fn real(
+        &mut self,
+        key: &str,
+        range: std::ops::RangeInclusive<f64>,
+        faults: &mut Faults,
+    ) -> Option<f64> {
+        let number = match self.table.remove(key)? {
+            Value::Float(number) => Some(number),
+            Value::Integer(number) => number.to_string().parse().ok(),
+            _ => None,
+        };
+        let number = number.filter(|number| range.contains(number));
+        if number.is_none() {
+            let what = format!("must be a number from {} to {}", range.start(), range.end());
             faults.add(&self.path(key), what);
         }
         number

@@ -22,6 +22,7 @@ use futures_util::{StreamExt, stream};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use openapi::evidence::Provenance;
+use openapi::node::Feature;
 use openapi::usage::Usage;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -37,7 +38,26 @@ pub struct Options {
     pub created: i64,
     pub max_concurrent: usize,
     pub script: Script,
+    /// What it says its weights are; `None`: [`weights_id`].
+    pub weights_id: Option<String>,
 }
+
+/// Of every scripted model that says nothing else.
+pub fn weights_id() -> String {
+    format!("b3:{}", blake3::hash(b"scripted").to_hex())
+}
+
+const ENGINE: &str = concat!("scripted/", env!("CARGO_PKG_VERSION"));
+/// All it can play.
+const FEATURES: [Feature; 7] = [
+    Feature::Chat,
+    Feature::Completions,
+    Feature::Embeddings,
+    Feature::Tools,
+    Feature::JsonSchema,
+    Feature::Logprobs,
+    Feature::Evidence,
+];
 
 impl Default for Options {
     fn default() -> Self {
@@ -46,6 +66,7 @@ impl Default for Options {
             created: 0,
             max_concurrent: 1024,
             script: Script::default(),
+            weights_id: None,
         }
     }
 }
@@ -100,13 +121,17 @@ impl Scripted {
         }
     }
 
+    fn weights_id(&self) -> String {
+        self.options.weights_id.clone().unwrap_or_else(weights_id)
+    }
+
     fn provenance(&self, job: &Job) -> Provenance {
         let hash = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
         Provenance {
-            weights_id: format!("b3:{}", blake3::hash(b"scripted").to_hex()),
+            weights_id: self.weights_id(),
             quant: "none".to_owned(),
             kv_dtype: "none".to_owned(),
-            engine: concat!("scripted/", env!("CARGO_PKG_VERSION")).to_owned(),
+            engine: ENGINE.to_owned(),
             template_sha256: hash(b""),
             sampler: "scripted".to_owned(),
             seed: job.sampling.seed,
@@ -122,8 +147,13 @@ impl Engine for Scripted {
             id: id.clone(),
             created: self.options.created,
             context_length: None,
-            weights_id: None,
+            weights_id: Some(self.weights_id()),
             quant: None,
+            kv_dtype: None,
+            engine: Some(ENGINE.to_owned()),
+            template_sha256: None,
+            features: FEATURES.to_vec(),
+            backend: "scripted",
         };
         self.options.models.iter().map(info).collect()
     }

@@ -21,6 +21,7 @@ use std::sync::Arc;
         (status = 200, description = "The answer; with `stream` its chunks.",
             content((chat::Response = "application/json"), ("text/event-stream", item_schema = chat::Chunk))),
         (status = 400, description = "The request is wrong; `param` names the member.", body = ErrorBody),
+        (status = 401, description = "No key, or no lease token that counts here.", body = ErrorBody),
         (status = 404, description = "No such model here.", body = ErrorBody),
         (status = 408, description = "The body did not arrive in time.", body = ErrorBody),
         (status = 413, description = "The body is too large.", body = ErrorBody),

@@ -23,6 +23,7 @@ const PATH: &str = "/v1/embeddings";
     responses(
         (status = 200, description = "One vector for each input, in order.", body = embeddings::Response),
         (status = 400, description = "The request is wrong; `param` names the member.", body = ErrorBody),
+        (status = 401, description = "No key, or no lease token that counts here.", body = ErrorBody),
         (status = 404, description = "No such model here.", body = ErrorBody),
         (status = 408, description = "The body did not arrive in time.", body = ErrorBody),
         (status = 413, description = "The body is too large.", body = ErrorBody),

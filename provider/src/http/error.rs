@@ -20,6 +20,10 @@ pub(super) enum Error {
     UnknownModel(String),
     #[error("Unknown URL: {method} {path}")]
     UnknownPath { method: Method, path: String },
+    #[error("This provider wants its key: `Authorization: Bearer …`.")]
+    ApiKey,
+    #[error("No lease token, or one that does not count on this connection.")]
+    Lease,
     #[error("Method {0} is not allowed here.")]
     WrongMethod(Method),
     #[error("The request body is larger than {limit_bytes} bytes.")]
@@ -96,6 +100,8 @@ impl Error {
                 ..row(StatusCode::NOT_FOUND, REQUEST, Some("model_not_found"))
             },
             Self::UnknownPath { .. } => row(StatusCode::NOT_FOUND, REQUEST, Some("unknown_url")),
+            Self::ApiKey => row(StatusCode::UNAUTHORIZED, REQUEST, Some("invalid_api_key")),
+            Self::Lease => row(StatusCode::UNAUTHORIZED, REQUEST, Some("invalid_lease")),
             Self::WrongMethod(_) => {
                 row(StatusCode::METHOD_NOT_ALLOWED, REQUEST, Some("method_not_allowed"))
             }
@@ -175,6 +181,8 @@ mod tests {
             Error::invalid("temperature", "must be at most 2"),
             Error::UnknownModel("gpt-9".into()),
             Error::UnknownPath { method: Method::GET, path: "/x".into() },
+            Error::ApiKey,
+            Error::Lease,
             Error::WrongMethod(Method::PUT),
             Error::TooLarge { limit_bytes: 10 },
             Error::MediaType("text/plain".into()),

@@ -40,7 +40,8 @@ pub(super) fn readyz(State(context): State<Arc<Context>>) -> Ready<Result<Json<H
 
 /// Metrics as OpenMetrics text.
 #[utoipa::path(get, path = "/metrics", tag = "operation", responses(
-    (status = 200, description = "OpenMetrics text.", body = String, content_type = "application/openmetrics-text")))]
+    (status = 200, description = "OpenMetrics text.", body = String, content_type = "application/openmetrics-text"),
+    (status = 401, description = "Asked from elsewhere, without the provider's key.", body = openapi::error::ErrorBody)))]
 pub(super) fn metrics(State(context): State<Arc<Context>>) -> Ready<Result<Response, Error>> {
     let scraped = context.metrics.scrape();
     let scraped = scraped.map_err(|error| Error::internal("metrics", &error.to_string()));

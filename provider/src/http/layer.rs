@@ -1,10 +1,12 @@
-//! What happens around every request: its id, the count by route and status, one log line.
+//! What happens around every request: its id, the count by route and status, one log line,
+//! and the load at its beginning.
 
 use super::Context;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use http::HeaderValue;
+use openapi::node::LOAD_HEADER;
 use std::sync::Arc;
 
 pub(super) const REQUEST_ID: &str = "x-request-id";
@@ -24,12 +26,16 @@ pub(super) async fn around(
     request.extensions_mut().insert(RequestId(Arc::clone(&id)));
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("unknown", MatchedPath::as_str);
+    let load = context.admission.load().to_header();
     let mut response = next.run(request).await;
     let status = response.status().as_u16();
     context.metrics.answered(route, status);
     tracing::debug!(request_id = &*id, route, status, "answered");
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    if let Ok(value) = HeaderValue::from_str(&load) {
+        response.headers_mut().insert(LOAD_HEADER, value);
     }
     response
 }

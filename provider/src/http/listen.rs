@@ -1,7 +1,7 @@
 //! The accept loop: connection limit, TCP_NODELAY, time to the first request, idle time, time for a
 //! client to read, HTTP/1.1 and HTTP/2 with prior knowledge, and an orderly end of every connection.
 
-use super::abort::Reset;
+use super::{Peer, is_reset};
 use crate::metrics::Metrics;
 use crate::shutdown::Shutdown;
 use axum::Router;
@@ -9,8 +9,10 @@ use axum::body::Body;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use identity::certificate;
 use prometheus_client::metrics::gauge::Gauge;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -20,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::Sleep;
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 /// How long to leave the listener alone when the process is out of file descriptors.
@@ -61,6 +64,7 @@ pub async fn serve(
     limits: Limits,
     metrics: Arc<Metrics>,
     shutdown: Shutdown,
+    tls: Option<TlsAcceptor>,
 ) {
     let slots = Arc::new(Semaphore::new(limits.connections.clamp(1, Semaphore::MAX_PERMITS)));
     loop {
@@ -73,15 +77,16 @@ pub async fn serve(
             () = shutdown.closing().cancelled() => return,
             accepted = accepted => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "accept failed");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
                 continue;
             }
         };
-        let connection = connection(stream, router.clone(), limits, shutdown.clone());
+        let (tls, router) = (tls.clone(), router.clone());
+        let connection = connection(stream, from, tls, router, limits, shutdown.clone());
         let metrics = Arc::clone(&metrics);
         shutdown.tracker().spawn(async move {
             let _open = Open::new(&metrics.connections);
@@ -93,12 +98,16 @@ pub async fn serve(
     }
 }
 
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
 async fn connection(
     stream: TcpStream,
+    from: SocketAddr,
+    tls: Option<TlsAcceptor>,
     router: Router,
     limits: Limits,
     shutdown: Shutdown,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<(), Failed> {
     stream.set_nodelay(true)?;
     let state = Arc::new(State::default());
     let socket = Socket {
@@ -108,12 +117,34 @@ async fn connection(
         write_stall: limits.write_stall,
         stalled: None,
     };
+    let Some(tls) = tls else {
+        let peer = Peer::Plain(from);
+        return converse(socket, state, peer, router, limits, shutdown).await;
+    };
+    // Bounded by the time to the first request.
+    let stream = tls.accept(socket).await?;
+    let (_, session) = stream.get_ref();
+    let key = session.peer_certificates().and_then(|chain| certificate::key_of(chain.first()?));
+    let peer = key.map_or(Peer::Stranger, Peer::Direct);
+    converse(stream, state, peer, router, limits, shutdown).await
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    state: Arc<State>,
+    peer: Peer,
+    router: Router,
+    limits: Limits,
+    shutdown: Shutdown,
+) -> Result<(), Failed> {
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
         state.greeted.store(true, Relaxed);
         let (state, router) = (Arc::clone(&state), router.clone());
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer.clone());
         async move {
-            let Ok(response) = router.oneshot(request.map(Body::new)).await;
-            if response.extensions().get::<Reset>().is_some() {
+            let Ok(response) = router.oneshot(request).await;
+            if is_reset(&response) {
                 state.reset.store(true, Relaxed);
                 return Err(io::Error::from(io::ErrorKind::ConnectionReset));
             }
@@ -133,7 +164,7 @@ async fn connection(
         .max_concurrent_streams(H2_STREAMS_MAX)
         .max_header_list_size(HEADER_BYTES_MAX)
         .keep_alive_interval(H2_PING_EVERY);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(socket), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         ended = connection.as_mut() => return ended,
         () = shutdown.closing().cancelled() => connection.as_mut().graceful_shutdown(),

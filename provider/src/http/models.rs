@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 /// The models served now.
 #[utoipa::path(get, path = "/v1/models", operation_id = "listModels", tag = "openai",
-    responses((status = 200, description = "The models served now.", body = ModelList)))]
+    responses((status = 200, description = "The models served now.", body = ModelList),
+        (status = 401, description = "No key, or no lease token that counts here.", body = ErrorBody)))]
 pub(super) fn list(State(context): State<Arc<Context>>) -> Ready<Json<ModelList>> {
     let models = context.engine.models().into_iter().map(model).collect();
     ready(Json(ModelList::new(models)))
@@ -22,6 +23,7 @@ pub(super) fn list(State(context): State<Arc<Context>>) -> Ready<Json<ModelList>
 #[utoipa::path(get, path = "/v1/models/{*id}", operation_id = "retrieveModel", tag = "openai",
     params(("id" = String, Path, description = "The model's id; may contain slashes and colons.")),
     responses((status = 200, description = "The model.", body = Model),
+        (status = 401, description = "No key, or no lease token that counts here.", body = ErrorBody),
         (status = 404, description = "No such model here.", body = ErrorBody)))]
 pub(super) fn get(
     State(context): State<Arc<Context>>,

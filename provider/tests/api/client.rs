@@ -168,6 +168,7 @@ pub(crate) async fn scripted_with(
         created: testing::NOW,
         max_concurrent: slots,
         script: testing::parse(script).unwrap(),
+        ..Options::default()
     };
     let engine = Arc::new(Scripted::new(options, Arc::clone(&counters)));
     let mut serving = testing::defaults();

@@ -17,6 +17,7 @@ use crate::engine::ModelInfo;
 use crate::model::Model;
 use crate::model::encoder::Encoder;
 use crate::{tokenizer, weights};
+use openapi::node::Feature;
 
 /// Name and version, as provenance gives it.
 pub(super) const ENGINE: &str = "mistral.rs 0.8.1";
@@ -91,6 +92,11 @@ pub(super) async fn load(
         context_length: Some(model.context.into()),
         weights_id: Some(weights_id),
         quant: Some(quant),
+        kv_dtype: Some(kv_dtype.clone()),
+        engine: Some(ENGINE.to_owned()),
+        template_sha256: model.template.as_ref().map(|template| template.sha256().to_owned()),
+        features: features(model.template.is_some()),
+        backend: backend(cpu),
     };
     Ok(Inner {
         info,
@@ -149,6 +155,11 @@ pub(super) async fn embedder(
             context_length: Some(encoder.context.into()),
             weights_id: Some(weights.id),
             quant: Some(quant.unwrap_or_else(|| "auto".to_owned())),
+            kv_dtype: None,
+            engine: Some(ENGINE.to_owned()),
+            template_sha256: None,
+            features: vec![Feature::Embeddings],
+            backend: backend(cpu),
         },
         encoder,
         runner: Runner::new(model, Arc::clone(&counters)),
@@ -158,6 +169,24 @@ pub(super) async fn embedder(
         counters,
         tracker,
     })
+}
+
+/// Without a template there is nothing to turn messages into.
+fn features(has_template: bool) -> Vec<Feature> {
+    let mut features =
+        vec![Feature::Completions, Feature::JsonSchema, Feature::Logprobs, Feature::Evidence];
+    if has_template {
+        features.extend([Feature::Chat, Feature::Tools]);
+    }
+    features
+}
+
+fn backend(cpu: bool) -> &'static str {
+    match cpu {
+        true => "cpu",
+        false if cfg!(feature = "metal") => "metal",
+        false => "cuda",
+    }
 }
 
 /// What can be said before anything is read. Whether it will run on the CPU.

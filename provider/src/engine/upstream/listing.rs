@@ -4,12 +4,23 @@ use super::ModelMap;
 use super::client::Client;
 use crate::engine::ModelInfo;
 use http_body_util::{BodyExt, Limited};
+use openapi::node::Feature;
 use serde::Deserialize;
 use std::time::Duration;
 
 const LIST_BYTES_MAX: usize = 4 << 20;
 const MODELS_MAX: usize = 10_000;
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is passed on as it came; whether the server acts on it, its answers tell.
+const FEATURES: [Feature; 6] = [
+    Feature::Chat,
+    Feature::Completions,
+    Feature::Embeddings,
+    Feature::Tools,
+    Feature::JsonSchema,
+    Feature::Logprobs,
+];
 
 #[derive(Deserialize)]
 struct List {
@@ -48,8 +59,9 @@ fn info(entry: Entry) -> ModelInfo {
         id: entry.id,
         created: entry.created.unwrap_or(0),
         context_length: entry.max_model_len.or(entry.context_length),
-        weights_id: None,
-        quant: None,
+        features: FEATURES.to_vec(),
+        backend: "upstream",
+        ..ModelInfo::default()
     }
 }
 
@@ -59,7 +71,8 @@ pub(super) fn mapped(map: &ModelMap, there: Option<&ModelInfo>) -> ModelInfo {
         id: map.id.clone(),
         created: there.map_or(0, |info| info.created),
         context_length: map.context_length.or(there.and_then(|info| info.context_length)),
-        weights_id: None,
-        quant: None,
+        features: FEATURES.to_vec(),
+        backend: "upstream",
+        ..ModelInfo::default()
     }
 }
