@@ -5,6 +5,8 @@
 mod probe;
 mod prompt;
 mod speed;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use openapi::node::Standing;

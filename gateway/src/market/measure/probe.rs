@@ -6,7 +6,7 @@ use openapi::nodes::Measured;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::prompt::{Numbers, body};
+use super::prompt::{ANSWER_TOKENS, Numbers, body};
 use super::speed::{TELLING, Timed, figures, rate};
 use crate::clock::Clock;
 use crate::market::Offer;
@@ -92,7 +92,12 @@ impl Probe<'_> {
             words,
             claimed: progress.usage.as_ref().map(|usage| usage.prompt_tokens),
             first: first.at.saturating_duration_since(begun),
-            tokens: last.tokens.saturating_sub(first.tokens).min(last.text - first.text),
+            // No more than were asked for and than there is text for, whatever ids were told.
+            tokens: last
+                .tokens
+                .saturating_sub(first.tokens)
+                .min(last.text - first.text)
+                .min(u64::from(ANSWER_TOKENS - 1)),
             decoding: last.at.saturating_duration_since(first.at),
         })
     }
