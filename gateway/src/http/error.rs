@@ -177,8 +177,7 @@ impl Error {
             }
             Self::TooLarge { .. } => wrong(413, "request_too_large", Outcome::TooLarge),
             Self::UnsupportedMediaType { .. } => {
-                let code = Some("unsupported_media_type");
-                (415, INVALID, code, false, Client, Outcome::InvalidRequest)
+                wrong(415, "unsupported_media_type", Outcome::InvalidRequest)
             }
             Self::HeadersTooLarge { .. } => wrong(431, "headers_too_large", Outcome::TooLarge),
             Self::Malformed => wrong(400, "malformed_request", Outcome::InvalidRequest),
