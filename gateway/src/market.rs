@@ -21,6 +21,7 @@ mod registry;
 mod ring;
 mod snapshot;
 mod table;
+pub mod testing;
 mod time;
 mod writer;
 
