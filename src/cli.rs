@@ -30,6 +30,8 @@ enum Command {
     Provider(provider::cli::Command),
     /// Make, list and revoke keys of a gateway, running or not.
     Key(gateway::cli::key::Command),
+    /// List the nodes that joined a running gateway, look at one, send it away or let it come back.
+    Node(gateway::cli::nodes::Command),
     /// Check a gateway's configuration, and list everything that is wrong with it.
     CheckConfig {
         #[arg(value_name = "FILE")]
@@ -77,6 +79,7 @@ impl Command {
             Self::Gateway(command) => Ok(gateway::cli::run(command).await?),
             Self::Provider(command) => Ok(provider::cli::run(command).await?),
             Self::Key(command) => Ok(gateway::cli::key::run(command).await?),
+            Self::Node(command) => Ok(gateway::cli::nodes::run(command).await?),
             Self::CheckConfig { file } => check_config(&file),
             Self::Openapi { of } => print(of),
         }

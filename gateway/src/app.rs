@@ -11,6 +11,7 @@ use crate::clock::{self, Clock};
 use crate::config::{Mode, Settings};
 use crate::http::budget::Budget;
 use crate::limit::{Rules, Time};
+use crate::market::measure::Bench;
 use crate::market::{self, Market};
 use crate::metrics::{Metrics, Phase};
 use crate::shutdown::Shutdown;
@@ -37,6 +38,8 @@ pub struct App {
     pub cache: Cache,
     /// What attempts need.
     pub upstream: Arc<upstream::Context>,
+    /// What finds out about nodes.
+    pub bench: Arc<Bench>,
     /// What request bodies may take together.
     pub bodies: Budget,
 }
@@ -80,6 +83,7 @@ impl App {
             time: market.time().clone(),
             probation_share: settings.market.probation_share,
         });
+        let bench = Arc::new(Bench::new(market.clone(), upstream.clone(), &settings.market));
         let cache = Cache::new(&settings, clock.clone(), metrics.clone());
         let bodies = Budget::new(settings.limits.bodies_bytes);
         let settings = Arc::new(settings);
@@ -93,6 +97,7 @@ impl App {
             market,
             cache,
             upstream,
+            bench,
             bodies,
         })
     }

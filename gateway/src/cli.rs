@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use crate::{config, http, serve, telemetry};
 
 pub mod key;
+pub mod nodes;
+mod remote;
 
 /// `--config FILE` serves.
 #[derive(Debug, Args)]
@@ -28,6 +30,8 @@ enum Other {
     },
     /// Make, list and revoke keys.
     Key(key::Command),
+    /// List the nodes that joined, look at one, send it away or let it come back.
+    Nodes(nodes::Command),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -39,6 +43,8 @@ pub enum Error {
     Config { file: PathBuf, fault: config::Error },
     #[error(transparent)]
     Key(#[from] key::Error),
+    #[error(transparent)]
+    Nodes(#[from] nodes::Error),
     #[error("which configuration? Give --config FILE")]
     NoConfig,
     #[error(transparent)]
@@ -68,6 +74,7 @@ pub async fn run(command: Command) -> Result<(), Error> {
             writeln!(io::stdout().lock(), "{}", http::document().to_pretty_json()?)?;
         }
         Some(Other::Key(command)) => key::run(command).await?,
+        Some(Other::Nodes(command)) => nodes::run(command).await?,
         None => serve_until_signal(command.config.ok_or(Error::NoConfig)?).await?,
     }
     Ok(())

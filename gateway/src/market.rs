@@ -4,16 +4,19 @@
 
 mod aliases;
 mod catalogue;
+pub mod evidence;
 mod gate;
 mod hello;
 mod index;
 mod join;
 mod known;
 mod knowns;
+pub mod measure;
 mod member;
 mod membership;
 mod offer;
 mod refusal;
+pub mod region;
 mod registry;
 mod ring;
 mod snapshot;

@@ -15,8 +15,8 @@ use std::time::Duration;
 mod labels;
 
 pub use labels::{
-    AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, JoinOutcome, Label, Outcome, Phase,
-    StatusClass, TokenKind,
+    AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, JoinOutcome, Label, Measurement,
+    Outcome, Phase, StatusClass, TokenKind,
 };
 
 /// What `/metrics` answers with.
@@ -63,6 +63,8 @@ pub struct Metrics {
     pub failovers: Counter,
     /// Requests that asked the cache.
     pub cache: PerLabel<CacheOutcome, Counter>,
+    /// Models of nodes that this gateway measured.
+    pub measurements: PerLabel<Measurement, Counter>,
     /// Failed `accept` calls of the listeners.
     pub accept_errors: Counter,
     /// Clients cut off because they did not read.
@@ -166,6 +168,12 @@ impl Metrics {
                 "Attempts begun because an earlier one failed",
             ),
             cache: family(r, "quorate_cache", "Requests that asked the cache", "outcome"),
+            measurements: family(
+                r,
+                "quorate_measurements",
+                "Measurements of models on nodes",
+                "outcome",
+            ),
             accept_errors: single(r, "quorate_accept_errors", "Failed accepts of the listeners"),
             slow_clients: single(
                 r,

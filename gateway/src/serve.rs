@@ -119,6 +119,9 @@ async fn start(app: App, bound: Option<std::net::TcpListener>) -> Result<Running
     clients.serve(Arc::new(Edge::client(&app)), limits, &app.shutdown, &app.metrics);
     app.shutdown.spawn(sweep(app.clone()));
     app.shutdown.spawn(app.market.clone().run(app.shutdown.clone()));
+    if app.settings.market.node_listen.is_some() {
+        app.shutdown.spawn(app.bench.clone().run());
+    }
     tracing::info!(%addr, %admin_addr, "serving");
     Ok(Running { addr, admin_addr, node_addr, app, admin, nodes })
 }

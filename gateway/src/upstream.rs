@@ -10,6 +10,7 @@
 
 mod attempt;
 mod body;
+mod call;
 mod connect;
 mod cuttable;
 mod endpoint;
@@ -30,6 +31,7 @@ mod whole;
 
 pub use attempt::{Context, Exchange};
 pub use body::{ErrorEvent, Head, Streaming, stream};
+pub use call::{Call, Own};
 pub use endpoint::{Endpoint, Invalid};
 pub use error::{Error, Phase};
 pub use pool::Pool;

@@ -12,6 +12,7 @@ pub mod gumbel;
 pub mod keys;
 pub mod models;
 pub mod node;
+pub mod nodes;
 pub mod responses;
 pub mod sign;
 pub mod usage;

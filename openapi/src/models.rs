@@ -3,6 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::node::control::Load;
+use crate::node::{Feature, Hardware, Standing};
+use crate::nodes::{Measured, RegionStatus};
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ModelList {
     /// Always `list`.
@@ -41,6 +45,8 @@ pub struct ModelEndpoint {
     /// Who runs it.
     pub operator: String,
     pub region: Option<String>,
+    /// What this gateway can say of the region; null where none is claimed, and for static upstreams.
+    pub region_status: Option<RegionStatus>,
     /// As the provider states it.
     pub quantization: Option<String>,
     /// Tokens, prompt and answer together.
@@ -49,9 +55,28 @@ pub struct ModelEndpoint {
     pub prompt_usd_per_million: Option<f64>,
     /// Dollars per million answer tokens.
     pub completion_usd_per_million: Option<f64>,
+    /// Dollars per million prompt tokens that were in its cache.
+    pub cached_usd_per_million: Option<f64>,
     pub status: EndpointStatus,
     /// This gateway's requests that it is working on.
     pub in_flight: u32,
+    /// Whether its weights are listed under this name.
+    pub verified: bool,
+    /// `b3:` and the digest of its weights. This and what follows is null for static upstreams.
+    pub weights_id: Option<String>,
+    /// Name and version.
+    pub engine: Option<String>,
+    pub features: Option<Vec<Feature>>,
+    pub hardware: Option<Hardware>,
+    pub standing: Option<Standing>,
+    /// As the node told last.
+    pub load: Option<Load>,
+    /// By this gateway.
+    pub measured: Option<Measured>,
+    /// Unix milliseconds at which its lease ends unless it is renewed.
+    pub lease_expires_at_ms: Option<i64>,
+    /// Unix milliseconds at which rented capacity ends.
+    pub rented_until_ms: Option<i64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -51,7 +51,8 @@ impl Grant {
         }
     }
 
-    pub(super) fn open() -> Self {
+    /// What nobody's key limits.
+    pub(crate) fn open() -> Self {
         Self {
             id: None,
             name: "open".into(),

@@ -2,7 +2,6 @@
 //! store, so it is asked through its admin API, and what is done counts at once; otherwise the store
 //! in the data folder is opened directly.
 
-mod remote;
 mod show;
 
 use clap::{Args, Subcommand};
@@ -17,7 +16,7 @@ use crate::config::{self, Limits, Settings};
 use crate::http::admin::keys::of_record;
 use crate::store::{self, Keys as _};
 
-use remote::Remote;
+use super::remote::{self, Remote};
 
 /// Keys of one page.
 const PAGE: usize = 1000;

@@ -31,6 +31,9 @@ pub enum Error {
     /// Of the admin API.
     #[error("{message}.")]
     KeyNotFound { message: String },
+    /// Of the admin API.
+    #[error("Nothing is known of a node `{}`.", shown(id))]
+    NodeNotFound { id: String },
     /// A node may not join.
     #[error("{0}")]
     Refused(Refusal),
@@ -163,6 +166,7 @@ impl Error {
             }
             Self::ModelNotFound { .. } => wrong(404, "model_not_found", Outcome::NotFound),
             Self::KeyNotFound { .. } => wrong(404, "key_not_found", Outcome::NotFound),
+            Self::NodeNotFound { .. } => wrong(404, "node_not_found", Outcome::NotFound),
             Self::Refused(refusal) => return refused(refusal),
             Self::UpgradeRequired => wrong(426, "upgrade_required", Outcome::InvalidRequest),
             Self::ResponseNotFound { .. } => (404, INVALID, None, false, Client, Outcome::NotFound),
@@ -173,8 +177,7 @@ impl Error {
             }
             Self::TooLarge { .. } => wrong(413, "request_too_large", Outcome::TooLarge),
             Self::UnsupportedMediaType { .. } => {
-                let code = Some("unsupported_media_type");
-                (415, INVALID, code, false, Client, Outcome::InvalidRequest)
+                wrong(415, "unsupported_media_type", Outcome::InvalidRequest)
             }
             Self::HeadersTooLarge { .. } => wrong(431, "headers_too_large", Outcome::TooLarge),
             Self::Malformed => wrong(400, "malformed_request", Outcome::InvalidRequest),

@@ -11,7 +11,7 @@ use super::error::Error;
 use super::wanted::reachable;
 use crate::app::App;
 use crate::auth::Principal;
-use crate::market::Snapshot;
+use crate::market::{Offer, Snapshot};
 use crate::route::eligible;
 
 /// The models that can be asked for.
@@ -67,7 +67,7 @@ pub async fn find(
     }
     // A wildcard takes the rest of the path, so what follows an id comes here as well.
     match name.strip_suffix("/endpoints") {
-        Some(id) => endpoints(&principal, &snapshot, id).map(IntoResponse::into_response),
+        Some(id) => endpoints(&principal, &app, &snapshot, id).map(IntoResponse::into_response),
         None => Err(Error::ModelNotFound { model: name, param: "model" }),
     }
 }
@@ -84,6 +84,7 @@ pub async fn find(
     ))]
 pub(super) fn endpoints(
     principal: &Principal,
+    app: &App,
     snapshot: &Snapshot,
     id: &str,
 ) -> Result<Json<ModelEndpoints>, Error> {
@@ -92,23 +93,44 @@ pub(super) fn endpoints(
     allow(principal, &model.id, id)?;
     let scope = &principal.grant.scope;
     let within = model.offers.iter().filter(|offer| eligible::reaches(scope, &offer.terms()));
-    let data = within.map(|offer| ModelEndpoint {
-        provider: offer.endpoint.id.to_string(),
-        operator: offer.endpoint.operator.to_string(),
-        region: offer.region.as_deref().map(str::to_owned),
-        quantization: offer.quantization.as_deref().map(str::to_owned),
-        context_length: offer.context,
-        prompt_usd_per_million: offer.prices().prompt,
-        completion_usd_per_million: offer.prices().completion,
-        status: match offer.endpoint.cool_down().is_zero() {
-            true => EndpointStatus::Ready,
-            false => EndpointStatus::CoolingDown,
-        },
-        in_flight: offer.endpoint.in_flight(),
-    });
+    let data = within.map(|offer| endpoint(app, offer));
     Ok(Json(ModelEndpoints {
         id: model.id.to_string(),
         object: "model.endpoints".to_owned(),
         data: data.collect(),
     }))
+}
+
+fn endpoint(app: &App, offer: &Offer) -> ModelEndpoint {
+    let (prices, member, served) = (offer.prices(), offer.member(), offer.served());
+    // What a node claims is shown with what can be said of it; policies go by the offer's.
+    let claimed = member.and_then(|member| member.hello.region.as_deref());
+    let known = member.map(|member| &member.known.evidence);
+    ModelEndpoint {
+        provider: offer.endpoint.id.to_string(),
+        operator: offer.endpoint.operator.to_string(),
+        region: claimed.or(offer.region.as_deref()).map(str::to_owned),
+        region_status: member.and_then(|member| app.bench.region_status(member)),
+        quantization: offer.quantization.as_deref().map(str::to_owned),
+        context_length: offer.context,
+        prompt_usd_per_million: prices.prompt,
+        completion_usd_per_million: prices.completion,
+        cached_usd_per_million: prices.cached,
+        status: match offer.endpoint.cool_down().is_zero() {
+            true => EndpointStatus::Ready,
+            false => EndpointStatus::CoolingDown,
+        },
+        in_flight: offer.endpoint.in_flight(),
+        verified: offer.verified,
+        weights_id: served.and_then(|served| served.weights_id.clone()),
+        engine: served.and_then(|served| served.engine.clone()),
+        features: served.map(|served| served.features.clone()),
+        hardware: member.map(|member| member.hello.hardware.clone()),
+        standing: member.map(|member| member.standing()),
+        load: member.and_then(|member| member.load()),
+        measured: known.and_then(|known| known.measured(&offer.upstream_model)),
+        lease_expires_at_ms: member
+            .map(|member| member.lease_expires_at_ms(app.market.time().now())),
+        rented_until_ms: member.and_then(|member| member.rented_until_ms()),
+    }
 }

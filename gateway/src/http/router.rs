@@ -37,6 +37,11 @@ pub(super) fn admin_routes() -> Routes {
         .routes(routes!(admin::scrape))
         .routes(routes!(admin::keys::create, admin::keys::list))
         .routes(routes!(admin::keys::revoke))
+        .routes(routes!(admin::nodes::list))
+        .routes(routes!(admin::nodes::find))
+        .routes(routes!(admin::nodes::eject))
+        .routes(routes!(admin::nodes::readmit))
+        .routes(routes!(admin::nodes::drain))
         .merge(probes())
 }
 

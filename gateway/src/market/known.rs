@@ -5,6 +5,8 @@ use arc_swap::ArcSwapOption;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::evidence::Evidence;
+
 #[derive(Debug, Default)]
 pub struct Known {
     requests: AtomicU64,
@@ -16,6 +18,7 @@ pub struct Known {
     /// The claim that a measurement refuted.
     refuted_region: ArcSwapOption<String>,
     figures: ArcSwapOption<Figures>,
+    pub evidence: Evidence,
 }
 
 /// What the gateway measured of a node. Absent: not yet.
@@ -79,6 +82,11 @@ impl Known {
 
     pub fn refuted_region(&self) -> Option<Arc<String>> {
         self.refuted_region.load_full()
+    }
+
+    /// Whether one had been refuted; it may be claimed again.
+    pub fn forgive_region(&self) -> bool {
+        self.refuted_region.swap(None).is_some()
     }
 
     pub(super) fn refute_region(&self, region: &str) {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use super::known::Known;
 use super::membership::Ending;
+use super::region::Way;
 use super::time::Now;
 use crate::auth::Digest;
 
@@ -53,6 +54,8 @@ pub struct Member {
     kv_used: AtomicU32,
     /// The shortest way there and back, in microseconds; 0: none measured.
     round_trip_us: AtomicU64,
+    /// How many ways there and back were measured.
+    round_trips: AtomicU32,
 }
 
 /// What of a hello is kept.
@@ -138,6 +141,7 @@ impl Member {
             load: AtomicU64::new(UNTOLD),
             kv_used: AtomicU32::new(f32::NAN.to_bits()),
             round_trip_us: AtomicU64::new(0),
+            round_trips: AtomicU32::new(0),
         }
     }
 
@@ -213,6 +217,12 @@ impl Member {
         self.lease_until_ms.fetch_max(until_run_ms, Relaxed);
     }
 
+    /// Unix milliseconds at which the lease ends unless it is renewed.
+    pub fn lease_expires_at_ms(&self, now: Now) -> i64 {
+        let left = self.lease_until_ms.load(Relaxed).saturating_sub(now.run_ms);
+        now.unix_ms.saturating_add_unsigned(left)
+    }
+
     pub(super) fn end_by(&self, run_ms: u64) {
         self.ends_by_ms.fetch_min(run_ms, Relaxed);
     }
@@ -265,10 +275,22 @@ impl Member {
         Some(self.round_trip_us.load(Relaxed)).filter(|us| *us > 0).map(Duration::from_micros)
     }
 
+    /// The shortest way there and back, out of how many.
+    pub fn shortest_way(&self) -> Option<Way> {
+        let samples = self.round_trips.load(Relaxed);
+        self.round_trip().map(|shortest| Way { shortest, samples })
+    }
+
     pub(super) fn way(&self, round_trip: Duration) {
         let us = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX).max(1);
         let shorter = |known| (known == 0 || us < known).then_some(us);
         let _unchanged = self.round_trip_us.fetch_update(Relaxed, Relaxed, shorter);
+        self.round_trips.fetch_add(1, Relaxed);
+    }
+
+    /// Resolves when the lease is told to be over.
+    pub async fn over(&self) {
+        self.ending.said().await;
     }
 
     /// Of the served model at `place`.

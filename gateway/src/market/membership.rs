@@ -46,6 +46,10 @@ impl Ending {
         let _said_before = self.bye.set(bye);
         self.ended.cancel();
     }
+
+    pub(super) async fn said(&self) {
+        self.ended.cancelled().await;
+    }
 }
 
 // === impl Bye ===

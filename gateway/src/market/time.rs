@@ -31,6 +31,10 @@ impl Time {
         Now { run_ms: self.run_ms(), unix_ms }
     }
 
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
     pub(super) fn run_ms(&self) -> u64 {
         millis(self.clock.now().saturating_duration_since(self.origin))
     }

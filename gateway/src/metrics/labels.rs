@@ -42,6 +42,14 @@ macro_rules! label {
 }
 
 label! {
+    /// What came of measuring a model on a node.
+    Measurement {
+        Ok = "ok",
+        Failed = "failed",
+    }
+}
+
+label! {
     /// What was asked for.
     Endpoint {
         Chat = "chat",

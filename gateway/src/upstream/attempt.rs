@@ -251,7 +251,11 @@ async fn ask(
     }
 }
 
-async fn send(context: &Context, job: &Job, offer: &Offer) -> Result<Response<LinkBody>, Error> {
+pub(super) async fn send(
+    context: &Context,
+    job: &Job,
+    offer: &Offer,
+) -> Result<Response<LinkBody>, Error> {
     let request = job.request(offer);
     let dialed = match &offer.endpoint.way {
         Way::Tunnel(tunnel) => return tunnel.send(request).await,
@@ -279,7 +283,7 @@ async fn send(context: &Context, job: &Job, offer: &Offer) -> Result<Response<Li
 }
 
 /// A head that is no stream becomes an error, with as much of its body as the client may need.
-async fn judge_head(parts: Parts, body: LinkBody) -> Result<(Parts, LinkBody), Error> {
+pub(super) async fn judge_head(parts: Parts, body: LinkBody) -> Result<(Parts, LinkBody), Error> {
     let status = parts.status;
     if status.is_success() {
         return Ok((parts, body));

@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use gateway::metrics::{
-    AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, JoinOutcome, Label, Outcome, Phase,
-    StatusClass, TokenKind,
+    AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, JoinOutcome, Label, Measurement,
+    Outcome, Phase, StatusClass, TokenKind,
 };
 use http::Method;
 use std::collections::BTreeSet;
@@ -48,6 +48,7 @@ fn every_label_value_is_documented() {
         .chain(values::<Outcome>())
         .chain(values::<AttemptOutcome>())
         .chain(values::<CacheOutcome>())
+        .chain(values::<Measurement>())
         .chain(values::<ConnectionState>())
         .chain(values::<TokenKind>())
         .chain(values::<JoinOutcome>())

@@ -71,7 +71,11 @@ async fn the_providers_of_a_model_are_listed_with_their_terms() {
             json!({ "id": "org/name:tag", "object": "model.endpoints", "data": [
                 { "provider": "a", "operator": "acme", "region": null, "quantization": null,
                   "context_length": 4096, "prompt_usd_per_million": 0.5,
-                  "completion_usd_per_million": null, "status": "ready", "in_flight": 0 },
+                  "completion_usd_per_million": null, "cached_usd_per_million": null,
+                  "status": "ready", "in_flight": 0, "verified": false, "region_status": null,
+                  "weights_id": null, "engine": null, "features": null, "hardware": null,
+                  "standing": null, "load": null, "measured": null,
+                  "lease_expires_at_ms": null, "rented_until_ms": null },
             ] }),
             "{path}"
         );

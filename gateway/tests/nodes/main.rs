@@ -17,6 +17,8 @@ mod harness;
 #[cfg(test)]
 mod joining;
 #[cfg(test)]
+mod measure;
+#[cfg(test)]
 mod node;
 #[cfg(test)]
 mod slow;

@@ -8,6 +8,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use openapi::error::ErrorBody;
 use openapi::keys::{KeyList, KeyRequest, KeyRevoked, NewKey};
+use openapi::nodes::{EjectRequest, NodeChanged, NodeDetail, NodeList};
 use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +16,8 @@ use tokio::net::TcpStream;
 
 use crate::http::admin::{self, Token};
 
-const PATH: &str = "/admin/v1/keys";
+const KEYS: &str = "/admin/v1/keys";
+const NODES: &str = "/admin/v1/nodes";
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -67,17 +69,40 @@ impl Remote {
     pub(super) async fn create(&self, request: &KeyRequest) -> Result<NewKey, Error> {
         let body =
             serde_json::to_vec(request).map_err(|error| Error::Refused(error.to_string()))?;
-        self.ask(Method::POST, PATH.to_owned(), body).await
+        self.ask(Method::POST, KEYS.to_owned(), body).await
     }
 
     pub(super) async fn list(&self, after: Option<&str>, limit: usize) -> Result<KeyList, Error> {
         let after = after.map(|id| format!("&after={id}")).unwrap_or_default();
-        self.ask(Method::GET, format!("{PATH}?limit={limit}{after}"), Vec::new()).await
+        self.ask(Method::GET, format!("{KEYS}?limit={limit}{after}"), Vec::new()).await
     }
 
     pub(super) async fn revoke(&self, id_or_name: &str) -> Result<KeyRevoked, Error> {
-        let path = format!("{PATH}/{}", escaped(id_or_name));
+        let path = format!("{KEYS}/{}", escaped(id_or_name));
         self.ask(Method::DELETE, path, Vec::new()).await
+    }
+
+    pub(super) async fn nodes(&self, after: Option<&str>, limit: usize) -> Result<NodeList, Error> {
+        let after = after.map(|id| format!("&after={id}")).unwrap_or_default();
+        self.ask(Method::GET, format!("{NODES}?limit={limit}{after}"), Vec::new()).await
+    }
+
+    pub(super) async fn node(&self, id: &str) -> Result<NodeDetail, Error> {
+        self.ask(Method::GET, format!("{NODES}/{}", escaped(id)), Vec::new()).await
+    }
+
+    pub(super) async fn eject(&self, id: &str, reason: String) -> Result<NodeChanged, Error> {
+        let body = serde_json::to_vec(&EjectRequest { reason: Some(reason) });
+        let body = body.map_err(|error| Error::Refused(error.to_string()))?;
+        self.ask(Method::POST, format!("{NODES}/{}/eject", escaped(id)), body).await
+    }
+
+    pub(super) async fn readmit(&self, id: &str) -> Result<NodeChanged, Error> {
+        self.ask(Method::POST, format!("{NODES}/{}/readmit", escaped(id)), Vec::new()).await
+    }
+
+    pub(super) async fn drain(&self, id: &str) -> Result<NodeChanged, Error> {
+        self.ask(Method::POST, format!("{NODES}/{}/drain", escaped(id)), Vec::new()).await
     }
 
     async fn ask<T: DeserializeOwned>(

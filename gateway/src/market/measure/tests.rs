@@ -1,0 +1,268 @@
+//! A node on the other end of a tunnel in memory, in paused time: what is measured is exactly what the
+//! node's delays make of it.
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::{Request, Response, StatusCode, header};
+use http_body::Frame;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Incoming;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use openapi::node::Feature;
+use openapi::nodes::Measured;
+use serde_json::{Value, json};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::time::Duration;
+use tokio::time::sleep;
+
+use super::probe::{Probe, endpoint};
+use super::prompt::{ANSWER_TOKENS, Numbers};
+use crate::clock::System;
+use crate::config::{Limits, Upstream, UpstreamModel};
+use crate::market::{Offer, Time};
+use crate::metrics::{ConnectionState, Held, Metrics};
+use crate::request::{Dialect, Endpoint as Asked};
+use crate::shutdown::Shutdown;
+use crate::upstream::{Context, Endpoint, Error, Tunnel, random};
+
+/// How a node behaves.
+#[derive(Clone, Copy)]
+struct Node {
+    /// Before the first answer, once.
+    warm_up_ms: u64,
+    head_ms: u64,
+    /// Tokens a millisecond.
+    prefill: u64,
+    token_ms: u64,
+    /// By which its usage is multiplied.
+    boast: u64,
+    /// Of each piece of text.
+    ids: usize,
+    fault: Fault,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    Status,
+    /// No finish reason.
+    Cut,
+    /// Ids without text.
+    Empty,
+    Html,
+}
+
+const HONEST: Node = Node {
+    warm_up_ms: 0,
+    head_ms: 50,
+    prefill: 2,
+    token_ms: 20,
+    boast: 1,
+    ids: 1,
+    fault: Fault::None,
+};
+
+type Body = BoxBody<Bytes, Infallible>;
+
+async fn answer(node: Node, asked: Arc<AtomicU32>, request: Request<Incoming>) -> Response<Body> {
+    assert_eq!(request.headers().get("authorization").expect("a token"), "Bearer lease");
+    let is_embedding = request.uri().path().ends_with("/embeddings");
+    let body = request.into_body().collect().await.expect("a body").to_bytes();
+    let body: Value = serde_json::from_slice(&body).expect("JSON");
+    assert_eq!(body["model"], "theirs");
+    if asked.fetch_add(1, SeqCst) == 0 {
+        sleep(Duration::from_millis(node.warm_up_ms)).await;
+    }
+    let whole = |status, kind, text: String| {
+        let response = Response::builder().status(status).header(header::CONTENT_TYPE, kind);
+        response.body(Full::new(Bytes::from(text)).boxed()).expect("a response")
+    };
+    match node.fault {
+        Fault::Status => return whole(StatusCode::BAD_GATEWAY, "text/plain", "no".to_owned()),
+        Fault::Html => return whole(StatusCode::OK, "text/html", "<p>".to_owned()),
+        _ => {}
+    }
+    if is_embedding {
+        let texts = body["input"].as_array().expect("a list");
+        let words: usize =
+            texts.iter().map(|text| text.as_str().expect("text").split(' ').count()).sum();
+        sleep(Duration::from_millis(words as u64 / node.prefill)).await;
+        let data: Vec<Value> = (0..texts.len())
+            .map(|index| json!({"object": "embedding", "index": index, "embedding": [1.0]}))
+            .collect();
+        let tokens = words as u64 * node.boast;
+        let usage = json!({"prompt_tokens": tokens, "total_tokens": tokens});
+        let list = json!({"object": "list", "data": data, "model": "theirs", "usage": usage});
+        return whole(StatusCode::OK, "application/json", list.to_string());
+    }
+    assert_eq!((&body["max_tokens"], &body["stream"]), (&json!(ANSWER_TOKENS), &json!(true)));
+    let prompt = body["messages"][0]["content"].as_str().expect("a prompt");
+    let words = prompt.split(' ').count() as u64;
+    sleep(Duration::from_millis(node.head_ms)).await;
+    let chunks = stream::iter(0..=u64::from(ANSWER_TOKENS)).then(move |number| async move {
+        let wait = if number == 0 { words / node.prefill } else { node.token_ms };
+        sleep(Duration::from_millis(wait)).await;
+        Ok(Frame::data(chunk(node, number, words)))
+    });
+    let response = Response::builder().header(header::CONTENT_TYPE, "text/event-stream");
+    response.body(BodyExt::boxed(StreamBody::new(chunks))).expect("a response")
+}
+
+fn chunk(node: Node, number: u64, words: u64) -> Bytes {
+    let is_last = number == u64::from(ANSWER_TOKENS);
+    if is_last && node.fault == Fault::Cut {
+        return Bytes::new();
+    }
+    let text = if is_last || node.fault == Fault::Empty { "" } else { " word" };
+    let event = json!({
+        "id": "c", "object": "chat.completion.chunk", "created": 1, "model": "theirs",
+        "choices": [{"index": 0, "delta": {"content": text},
+            "finish_reason": is_last.then_some("stop")}],
+    });
+    let ids = match node.ids {
+        0 => String::new(),
+        count => format!(
+            "{}
+",
+            openapi::evidence::ids_comment(0, &[1, 2, 3, 4][..count])
+        ),
+    };
+    let mut sent = format!(
+        "{ids}data: {event}
+
+"
+    );
+    if is_last {
+        let (prompt, completion) = (words * node.boast, number * node.boast);
+        let usage = json!({"id": "c", "object": "chat.completion.chunk", "created": 1,
+            "model": "theirs", "choices": [], "usage": {"prompt_tokens": prompt,
+            "completion_tokens": completion, "total_tokens": prompt + completion}});
+        sent += &format!("data: {usage}\n\ndata: [DONE]\n\n");
+    }
+    Bytes::from(sent)
+}
+
+/// What is measured of such a node, and how often it was asked.
+async fn measured(node: Node, asked: Asked) -> (Result<Measured, Error>, u32) {
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let count = Arc::new(AtomicU32::new(0));
+    let metrics = Arc::new(Metrics::new());
+    let shutdown = Shutdown::new();
+    let counted = count.clone();
+    shutdown.spawn(async move {
+        let service = service_fn(move |request| {
+            let counted = counted.clone();
+            async move { Ok::<_, Infallible>(answer(node, counted, request).await) }
+        });
+        let _ended = http2::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(theirs), service)
+            .await;
+    });
+    let held = Held::new(metrics.upstream_connections.get(ConnectionState::Active));
+    let tunnel = Tunnel::open(TokioIo::new(ours), held, &shutdown).await.expect("a tunnel");
+    let endpoint = Arc::new(Endpoint::tunnel("n", "o", tunnel, "lease").expect("an endpoint"));
+    let clock = Arc::new(System);
+    let context = Context {
+        limits: Limits::default(),
+        metrics: metrics.clone(),
+        shutdown,
+        random,
+        probation_share: 0.0,
+        time: Arc::new(Time::new(clock.clone())),
+    };
+    let upstream = Upstream {
+        id: "n".to_owned(),
+        operator: "o".to_owned(),
+        base_url: "http://localhost".parse().expect("a URL"),
+        api_key: None,
+        region: None,
+        allow_private: false,
+        dialect: Dialect::default(),
+        models: Vec::new(),
+    };
+    let served = UpstreamModel {
+        id: "ours".to_owned(),
+        upstream_model: "theirs".to_owned(),
+        price_in: None,
+        price_out: None,
+        context: None,
+        quantization: None,
+    };
+    let offer = Arc::new(Offer::of_upstream(endpoint, &upstream, &served));
+    let mut probe = Probe { context: &context, clock: &*clock, offer: &offer, numbers: Numbers(4) };
+    let result = probe.run(asked, 7).await;
+    assert_eq!(offer.endpoint.in_flight(), 0, "nothing is left in flight");
+    assert!(!metrics.encode().contains("quorate_attempts_total{outcome=\"ok\"} 1"));
+    (result, count.load(SeqCst))
+}
+
+#[tokio::test(start_paused = true)]
+async fn figures_are_what_the_nodes_delays_make() {
+    let (result, asked) = measured(HONEST, Asked::ChatCompletions).await;
+    let found = result.expect("measured");
+    // 2 words a millisecond, a token every 20 ms; the short prompt is 32 words and three more.
+    assert_eq!(found.prefill_tps, Some(2_000.0), "{found:?}");
+    assert_eq!(found.ttft_ms, Some(50.0 + 17.0), "{found:?}");
+    assert_eq!(found.decode_tps, Some(50.0), "{found:?}");
+    assert_eq!((asked, found.at_ms), (3, 7));
+    // Without ids each piece of text is a token; with too many of them it is no more than asked for.
+    for ids in [0, 4] {
+        let (result, _) = measured(Node { ids, ..HONEST }, Asked::ChatCompletions).await;
+        assert_eq!(result.expect("measured").decode_tps, Some(50.0), "{ids} ids");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_boast_makes_no_figure_larger() {
+    for asked in [Asked::ChatCompletions, Asked::Embeddings] {
+        let (honest, _) = measured(HONEST, asked).await;
+        let (boasting, _) = measured(Node { boast: 9, ..HONEST }, asked).await;
+        assert_eq!(boasting.expect("measured"), honest.expect("measured"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn warming_up_changes_nothing() {
+    for asked in [Asked::ChatCompletions, Asked::Embeddings] {
+        let (warm, _) = measured(HONEST, asked).await;
+        let (cold, _) = measured(Node { warm_up_ms: 9_000, ..HONEST }, asked).await;
+        assert_eq!(cold.expect("measured"), warm.expect("measured"));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_embedding_model_is_measured_by_a_batch() {
+    let (result, asked) = measured(HONEST, Asked::Embeddings).await;
+    let found = result.expect("measured");
+    assert_eq!((found.prefill_tps, asked), (Some(2_000.0), 2));
+    assert_eq!((found.decode_tps, found.ttft_ms), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_wrong_is_told_and_no_figure_comes_of_it() {
+    for (fault, why) in [
+        (Fault::Status, "status 502"),
+        (Fault::Cut, "ended before"),
+        (Fault::Html, "something else than text/event-stream"),
+        (Fault::Empty, "ended before"),
+    ] {
+        let (result, asked) = measured(Node { fault, ..HONEST }, Asked::ChatCompletions).await;
+        let error = result.expect_err("no figure").to_string();
+        assert!(error.contains(why), "{error}");
+        assert_eq!(asked, 1, "{error}");
+    }
+}
+
+#[test]
+fn a_model_is_asked_the_way_it_can_be() {
+    use Feature::{Chat, Completions, Embeddings, Evidence, Vision};
+    assert_eq!(endpoint(&[Evidence, Completions, Chat]), Some(Asked::ChatCompletions));
+    assert_eq!(endpoint(&[Completions]), Some(Asked::Completions));
+    assert_eq!(endpoint(&[Embeddings]), Some(Asked::Embeddings));
+    assert_eq!(endpoint(&[Vision]), None);
+}

@@ -1,0 +1,199 @@
+//! Nodes as operators see them through the admin API: how each stands, what it runs on, what was
+//! measured of it, and the evidence. Hashes, figures and reasons; never a prompt and never a token.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::node::control::Load;
+use crate::node::{Hardware, Standing};
+
+/// A node that is joined.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Node {
+    /// Always `node`.
+    pub object: String,
+    /// Its key: 64 hex digits.
+    pub id: String,
+    /// What `model@provider` takes.
+    pub provider: String,
+    pub operator: String,
+    /// The operator's key.
+    pub operator_id: String,
+    pub standing: Standing,
+    /// `tunnel` or `direct`.
+    pub link: String,
+    /// Where its connection comes from: address and port.
+    pub remote: String,
+    /// Name and version of its program.
+    pub software: String,
+    pub hardware: Hardware,
+    /// As it claims.
+    pub region: Option<String>,
+    pub region_status: Option<RegionStatus>,
+    /// The shortest way there and back that was measured.
+    pub rtt_ms: Option<f64>,
+    /// Null until it told.
+    pub load: Option<Load>,
+    /// This gateway's requests that it is working on.
+    pub in_flight: u32,
+    pub models: Vec<NodeModel>,
+    /// Client requests sent there since this gateway first knew it, and how they ended.
+    pub requests: u64,
+    pub answers: u64,
+    pub failures: u64,
+    /// Tokens delivered, as counted here.
+    pub tokens: u64,
+    /// Unix milliseconds.
+    pub joined_at_ms: i64,
+    /// Unix milliseconds at which its lease ends unless it is renewed.
+    pub lease_expires_at_ms: i64,
+    /// Unix milliseconds at which rented capacity ends.
+    pub rented_until_ms: Option<i64>,
+    /// Unix milliseconds until which its prices hold.
+    pub offer_valid_until_ms: i64,
+}
+
+/// What is known of a node, joined or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NodeDetail {
+    /// Always `node.detail`.
+    pub object: String,
+    /// Its key: 64 hex digits.
+    pub id: String,
+    pub standing: Standing,
+    /// Why it was sent away, if it was.
+    pub ejected: Option<String>,
+    /// A region that it claimed and that was refuted.
+    pub refuted_region: Option<String>,
+    /// Null while it is not joined.
+    pub node: Option<Node>,
+    /// The latest records, the newest last.
+    pub evidence: Vec<EvidenceRecord>,
+}
+
+/// A model that a node serves.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NodeModel {
+    /// What the node calls it.
+    pub id: String,
+    /// What clients ask for; null where it is not sold.
+    pub name: Option<String>,
+    /// Whether its weights are listed under that name.
+    pub verified: bool,
+    pub weights_id: Option<String>,
+    pub measured: Option<Measured>,
+}
+
+/// What this gateway measured of a model on a node. What is null could not be told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Measured {
+    /// Prompt tokens a second; of an embedding model, tokens of a batch a second.
+    pub prefill_tps: Option<f64>,
+    /// Answer tokens a second, of one request alone.
+    pub decode_tps: Option<f64>,
+    /// From request to first content of a short prompt.
+    pub ttft_ms: Option<f64>,
+    /// Unix milliseconds.
+    pub at_ms: i64,
+}
+
+/// What a gateway can say of where a node claims to be. It never confirms a claim by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RegionStatus {
+    /// Nothing speaks against it.
+    Unconfirmed,
+    /// The way there and back is too short or too long for it.
+    Refuted,
+    /// It can't be judged.
+    Unknown,
+}
+
+/// Something that happened to a node, as it is kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EvidenceRecord {
+    /// Unix milliseconds.
+    pub at_ms: i64,
+    pub kind: EvidenceKind,
+    pub verdict: EvidenceVerdict,
+    /// In words, where there is more to say.
+    pub note: Option<String>,
+    /// Of a speed: which model.
+    pub model: Option<String>,
+    /// Of a speed.
+    pub measured: Option<Measured>,
+    /// Of a region: the shortest way there and back, and out of how many.
+    pub rtt_ms: Option<f64>,
+    pub samples: Option<u32>,
+    /// Of what the node signed: SHA-256 of the statement, hex.
+    pub statement_sha256: Option<String>,
+    /// Of what the node signed: its signature, hex.
+    pub signature: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceKind {
+    /// A hello that was taken.
+    Join,
+    /// A measurement of speed.
+    Speed,
+    /// A region claimed, against the way there.
+    Region,
+    /// An offer.
+    Offer,
+    /// A change of how the node stands.
+    Standing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceVerdict {
+    /// As it should be.
+    Ok,
+    /// Could not be done, through the node's fault as far as can be known.
+    Failed,
+    /// The node's claim is wrong.
+    Refuted,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct NodeList {
+    /// Always `list`.
+    pub object: String,
+    /// Those that are joined, in the order of their keys.
+    pub data: Vec<Node>,
+    /// Whether there are more after the last.
+    pub has_more: bool,
+    /// Those that were sent away, on the first page: at most 1,000.
+    pub ejected: Vec<EjectedNode>,
+}
+
+/// A node that may not come back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EjectedNode {
+    /// Its key: 64 hex digits.
+    pub id: String,
+    pub reason: String,
+}
+
+/// Why a node is sent away.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct EjectRequest {
+    /// Told to the node and kept; at most 256 bytes.
+    #[schema(required)]
+    pub reason: Option<String>,
+}
+
+/// How a node stands after it was acted upon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct NodeChanged {
+    /// Always `node.changed`.
+    pub object: String,
+    /// Its key: 64 hex digits.
+    pub id: String,
+    /// Null for a node that is not joined.
+    pub provider: Option<String>,
+    pub standing: Standing,
+}
