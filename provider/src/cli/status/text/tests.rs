@@ -7,7 +7,7 @@ fn a_member_s_status_tells_all_of_it() {
         "software": "quorate-provider/1", "now_ms": 100_000, "draining": false,
         "load": {"running": 2, "queued": 1},
         "work": {"jobs_started": 9, "jobs_finished": 6, "jobs_cancelled": 1, "tokens_generated": 70},
-        "models": ["m"],
+        "models": [{"id": "m", "features": []}],
         "member": {
             "node": "aa".repeat(32), "operator": "bb".repeat(32),
             "offer": {"sequence": 5, "valid_until_ms": 100_000 + 90_000_000,
