@@ -18,6 +18,7 @@ mod registry;
 mod ring;
 mod snapshot;
 mod table;
+pub mod testing;
 mod time;
 mod writer;
 
@@ -161,6 +162,11 @@ impl Market {
     /// Makes what has changed seen at once. True if anything had.
     pub fn publish(&self) -> bool {
         self.inner.publish()
+    }
+
+    /// Ends leases that are over, as the writer does once a second.
+    pub fn reap(&self) {
+        self.inner.reap();
     }
 
     /// The writer: makes changes seen and ends leases that are over, until the gateway drains.

@@ -19,6 +19,9 @@ pub(super) fn market(raw: RawMarket, upstreams: &[Upstream], problems: &mut Prob
     let join = join(raw.join.as_deref(), problems);
     let node_listen = raw.node_listen.as_deref();
     let node_listen = node_listen.and_then(|text| address("market.node_listen", text, problems));
+    if join != Join::Closed && node_listen.is_none() && !problems.has("market.node_listen") {
+        problems.add("market.node_listen", "is required where nodes may join");
+    }
     let tokens = tokens(raw.tokens, join, problems);
     let mut taken: HashSet<String> = upstreams.iter().map(|upstream| upstream.id.clone()).collect();
     let nodes = named("node", raw.node, &mut taken, problems);
@@ -71,14 +74,9 @@ pub(super) fn market(raw: RawMarket, upstreams: &[Upstream], problems: &mut Prob
     }
 }
 
-/// Nodes have a port of their own, and nobody waits for them in vain.
+/// Nodes have a port of their own.
 pub(super) fn listener(server: &Server, market: &Market, problems: &mut Problems) {
-    let Some(listen) = market.node_listen else {
-        if market.join != Join::Closed {
-            problems.add("market.node_listen", "is required where nodes may join");
-        }
-        return;
-    };
+    let Some(listen) = market.node_listen else { return };
     if listen.port() != 0 && [server.listen, server.admin_listen].contains(&listen) {
         let message = "must differ from server.listen and server.admin_listen";
         problems.add("market.node_listen", message);

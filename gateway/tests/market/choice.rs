@@ -1,0 +1,243 @@
+//! Whom requests go to, over real answers of scripted providers: newcomers' share, and what becomes of
+//! a node that drains, fails, graduates or changes its prices.
+
+use gateway::app::App;
+use gateway::market::testing::Node;
+use gateway::market::{Market, Membership};
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use openapi::node::Standing;
+use openapi::sign::Signed;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+use crate::harness::{acme, catalogue, settings};
+
+struct Place {
+    gateway: gateway::Running,
+    client: SendRequest<Full<bytes::Bytes>>,
+    providers: Vec<provider::app::Running>,
+    members: Vec<Membership>,
+    _data: tempfile::TempDir,
+}
+
+/// The draws of every test are the same: the sequence of production code from a seed that is pinned.
+fn pinned() -> u64 {
+    static STATE: AtomicU64 = AtomicU64::new(20_260_101);
+    STATE.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed)
+}
+
+async fn place(market: &str, scripts: &[Value]) -> Place {
+    let mut providers = Vec::new();
+    for script in scripts {
+        providers
+            .push(provider::testing::scripted("acme/m", script.clone()).await.expect("serves"));
+    }
+    let data = tempfile::tempdir().expect("a folder");
+    let mut settings = settings(market, &catalogue());
+    data.path().clone_into(&mut settings.server.data_dir);
+    let mut app = App::new(settings).expect("an app");
+    let context = gateway::upstream::Context { random: pinned, ..(*app.upstream).clone() };
+    app.upstream = Arc::new(context);
+    let gateway = gateway::serve_app(app).await.expect("serves");
+    let stream = TcpStream::connect(gateway.addr).await.expect("connects");
+    let (client, connection) = handshake(TokioIo::new(stream)).await.expect("h1");
+    tokio::task::spawn(connection);
+    Place { gateway, client, providers, members: Vec::new(), _data: data }
+}
+
+impl Place {
+    fn market(&self) -> &Market {
+        &self.gateway.app.market
+    }
+
+    /// The node in front of the provider of the same number joins.
+    fn join(&mut self, number: usize) -> usize {
+        let url = format!("http://{}/v1", self.providers[number].addr).parse().expect("a URL");
+        let node = Node::new(number as u64, acme());
+        self.members.push(node.join(self.market(), &url).expect("joins"));
+        self.market().publish();
+        self.members.len() - 1
+    }
+
+    /// Answers that end the probation.
+    fn graduate(&self, member: usize) {
+        let member = self.members[member].member();
+        while member.standing() == Standing::Probation {
+            member.answered(1);
+        }
+    }
+
+    fn name(&self, member: usize) -> String {
+        self.members[member].member().provider.to_string()
+    }
+
+    async fn ask(&mut self, more: Value) -> (StatusCode, HeaderMap, Value) {
+        let mut body = json!({"model": "acme/m", "messages": [{"role": "user", "content": "hi"}]});
+        let (Value::Object(members), Value::Object(more)) = (&mut body, more) else {
+            panic!("members are an object");
+        };
+        members.extend(more);
+        let request = Request::post("/v1/chat/completions")
+            .header("host", self.gateway.addr.to_string())
+            .header("content-type", "application/json")
+            .body(Full::new(body.to_string().into()))
+            .expect("a request");
+        self.client.ready().await.expect("open");
+        let answer = self.client.send_request(request).await.expect("an answer");
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await.expect("a body").to_bytes();
+        (parts.status, parts.headers, serde_json::from_slice(&body).expect("JSON"))
+    }
+
+    /// How many of so many requests each provider answered.
+    async fn ask_often(&mut self, times: usize, more: Value) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for _ in 0..times {
+            let (status, headers, body) = self.ask(more.clone()).await;
+            assert_eq!(status, StatusCode::OK, "{body}");
+            let provider = headers["x-quorate-provider"].to_str().expect("text").to_owned();
+            *counts.entry(provider).or_default() += 1;
+        }
+        counts
+    }
+}
+
+#[tokio::test]
+async fn newcomers_together_get_their_share_while_others_have_room() {
+    let mut place = place(
+        "probation_share = 0.1\nprobation_answers = 1000000",
+        &[json!({}), json!({}), json!({})],
+    )
+    .await;
+    for number in 0..3 {
+        place.join(number);
+    }
+    place.graduate(0);
+    let counts = place.ask_often(1000, json!({})).await;
+    let newcomers = 1000 - counts[&place.name(0)];
+    assert!((70..=130).contains(&newcomers), "a tenth of 1000 requests: {newcomers}");
+    assert!(counts[&place.name(1)] > 0 && counts[&place.name(2)] > 0, "{counts:?}");
+}
+
+#[tokio::test]
+async fn a_fresh_market_serves_and_good_answers_end_the_probation() {
+    let mut place = place("probation_answers = 5", &[json!({}), json!({})]).await;
+    place.join(0);
+    place.join(1);
+    let counts = place.ask_often(20, json!({})).await;
+    assert_eq!(counts.values().sum::<usize>(), 20);
+    let answers: Vec<u64> =
+        place.members.iter().map(|membership| membership.member().known.answers()).collect();
+    assert_eq!(answers.iter().sum::<u64>(), 20);
+    for membership in &place.members {
+        let known = &membership.member().known;
+        let graduated = membership.member().standing() == Standing::Active;
+        assert_eq!(graduated, known.answers() >= 5, "{}", known.answers());
+        assert!(known.answers() == 0 || known.tokens() > 0);
+        assert_eq!(known.requests(), known.answers());
+    }
+}
+
+#[tokio::test]
+async fn newcomers_stand_in_where_nobody_else_can() {
+    let failing = json!({"status": 500});
+    let mut place = place("probation_share = 0.0", &[failing, json!({})]).await;
+    place.join(0);
+    place.join(1);
+    place.graduate(0);
+    let (status, headers, body) = place.ask(json!({})).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert_eq!(headers["x-quorate-attempts"], "2", "first who is known, then who is new");
+    assert_eq!(headers["x-quorate-provider"], *place.name(1));
+    let failed = &place.members[0].member().known;
+    assert_eq!((failed.requests(), failed.failures()), (1, 1));
+    let (_, headers, _) = place.ask(json!({})).await;
+    assert_eq!(headers["x-quorate-attempts"], "1", "who just failed has no room");
+}
+
+#[tokio::test]
+async fn failures_do_not_end_the_probation() {
+    let mut place = place("probation_answers = 2", &[json!({"status": 500})]).await;
+    place.join(0);
+    for _ in 0..5 {
+        let (status, _, _) = place.ask(json!({})).await;
+        assert_eq!(status, StatusCode::BAD_GATEWAY);
+    }
+    let member = place.members[0].member();
+    assert_eq!(member.standing(), Standing::Probation);
+    assert_eq!(member.known.failures(), 5);
+}
+
+#[tokio::test]
+async fn who_asks_for_a_newcomer_gets_it() {
+    let mut place =
+        place("probation_share = 0.0\nprobation_answers = 1000000", &[json!({}), json!({})]).await;
+    place.join(0);
+    place.join(1);
+    place.graduate(0);
+    let newcomer = place.name(1);
+    for wish in [
+        json!({"provider": {"order": [newcomer]}}),
+        json!({"provider": {"only": [newcomer]}}),
+        json!({"model": format!("acme/m@{newcomer}")}),
+        json!({"provider": {"ignore": [place.name(0)]}}),
+    ] {
+        let counts = place.ask_often(5, wish.clone()).await;
+        assert_eq!(counts.get(&newcomer), Some(&5), "{wish}");
+    }
+    let counts = place.ask_often(50, json!({})).await;
+    assert_eq!(counts.get(&newcomer), None, "{counts:?}");
+}
+
+#[tokio::test]
+async fn who_drains_gets_no_new_request() {
+    let mut place = place("", &[json!({}), json!({})]).await;
+    place.join(0);
+    place.join(1);
+    place.members[0].drain(Duration::from_secs(60));
+    let counts = place.ask_often(20, json!({})).await;
+    assert_eq!(counts.get(&place.name(1)), Some(&20), "{counts:?}");
+    place.members[1].drain(Duration::from_secs(60));
+    let (status, headers, body) = place.ask(json!({})).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(headers.contains_key("retry-after"));
+    assert!(body["error"]["message"].as_str().is_some_and(|m| m.contains("now")), "{body}");
+}
+
+#[tokio::test]
+async fn new_prices_count_from_the_next_request_on() {
+    let mut place = place("", &[json!({})]).await;
+    place.join(0);
+    let wish = json!({"provider": {"max_price": {"prompt": 0.05, "completion": 0.1}}});
+    assert_eq!(place.ask(wish.clone()).await.0, StatusCode::OK);
+    let now_ms = place.market().time().now().unix_ms;
+    let mut node = Node::new(0, acme());
+    (node.sequence, node.price) = (2, (50_001, 100_000));
+    let dearer = Signed::new(&node.offer(now_ms), &node.key).expect("signed");
+    assert_eq!(place.members[0].offer(&dearer).reason, None);
+    let (status, _, body) = place.ask(wish.clone()).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(body.to_string().contains("provider.max_price.prompt"), "{body}");
+    (node.sequence, node.price) = (3, (1, 1));
+    let cheaper = Signed::new(&node.offer(now_ms), &node.key).expect("signed");
+    assert_eq!(place.members[0].offer(&cheaper).reason, None);
+    assert_eq!(place.ask(wish).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn aliases_reach_the_model_that_answers_under_its_own_name() {
+    let mut place = place("", &[json!({})]).await;
+    place.join(0);
+    let (status, _, body) = place.ask(json!({"model": "m-old"})).await;
+    assert_eq!((status, body["model"].as_str()), (StatusCode::OK, Some("acme/m")));
+    let name = place.name(0);
+    let (status, _, _) = place.ask(json!({"model": format!("acme/m@{name}:floor")})).await;
+    assert_eq!(status, StatusCode::OK);
+}
