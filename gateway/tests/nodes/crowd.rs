@@ -74,6 +74,7 @@ async fn clients_that_leave_all_at_once_do_not_cost_the_node_its_tunnel() {
         for answer in asked {
             answers.push(answer.await.unwrap().unwrap());
         }
+        assert!(answers.iter().all(|answer| answer.status() == 200), "round {round}");
         assert_eq!(node.work.begun.load(SeqCst), round * LEAVERS);
         drop((answers, sender));
         until(|| node.work.running() == 0).await;
