@@ -145,7 +145,7 @@ limits! {
     attempts => attempts: u32 = 3, 1..=16,
         "Providers tried for one request; then the last failure is the answer.";
     upstream_connections => upstream_connections: usize = 1024, 1..=100_000,
-        "Connections to one provider; further attempts go elsewhere.";
+        "Connections to one provider, or requests over its tunnel (there at most 1,024); further attempts go elsewhere.";
     upstream_idle => upstream_idle: usize = 256, 0..=100_000,
         "Idle connections kept per provider; further ones are closed.";
     upstream_idle_ms => upstream_idle_for: Duration = 60 * SECOND, 100..=HOUR,

@@ -2,7 +2,7 @@
 //! tasks are hyper's, spawned through the tracker. It refuses to know what is said in the control
 //! exchange, and who may open a tunnel.
 //!
-//! The connection's window is as large as those of all its streams together: a stream whose client
+//! The connection's window is larger than those of all its streams together: a stream whose client
 //! does not read fills its own window and holds back nobody else. What a stream that is dropped had
 //! received is given back to the connection by h2.
 
@@ -33,7 +33,13 @@ use crate::shutdown::Shutdown;
 pub(super) const STREAMS_MAX: u32 = 1024;
 /// Bytes of one answer that wait here for its client.
 pub(super) const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = STREAMS_MAX * STREAM_WINDOW;
+/// Twice what all streams may hold: h2 lets frames that wait cost half of it over their bytes, which is
+/// enough for streams that stand still with events of a hundred bytes each.
+const CONNECTION_WINDOW: u32 = 2 * STREAMS_MAX * STREAM_WINDOW;
+/// Cancelled streams whose late frames are known for what they are (for a second).
+const CANCELLED_MAX: usize = 4 * STREAMS_MAX as usize;
+/// Frames for streams that are not known any more, over a connection's whole life, which may be months.
+const STRAY_FRAMES_MAX: usize = 100_000;
 /// Of a request's body, held for a node that does not take it yet.
 const SEND_BUFFER: usize = 256 * 1024;
 /// Of an answer's head.
@@ -56,15 +62,13 @@ pub struct Tunnel {
     ended: CancellationToken,
 }
 
-/// A request's body.
-#[derive(Debug)]
+/// A request's body. Printed by nothing.
 pub(super) enum Sent {
     Whole { body: Full<Bytes>, _count: Counted },
     Lines(mpsc::Receiver<Bytes>),
 }
 
 /// One body that is held.
-#[derive(Debug)]
 pub(super) struct Counted(Arc<AtomicU32>);
 
 /// Where control messages for the node go: each one line.
@@ -101,6 +105,8 @@ impl Tunnel {
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_reset_streams(CANCELLED_MAX)
+            .max_local_error_reset_streams(STRAY_FRAMES_MAX)
             .max_send_buf_size(SEND_BUFFER)
             .max_header_list_size(HEAD_BYTES_MAX)
             .keep_alive_interval(PING_EVERY)

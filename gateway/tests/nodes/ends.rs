@@ -3,8 +3,10 @@
 
 use http::StatusCode;
 use http_body_util::BodyExt as _;
-use openapi::node::MESSAGE_BYTES_MAX;
 use openapi::node::control::{ToGateway, ToNode};
+use openapi::node::{MESSAGE_BYTES_MAX, Standing};
+use serde_json::Value;
+use std::sync::atomic::Ordering::SeqCst;
 
 use crate::harness::{ask, content, gateway, gateway_with, send, stream, until};
 use crate::node::{Identity, code};
@@ -32,12 +34,28 @@ async fn a_tunnel_that_breaks_before_content_costs_the_client_nothing() {
         // Both do as they are told, so the second attempt fails too: the client gets an honest error.
         let (status, _, text) = ask(gateway.addr(), stream(prompt)).await;
         assert_eq!(status, 502, "{prompt}: {text}");
-        let begun: u64 = nodes
-            .iter()
-            .map(|node| node.work.begun.load(std::sync::atomic::Ordering::SeqCst))
-            .sum();
+        let begun: u64 = nodes.iter().map(|node| node.work.begun.load(SeqCst)).sum();
         assert_eq!(begun, 2, "{prompt}: each was asked once");
         gateway.until_quiet().await;
+    }
+}
+
+#[tokio::test]
+async fn the_next_provider_answers_for_a_tunnel_that_breaks_before_content() {
+    for prompt in ["leave before the head", "leave before content"] {
+        let gateway = gateway().await;
+        let (bad, good) = (Identity::new(1), Identity::new(2));
+        let nodes = [bad.join(&gateway).await, good.join(&gateway).await];
+        nodes[1].work.is_good.store(true, SeqCst);
+        gateway.until_offers(2).await;
+        let mut body: Value = serde_json::from_slice(&stream(prompt)).unwrap();
+        body["provider"] = serde_json::json!({"order": [bad.key.public().short()]});
+        let (status, headers, text) = ask(gateway.addr(), body.to_string().into()).await;
+        assert_eq!((status, content(&text).as_str()), (StatusCode::OK, "hello"), "{text}");
+        assert_eq!(headers["x-quorate-attempts"], "2", "{prompt}");
+        assert_eq!(headers["x-quorate-provider"], *good.key.public().short());
+        assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+        gateway.until_offers(1).await;
     }
 }
 
@@ -100,7 +118,7 @@ async fn the_newer_connection_of_a_node_takes_the_place_of_the_older() {
     gateway.until_offers(1).await;
     let (_, _, text) = ask(gateway.addr(), stream("hello")).await;
     assert_eq!(content(&text), "hello");
-    assert_eq!(first.work.begun.load(std::sync::atomic::Ordering::SeqCst), 0);
+    assert_eq!(first.work.begun.load(SeqCst), 0);
     drop(second);
     gateway.until_quiet().await;
 }
@@ -128,6 +146,50 @@ async fn a_drain_of_the_gateway_lets_streams_end_and_then_tells_the_node() {
     assert_eq!(stopped.await.unwrap(), gateway::shutdown::Drained::Clean);
     assert_eq!(app.metrics.nodes.get(), 0);
     until(|| app.metrics.node_connections.get() == 0).await;
+}
+
+#[tokio::test]
+async fn what_a_drain_does_not_wait_for_is_cut_with_an_error_event() {
+    let gateway = gateway_with("drain_ms = 0", |_| {}).await;
+    let node = Identity::new(1).join(&gateway).await;
+    gateway.until_offers(1).await;
+    let answer = send(gateway.addr(), stream("half")).await;
+    let app = gateway.running.app.clone();
+    let stopped = tokio::task::spawn(gateway.running.stop());
+    let text = answer.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("\"draining\"") && !text.contains("[DONE]"), "{text}");
+    assert!(matches!(stopped.await.unwrap(), gateway::shutdown::Drained::Cut { .. }));
+    until(|| node.work.running() == 0 && app.metrics.node_connections.get() == 0).await;
+}
+
+#[tokio::test]
+async fn a_node_that_drains_ends_its_streams_and_gets_no_new_ones() {
+    let gateway = gateway().await;
+    let node = Identity::new(1).join(&gateway).await;
+    gateway.until_offers(1).await;
+    let mut answer = send(gateway.addr(), stream("wait")).await;
+    answer.body_mut().frame().await.unwrap().unwrap();
+    node.say(&ToGateway::Drain { within_ms: 3_600_000 });
+    let member = gateway.running.app.market.members()[0].clone();
+    until(|| member.standing() == Standing::Draining).await;
+    let (status, _, text) = ask(gateway.addr(), stream("hello")).await;
+    assert_eq!(status, 503, "{text}");
+    assert_eq!(node.work.begun.load(SeqCst), 1);
+    node.work.go();
+    let rest = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(rest.ends_with(b"data: [DONE]\n\n"));
+}
+
+#[tokio::test]
+async fn a_node_that_is_heard_of_no_more_loses_its_lease() {
+    let gateway = gateway().await;
+    let mut node = Identity::new(1).join(&gateway).await;
+    gateway.until_offers(1).await;
+    tokio::time::pause();
+    let (reason, retry) = node.bye().await;
+    assert!(retry, "{reason}");
+    gateway.until_quiet().await;
 }
 
 async fn until_refused(addr: std::net::SocketAddr) {

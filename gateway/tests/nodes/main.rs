@@ -22,3 +22,5 @@ mod measure;
 mod node;
 #[cfg(test)]
 mod slow;
+#[cfg(test)]
+mod tls;

@@ -24,7 +24,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
@@ -70,6 +70,8 @@ pub(crate) struct Work {
     pub(crate) shown: Mutex<Vec<String>>,
     /// Bytes of `flood` answers that the connection took.
     pub(crate) flooded: AtomicU64,
+    /// Answers well, whatever the prompt asks for.
+    pub(crate) is_good: AtomicBool,
     go: watch::Sender<bool>,
 }
 
@@ -294,9 +296,8 @@ impl Node {
     /// What the gateway says when it ends the lease.
     pub(crate) async fn bye(&mut self) -> (String, bool) {
         loop {
-            match self.heard.recv().await.expect("a goodbye") {
-                ToNode::Bye { reason, retry } => return (reason, retry),
-                _ => {}
+            if let ToNode::Bye { reason, retry } = self.heard.recv().await.expect("a goodbye") {
+                return (reason, retry);
             }
         }
     }
@@ -353,6 +354,7 @@ async fn answer(
     let body = request.into_body().collect().await.expect("a body").to_bytes();
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     let prompt = body["messages"][0]["content"].as_str().unwrap_or_default().to_owned();
+    let prompt = if work.is_good.load(SeqCst) { String::new() } else { prompt };
     if prompt == "no head" {
         std::future::pending::<()>().await;
     }
