@@ -167,6 +167,11 @@ impl Market {
         self.inner.publish()
     }
 
+    /// Ends leases that are over, as the writer does once a second.
+    pub fn reap(&self) {
+        self.inner.reap();
+    }
+
     /// The writer: makes changes seen and ends leases that are over, until the gateway drains.
     pub async fn run(self, shutdown: Shutdown) {
         self.inner.run(shutdown).await;

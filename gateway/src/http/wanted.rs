@@ -11,7 +11,6 @@ use crate::auth::Principal;
 use crate::market::{Model, Resolved, Snapshot};
 use crate::request::policy::Mode;
 use crate::request::{Policy, Probe, Verification};
-use crate::route::eligible;
 use crate::upstream::Wanted;
 
 /// The models a request names, in their order.
@@ -54,14 +53,13 @@ pub(super) fn wanted(
 /// It is one.
 pub(super) fn reachable(principal: &Principal, model: &Model) -> Result<(), Error> {
     let scope = &principal.grant.scope;
-    let terms = || model.offers.iter().map(|offer| offer.terms());
     if scope.is_anywhere()
         || model.offers.is_empty()
-        || terms().any(|t| eligible::reaches(scope, &t))
+        || !model.index.admitted(&model.offers, None, scope).is_clear()
     {
         return Ok(());
     }
-    let is_near = terms().any(|terms| scope.allows_region(terms.region));
+    let is_near = model.offers.iter().any(|offer| scope.allows_region(offer.region.as_deref()));
     let (what, code) = match is_near {
         true => ("providers", "provider_not_allowed"),
         false => ("regions", "region_not_allowed"),

@@ -2,7 +2,6 @@
 //! or a short list of places where few have it. Says the same as `route::eligible`, which a test compares.
 
 use fixedbitset::FixedBitSet;
-use openapi::node::Feature;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -19,9 +18,7 @@ pub struct Index {
     quantizations: HashMap<Box<str>, Places>,
     /// By the provider's id and by its operator.
     parties: HashMap<Arc<str>, Places>,
-    features: HashMap<Feature, Places>,
-    /// Offers of nodes; the others are static upstreams'.
-    members: Option<FixedBitSet>,
+    has_members: bool,
 }
 
 /// Where in the list of offers.
@@ -41,8 +38,6 @@ impl Index {
         let mut regions: HashMap<Box<str>, Vec<u32>> = HashMap::new();
         let mut quantizations: HashMap<Box<str>, Vec<u32>> = HashMap::new();
         let mut parties: HashMap<Arc<str>, Vec<u32>> = HashMap::new();
-        let mut features: HashMap<Feature, Vec<u32>> = HashMap::new();
-        let mut members: Option<FixedBitSet> = None;
         for (place, offer) in (0u32..).zip(offers) {
             if let Some(region) = &offer.region {
                 add_text(&mut regions, region, place);
@@ -55,16 +50,6 @@ impl Index {
             if operator != id {
                 parties.entry(operator.clone()).or_default().push(place);
             }
-            for feature in offer.served().into_iter().flat_map(|served| &served.features) {
-                let places = features.entry(*feature).or_default();
-                if places.last() != Some(&place) {
-                    places.push(place);
-                }
-            }
-            if offer.seller.is_some() {
-                let all = members.get_or_insert_with(|| FixedBitSet::with_capacity(offers.len()));
-                all.insert(place as usize);
-            }
         }
         let len = offers.len();
         Self {
@@ -72,14 +57,13 @@ impl Index {
             regions: packed(regions, len),
             quantizations: packed(quantizations, len),
             parties: packed(parties, len),
-            features: packed(features, len),
-            members,
+            has_members: offers.iter().any(|offer| offer.seller.is_some()),
         }
     }
 
     /// Whether any offer is a node's.
     pub fn has_members(&self) -> bool {
-        self.members.is_some()
+        self.has_members
     }
 
     /// Where the offers are that policy and scope admit; prices are as of this moment.
@@ -129,20 +113,6 @@ impl Index {
         if !policy.quantizations.is_empty() {
             left.intersect_with(&self.texts(&self.quantizations, &policy.quantizations));
         }
-    }
-
-    /// Those that have every one of `features`. What a static upstream can do is not known.
-    pub fn with_features(&self, features: &[Feature]) -> FixedBitSet {
-        let mut left = self.members.clone().unwrap_or_default();
-        left.grow(self.len);
-        for feature in features {
-            let mut having = FixedBitSet::with_capacity(self.len);
-            if let Some(places) = self.features.get(feature) {
-                places.add_to(&mut having);
-            }
-            left.intersect_with(&having);
-        }
-        left
     }
 
     fn named(&self, list: &[String]) -> FixedBitSet {

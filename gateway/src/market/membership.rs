@@ -101,16 +101,26 @@ impl Membership {
     pub fn report(&self) -> Report {
         let member = &self.member;
         let (known, figures) = (&member.known, member.known.figures());
-        let ejected = self.inner.ejected(&member.node);
+        let standing = member.standing();
+        let note = match standing {
+            Standing::Ejected => {
+                self.inner.ejected(&member.node).map(|reason| format!("ejected: {reason}"))
+            }
+            Standing::Probation => {
+                let (answers, of) = (known.answers(), self.inner.config.probation_answers);
+                Some(format!("{answers} of {of} good answers"))
+            }
+            Standing::Active | Standing::Draining | Standing::Gone => None,
+        };
         Report {
-            standing: member.standing(),
+            standing,
             requests: known.requests(),
             failures: known.failures(),
             tokens: known.tokens(),
             prefill_tps: figures.prefill_tps,
             decode_tps: figures.decode_tps,
             rtt_ms: member.round_trip().map(|way| way.as_secs_f64() * 1e3),
-            note: ejected.map(|reason| format!("ejected: {reason}")),
+            note,
         }
     }
 

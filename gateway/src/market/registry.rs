@@ -143,6 +143,7 @@ impl Inner {
     ) -> Membership {
         let Admission { member, place, .. } = admission;
         self.renew(&member);
+        member.known.offered(member.on_sale().sequence);
         let place = place.taken();
         let (earlier, ejected) = {
             let mut table = self.table();

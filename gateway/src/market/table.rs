@@ -23,12 +23,15 @@ pub(super) struct Table {
     /// Whose a name is, and by how many seats and places.
     names: HashMap<Arc<str>, (PublicKey, usize)>,
     /// What nodes sell: by the model's name, then by the provider's, so that the order is stable.
-    sold: HashMap<Arc<str>, BTreeMap<Arc<str>, Vec<Arc<Offer>>>>,
+    sold: HashMap<Arc<str>, Sellers>,
     /// Models whose offers are not as in the snapshot.
     dirty: HashSet<Arc<str>>,
     pub(super) knowns: Knowns,
     nodes_max: usize,
 }
+
+/// By the provider's name.
+type Sellers = BTreeMap<Arc<str>, Vec<Arc<Offer>>>;
 
 #[derive(Debug)]
 struct Seat {

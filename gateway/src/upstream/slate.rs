@@ -99,7 +99,10 @@ impl<'a> Slate<'a> {
             let (in_flight, cool_down) = (offer.endpoint.in_flight(), offer.endpoint.cool_down());
             let is_out = !self.is_askable(context, tried, place, offer)
                 || waiting.is_some_and(|class| class == class_of(offer) && !self.is_wished(offer));
-            let preference = self.policy.map_or(0, |p| eligible::preference(p, &offer.terms()));
+            let preference = match self.policy {
+                Some(policy) if !is_out => eligible::preference(policy, &offer.terms()),
+                _ => 0,
+            };
             route::Candidate { in_flight, preference, cool_down, is_out }
         })
     }

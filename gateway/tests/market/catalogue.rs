@@ -105,9 +105,7 @@ fn an_aliased_name_is_taken_too() {
     let _acme = Node::new(2, acme()).ask(&market).expect("admitted");
 }
 
-#[test]
-fn what_is_wrong_with_aliases_and_the_market_is_told_with_its_place() {
-    let text = r#"
+const WRONG: &str = r#"
         [market]
         join = "everybody"
         tokens = ["short"]
@@ -149,8 +147,11 @@ fn what_is_wrong_with_aliases_and_the_market_is_told_with_its_place() {
         to = "fx"
         [[alias]]
         from = "g"
-    "#;
-    let Err(Error::Invalid(found)) = config::parse(text, &|_| Some("/home/me".to_owned())) else {
+"#;
+
+#[test]
+fn what_is_wrong_with_aliases_and_the_market_is_told_with_its_place() {
+    let Err(Error::Invalid(found)) = config::parse(WRONG, &|_| Some("/home/me".to_owned())) else {
         panic!("it is not valid");
     };
     for (path, message) in [

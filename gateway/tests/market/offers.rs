@@ -42,7 +42,11 @@ fn a_later_offer_is_in_force_at_once_and_an_earlier_one_never() {
     drop(membership);
     let back = refused(&node, &market);
     assert_eq!((back.code(), back.param()), ("offer_invalid", Some("offer.sequence")));
+    node.sequence = 6;
+    drop(node.join(&market, &url()).expect("joins"));
     node.sequence = 5;
+    assert_eq!(refused(&node, &market).code(), "offer_invalid", "a hello's offer counts too");
+    node.sequence = 6;
     node.ask(&market).expect("the offer that was in force");
 }
 

@@ -300,11 +300,9 @@ struct Stage {
 
 impl Stage {
     fn new(measure: &str) -> Self {
-        let text = format!(
-            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
+        let text = "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
              data_dir = \"/nowhere\"\n[auth]\nmode = \"open\"\n\
-             [market]\nnode_listen = \"127.0.0.1:0\"\njoin = \"open\"\n"
-        );
+             [market]\nnode_listen = \"127.0.0.1:0\"\njoin = \"open\"\n";
         let mut settings = crate::config::parse(&text, &|_| None).expect("settings");
         settings.market.measure = measure != "off";
         settings.market.measure_every = 60 * MINUTE;
