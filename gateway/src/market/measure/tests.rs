@@ -303,7 +303,7 @@ impl Stage {
         let text = "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
              data_dir = \"/nowhere\"\n[auth]\nmode = \"open\"\n\
              [market]\nnode_listen = \"127.0.0.1:0\"\njoin = \"open\"\n";
-        let mut settings = crate::config::parse(&text, &|_| None).expect("settings");
+        let mut settings = crate::config::parse(text, &|_| None).expect("settings");
         settings.market.measure = measure != "off";
         settings.market.measure_every = 60 * MINUTE;
         let identity = Arc::new(SecretKey::from_seed(&[42; 32]));
