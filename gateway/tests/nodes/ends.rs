@@ -7,6 +7,7 @@ use openapi::node::control::{ToGateway, ToNode};
 use openapi::node::{MESSAGE_BYTES_MAX, Standing};
 use serde_json::Value;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
 
 use crate::harness::{ask, content, gateway, gateway_with, send, stream, until};
 use crate::node::{Identity, code};
@@ -183,7 +184,7 @@ async fn a_node_that_drains_ends_its_streams_and_gets_no_new_ones() {
 
 #[tokio::test]
 async fn a_node_that_is_heard_of_no_more_loses_its_lease() {
-    let gateway = gateway().await;
+    let gateway = gateway_with("", |market| market.lease = Duration::from_secs(15)).await;
     let mut node = Identity::new(1).join(&gateway).await;
     gateway.until_offers(1).await;
     tokio::time::pause();

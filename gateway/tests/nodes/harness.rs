@@ -42,6 +42,8 @@ pub(crate) async fn gateway_with(limits: &str, change: impl FnOnce(&mut Market))
         node_listen: Some(([127, 0, 0, 1], 0).into()),
         join: Join::Open,
         measure: false,
+        // The node says one heartbeat, and a busy machine may be slow.
+        lease: Duration::from_secs(600),
         ..Market::default()
     };
     change(&mut settings.market);
