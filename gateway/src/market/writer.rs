@@ -127,3 +127,49 @@ impl Inner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::clock::System;
+    use crate::config;
+    use crate::market::Market;
+    use crate::market::testing::{Node, served};
+    use openapi::node::control::Load;
+    use openapi::sign::SecretKey;
+    use std::sync::{Arc, mpsc};
+    use std::time::Duration;
+
+    /// Every lock of the market is held by somebody else for as long as the reader takes.
+    #[test]
+    fn readers_and_heartbeats_wait_for_no_lock() {
+        let text = format!(
+            "[server]\ndata_dir = \"/nowhere\"\n[market]\nnode_listen = \"127.0.0.1:0\"\n\
+             join = \"open\"\n[[model]]\nid = \"m\"\nweights_ids = [\"b3:{}\"]\n",
+            "a1".repeat(32)
+        );
+        let settings = config::parse(&text, &|_| None).unwrap();
+        let identity = Arc::new(SecretKey::from_seed(&[1; 32]));
+        let market = Market::new(&settings, identity, Arc::new(System)).unwrap();
+        let node = Node::new(1, vec![served("m", Some(&format!("b3:{}", "a1".repeat(32))))]);
+        let membership = node.join(&market, &"http://192.0.2.1/v1".parse().unwrap()).unwrap();
+        market.publish();
+        let (told, hears) = mpsc::channel();
+        let (table, base) = (market.inner.table(), market.inner.publishing.lock().unwrap());
+        let reader = market.clone();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let now = reader.time().now();
+                membership.heartbeat(Load::default());
+                membership.way(Duration::from_millis(1));
+                let snapshot = reader.snapshot();
+                let offer = &snapshot.resolve("m:floor").unwrap().model.offers[0];
+                let is_open = offer.member().unwrap().is_open(now, Duration::ZERO);
+                told.send((is_open, offer.prices().prompt)).unwrap();
+                drop(snapshot);
+            });
+            let read = hears.recv_timeout(Duration::from_secs(60));
+            drop((table, base));
+            assert_eq!(read.expect("the reader waits for a lock"), (true, Some(0.05)));
+        });
+    }
+}

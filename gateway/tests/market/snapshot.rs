@@ -60,10 +60,8 @@ fn the_ring_is_the_same_for_who_stays() {
     assert_eq!(all.len(), 39, "round the ring everybody is met");
 }
 
-/// A reader that had to wait for the writer would make no progress while the writer is held up: it is
-/// held here in the middle of a snapshot by never letting it end before the readers have read.
 #[test]
-fn readers_go_on_while_the_writer_works() {
+fn readers_see_whole_snapshots_while_the_writer_works() {
     let (market, _) = market("", &catalogue());
     let _members: Vec<_> = (0..200)
         .map(|number| Node::new(number, acme()).join(&market, &url()).expect("joins"))
@@ -83,7 +81,7 @@ fn readers_go_on_while_the_writer_works() {
         });
         has_started.recv().expect("started");
         let mut rebuilds = 0;
-        // As many rebuilds as it takes until the reader has read between two of them, at least 100.
+        // As many as it takes until the reader has read a hundred times meanwhile.
         while rebuilds < 100 || reads.load(Ordering::Relaxed) < 100 {
             let member = Node::new(1000, acme()).join(&market, &url()).expect("joins");
             market.publish();
