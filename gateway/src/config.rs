@@ -27,6 +27,7 @@ pub(crate) use check::is_model_name;
 
 use crate::auth::Scope;
 use crate::limit::Rules;
+use crate::market::region::Atlas;
 use crate::request::Dialect;
 
 /// What the gateway runs on.
@@ -222,6 +223,15 @@ impl Settings {
         if self.market.join != Join::Token && !self.market.tokens.is_empty() {
             warnings
                 .push("market.tokens: join is not \"token\", so nobody asks for them".to_owned());
+        }
+        let market = &self.market;
+        if let Some(region) = &market.region
+            && Atlas::new(&market.places).find(region).is_none()
+        {
+            warnings.push(format!(
+                "market.region: where {region} lies is not known (name it in a [[market.place]]); no \
+                 node's region can be judged"
+            ));
         }
         warnings
     }

@@ -151,8 +151,14 @@ impl Bench {
         _turn: OwnedSemaphorePermit,
     ) {
         let end = Instant::now() + NODE_MAX;
+        let offers = self.offers(&member);
+        if offers.is_empty() {
+            // The next snapshot has them.
+            due_ms.store(self.market.time().now().run_ms, Relaxed);
+            return;
+        }
         let mut is_whole = true;
-        for (place, offer) in self.offers(&member).into_iter().enumerate() {
+        for (place, offer) in offers.into_iter().enumerate() {
             tokio::select! {
                 measured = self.model(&member, &offer, place == 0, end) => is_whole &= measured,
                 () = self.context.shutdown.draining() => return,

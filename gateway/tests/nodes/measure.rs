@@ -346,3 +346,20 @@ async fn the_command_line_asks_the_running_gateway() {
     let (ok, told) = run(&["list"]).await;
     assert!(ok && told.contains("sent away") && told.contains("it lies"), "{told}");
 }
+
+#[test]
+fn a_gateway_whose_own_place_is_not_known_is_warned_of() {
+    let warnings = |market: &str| {
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
+             data_dir = \"/nowhere\"\n[auth]\nmode = \"open\"\n[market]\n{market}\n"
+        );
+        let settings = gateway::config::parse(&text, &|_| None).expect("valid settings");
+        let about = |warning: &String| warning.starts_with("market.region");
+        settings.warnings().iter().filter(|warning| about(warning)).count()
+    };
+    assert_eq!(warnings("region = \"atlantis\""), 1);
+    assert_eq!(warnings("region = \"eu-west\""), 0);
+    let place = "[[market.place]]\nname = \"atlantis\"\nlatitude = 31.2\nlongitude = -24.2";
+    assert_eq!(warnings(&format!("region = \"atlantis\"\n{place}")), 0);
+}

@@ -11,8 +11,10 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use openapi::node::Feature;
-use openapi::nodes::Measured;
+use openapi::node::control::Load;
+use openapi::node::{Feature, Served, Standing};
+use openapi::nodes::{EvidenceKind, EvidenceVerdict, Measured};
+use openapi::sign::SecretKey;
 use serde_json::{Value, json};
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -22,10 +24,12 @@ use tokio::time::sleep;
 
 use super::probe::{Probe, endpoint};
 use super::prompt::{ANSWER_TOKENS, Numbers};
+use super::{AT_ONCE, Bench};
 use crate::clock::System;
 use crate::config::{Limits, Upstream, UpstreamModel};
-use crate::market::{Offer, Time};
-use crate::metrics::{ConnectionState, Held, Metrics};
+use crate::market::testing::{Node as Joining, served};
+use crate::market::{Market, Membership, Offer, Time};
+use crate::metrics::{ConnectionState, Held, Measurement, Metrics};
 use crate::request::{Dialect, Endpoint as Asked};
 use crate::shutdown::Shutdown;
 use crate::upstream::{Context, Endpoint, Error, Tunnel, random};
@@ -55,6 +59,8 @@ enum Fault {
     /// Ids without text.
     Empty,
     Html,
+    /// No answer, ever.
+    Silent,
 }
 
 const HONEST: Node = Node {
@@ -84,6 +90,7 @@ async fn answer(node: Node, asked: Arc<AtomicU32>, request: Request<Incoming>) -
     };
     match node.fault {
         Fault::Status => return whole(StatusCode::BAD_GATEWAY, "text/plain", "no".to_owned()),
+        Fault::Silent => std::future::pending::<()>().await,
         Fault::Html => return whole(StatusCode::OK, "text/html", "<p>".to_owned()),
         _ => {}
     }
@@ -147,34 +154,48 @@ fn chunk(node: Node, number: u64, words: u64) -> Bytes {
     Bytes::from(sent)
 }
 
-/// What is measured of such a node, and how often it was asked.
-async fn measured(node: Node, asked: Asked) -> (Result<Measured, Error>, u32) {
+/// A node at the other end of a tunnel.
+async fn node(
+    node: Node,
+    name: &str,
+    asked: &Arc<AtomicU32>,
+    metrics: &Metrics,
+    shutdown: &Shutdown,
+) -> Arc<Endpoint> {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
-    let count = Arc::new(AtomicU32::new(0));
-    let metrics = Arc::new(Metrics::new());
-    let shutdown = Shutdown::new();
-    let counted = count.clone();
+    let asked = asked.clone();
     shutdown.spawn(async move {
         let service = service_fn(move |request| {
-            let counted = counted.clone();
-            async move { Ok::<_, Infallible>(answer(node, counted, request).await) }
+            let asked = asked.clone();
+            async move { Ok::<_, Infallible>(answer(node, asked, request).await) }
         });
         let _ended = http2::Builder::new(TokioExecutor::new())
             .serve_connection(TokioIo::new(theirs), service)
             .await;
     });
     let held = Held::new(metrics.upstream_connections.get(ConnectionState::Active));
-    let tunnel = Tunnel::open(TokioIo::new(ours), held, &shutdown).await.expect("a tunnel");
-    let endpoint = Arc::new(Endpoint::tunnel("n", "o", tunnel, "lease").expect("an endpoint"));
-    let clock = Arc::new(System);
-    let context = Context {
+    let tunnel = Tunnel::open(TokioIo::new(ours), held, shutdown).await.expect("a tunnel");
+    Arc::new(Endpoint::tunnel(name, "o", tunnel, "lease").expect("an endpoint"))
+}
+
+fn context(time: Arc<Time>) -> Context {
+    Context {
         limits: Limits::default(),
-        metrics: metrics.clone(),
-        shutdown,
+        metrics: Arc::new(Metrics::new()),
+        shutdown: Shutdown::new(),
         random,
+        time,
         probation_share: 0.0,
-        time: Arc::new(Time::new(clock.clone())),
-    };
+    }
+}
+
+/// What is measured of such a node, and how often it was asked.
+async fn measured(behaviour: Node, asked: Asked) -> (Result<Measured, Error>, u32) {
+    let count = Arc::new(AtomicU32::new(0));
+    let clock = Arc::new(System);
+    let context = context(Arc::new(Time::new(clock.clone())));
+    let metrics = context.metrics.clone();
+    let endpoint = node(behaviour, "n", &count, &metrics, &context.shutdown).await;
     let upstream = Upstream {
         id: "n".to_owned(),
         operator: "o".to_owned(),
@@ -265,4 +286,125 @@ fn a_model_is_asked_the_way_it_can_be() {
     assert_eq!(endpoint(&[Completions]), Some(Asked::Completions));
     assert_eq!(endpoint(&[Embeddings]), Some(Asked::Embeddings));
     assert_eq!(endpoint(&[Vision]), None);
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A market whose nodes are measured, every hour.
+struct Stage {
+    market: Market,
+    context: Arc<Context>,
+    asked: Arc<AtomicU32>,
+}
+
+impl Stage {
+    fn new(measure: &str) -> Self {
+        let text = "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
+             data_dir = \"/nowhere\"\n[auth]\nmode = \"open\"\n\
+             [market]\nnode_listen = \"127.0.0.1:0\"\njoin = \"open\"\n";
+        let mut settings = crate::config::parse(text, &|_| None).expect("settings");
+        settings.market.measure = measure != "off";
+        settings.market.measure_every = 60 * MINUTE;
+        let identity = Arc::new(SecretKey::from_seed(&[42; 32]));
+        let market = Market::new(&settings, identity, Arc::new(System)).expect("a market");
+        let context = Arc::new(context(market.time().clone()));
+        let bench = Arc::new(Bench::new(market.clone(), context.clone(), &settings.market));
+        context.shutdown.spawn(bench.run());
+        Self { market, context, asked: Arc::new(AtomicU32::new(0)) }
+    }
+
+    /// A node that joined.
+    async fn join(&self, number: u64, behaviour: Node) -> Membership {
+        let theirs = Served { features: vec![Feature::Chat], ..served("theirs", None) };
+        let admission = Joining::new(number, vec![theirs]).ask(&self.market).expect("admitted");
+        let (metrics, shutdown) = (&self.context.metrics, &self.context.shutdown);
+        let endpoint = node(behaviour, &admission.provider, &self.asked, metrics, shutdown).await;
+        let membership = self.market.attach(admission, endpoint);
+        self.market.publish();
+        membership
+    }
+
+    fn counts(&self) -> (u64, u64) {
+        let measurements = &self.context.metrics.measurements;
+        (measurements.get(Measurement::Ok).get(), measurements.get(Measurement::Failed).get())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_is_measured_when_it_joins_and_every_so_often() {
+    let stage = Stage::new("on");
+    let member = stage.join(1, HONEST).await;
+    sleep(30 * SECOND).await;
+    assert_eq!(stage.counts(), (1, 0));
+    let known = member.member().known.clone();
+    assert_eq!(known.figures().decode_tps, Some(50.0));
+    sleep(50 * MINUTE).await;
+    assert_eq!(stage.counts(), (1, 0), "an hour, a tenth more or less, is not over");
+    sleep(20 * MINUTE).await;
+    assert_eq!(stage.counts(), (2, 0));
+    drop(member);
+    stage.market.publish();
+    let back = stage.join(1, HONEST).await;
+    sleep(8 * MINUTE).await;
+    assert_eq!(stage.counts(), (2, 0), "coming and going has nobody measured all the time");
+    assert_eq!(back.report().decode_tps, Some(50.0), "what is known stays with the key");
+    sleep(5 * MINUTE).await;
+    assert_eq!(stage.counts(), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_busy_node_is_waited_for_but_not_for_ever() {
+    let stage = Stage::new("on");
+    let member = stage.join(1, HONEST).await;
+    member.heartbeat(Load { running: 1, queued: 0, kv_used: None });
+    sleep(50 * SECOND).await;
+    assert_eq!(stage.asked.load(SeqCst), 0);
+    sleep(30 * SECOND).await;
+    assert_eq!(stage.counts(), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_many_are_measured_at_once_and_the_others_in_turn() {
+    let stage = Stage::new("on");
+    let mut members = Vec::new();
+    for number in 0..20 {
+        members.push(stage.join(number, Node { head_ms: 5_000, ..HONEST }).await);
+    }
+    sleep(3 * SECOND).await;
+    assert_eq!(stage.asked.load(SeqCst), u32::try_from(AT_ONCE).expect("small"));
+    sleep(2 * MINUTE).await;
+    assert_eq!(stage.counts(), (20, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_kept_and_tried_again_later_and_costs_no_standing() {
+    let stage = Stage::new("on");
+    let silent = stage.join(1, Node { fault: Fault::Silent, ..HONEST }).await;
+    sleep(50 * SECOND).await;
+    assert_eq!(stage.counts(), (0, 0));
+    sleep(20 * SECOND).await;
+    assert_eq!(stage.counts(), (0, 1), "it was given up");
+    let evidence = &silent.member().known.evidence;
+    let last = evidence.last(EvidenceKind::Speed).expect("a record");
+    assert_eq!(last.verdict, EvidenceVerdict::Failed);
+    assert_eq!(last.note.as_deref(), Some("it took too long"));
+    assert_eq!(silent.member().standing(), Standing::Probation);
+    sleep(12 * MINUTE).await;
+    assert_eq!(stage.counts(), (0, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_measured_where_that_is_off_and_who_left_did_not_fail() {
+    let off = Stage::new("off");
+    let _member = off.join(1, HONEST).await;
+    sleep(10 * MINUTE).await;
+    assert_eq!(off.asked.load(SeqCst), 0);
+    let on = Stage::new("on");
+    let member = on.join(1, Node { fault: Fault::Silent, ..HONEST }).await;
+    sleep(5 * SECOND).await;
+    assert_eq!(on.asked.load(SeqCst), 1);
+    drop(member);
+    sleep(10 * MINUTE).await;
+    assert_eq!(on.counts(), (0, 0));
 }
