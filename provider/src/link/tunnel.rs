@@ -27,6 +27,9 @@ use tower::ServiceExt;
 
 /// Streams at once: the gateway's limit, and one for control.
 const STREAMS_MAX: u32 = 1_025;
+/// Frames for streams that are over, before the connection ends for it: as good as never, since
+/// cancelled answers leave some behind each time.
+const STRAY_FRAMES_MAX: usize = 1 << 30;
 /// Bytes of one answer that wait for the gateway.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 const HEADER_BYTES_MAX: u32 = 64 * 1024;
@@ -132,6 +135,10 @@ fn settings(executor: Tracked) -> hyper::server::conn::http2::Builder<Tracked> {
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
+        // Clients that leave all at once must not end the tunnel: the defaults (20 streams reset before
+        // they were looked at) are against strangers, and the gateway is none.
+        .max_pending_accept_reset_streams(STREAMS_MAX as usize + 1)
+        .max_local_error_reset_streams(STRAY_FRAMES_MAX)
         .max_send_buf_size(SEND_BUFFER_BYTES)
         .max_header_list_size(HEADER_BYTES_MAX)
         .initial_stream_window_size(STREAM_WINDOW)

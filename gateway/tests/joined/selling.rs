@@ -1,0 +1,105 @@
+//! What nodes sell, under which names, at which prices, and by which link.
+
+use http::StatusCode;
+use provider::offer::{Prices, Terms};
+use serde_json::{Value, json};
+
+use crate::harness::{MODEL, chat, gateway, node, until_future};
+
+#[tokio::test]
+async fn a_direct_link_serves_pinned_both_ways() {
+    let gateway = gateway(|market| market.direct_private = true).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let addr = listener.local_addr().expect("an address");
+    let url = format!("https://{addr}").parse().expect("a URL");
+    let joined = [&gateway];
+    let provider = node(&joined, json!({"tokens": 3}), |joining, _| {
+        joining.direct = Some((listener, url));
+    });
+    let provider = provider.await;
+    gateway.until_offers(1).await;
+    for _ in 0..3 {
+        let (status, _, body) = gateway.ask(&chat()).await;
+        assert_eq!(status, StatusCode::OK, "{body:?}");
+    }
+    assert_eq!(provider.counters.jobs_finished(), 3);
+    // Nobody else gets in: no certificate, no handshake; no lease, no answer.
+    let tls = identity::tls::client(identity::tls::Server::Anyone, None).expect("a configuration");
+    let tls = tokio_rustls::TlsConnector::from(std::sync::Arc::new(tls));
+    let socket = tokio::net::TcpStream::connect(addr).await.expect("connects");
+    let name = rustls::pki_types::ServerName::try_from("localhost").expect("a name");
+    let shaken = async {
+        let mut stream = tls.connect(name, socket).await?;
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"GET / HTTP/1.1\r\n\r\n").await?;
+        let mut read = [0; 1];
+        tokio::io::AsyncReadExt::read(&mut stream, &mut read).await
+    };
+    assert!(!matches!(until_future(shaken).await, Ok(1..)), "served without a certificate");
+    gateway.running.stop().await;
+}
+
+#[tokio::test]
+async fn weights_that_are_not_listed_are_sold_under_the_nodes_own_name() {
+    let gateway = gateway(|_| {}).await;
+    let other = format!("b3:{}", "ab".repeat(32));
+    let joined = [&gateway];
+    let provider = node(&joined, json!({"tokens": 3}), |_, options| {
+        options.weights_id = Some(other);
+    });
+    let provider = provider.await;
+    let list = async {
+        loop {
+            let models = gateway.get("/v1/models").await;
+            let ids = models["data"].as_array().expect("a list").iter();
+            let id = ids.filter_map(|model| model["id"].as_str()).find(|id| id.starts_with("mine@"));
+            if let Some(id) = id {
+                return id.to_owned();
+            }
+        }
+    };
+    let id = until_future(list).await;
+    let mut body = chat();
+    body["model"] = json!(id);
+    let (status, _, bytes) = gateway.ask(&body).await;
+    assert_eq!(status, StatusCode::OK, "{bytes:?}");
+    let (status, _, bytes) = gateway.ask(&chat()).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{bytes:?}");
+    let endpoints = gateway.get(&format!("/v1/models/{id}/endpoints")).await;
+    assert_eq!(endpoints["data"][0]["verified"], json!(false), "{endpoints}");
+    assert_eq!(provider.counters.jobs_finished(), 1);
+    gateway.running.stop().await;
+}
+
+#[tokio::test]
+async fn new_prices_are_in_force_with_the_next_request() {
+    let gateway = gateway(|_| {}).await;
+    let joined = [&gateway];
+    let provider = node(&joined, json!({"tokens": 3}), |joining, _| {
+        joining.terms = terms(1);
+    });
+    let provider = provider.await;
+    gateway.until_offers(1).await;
+    let mut body = chat();
+    body["provider"] = json!({"max_price": {"prompt": 1.0}});
+    let (status, _, bytes) = gateway.ask(&body).await;
+    assert_eq!(status, StatusCode::OK, "{bytes:?}");
+    provider.reprice(terms(4), None).expect("a new offer");
+    let path = format!("/v1/models/{MODEL}/endpoints");
+    let seen = async {
+        while gateway.get(&path).await["data"][0]["prompt_usd_per_million"] != json!(2.0) {}
+    };
+    until_future(seen).await;
+    let (status, _, bytes) = gateway.ask(&body).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{bytes:?}");
+    let error: Value = serde_json::from_slice(&bytes).expect("JSON");
+    let message = error["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("max_price.prompt"), "{message}");
+    gateway.running.stop().await;
+}
+
+/// Both ways, in half dollars per million tokens.
+fn terms(halves: u64) -> Terms {
+    let pusd = halves * 500_000;
+    let prices = Prices { prompt: pusd, completion: pusd, cached: None };
+    Terms { prices, ..Terms::default() }
+}
