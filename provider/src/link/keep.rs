@@ -58,7 +58,8 @@ impl Kept {
     /// The same trouble again and again is told once.
     fn tell(&self, again: Again, trouble: &str, wait: std::time::Duration) {
         let is_new = self.entry.left(Phase::Waiting, trouble.to_owned());
-        let (gateway, wait_ms) = (self.gateway.url.as_str(), wait.as_millis());
+        let gateway = self.gateway.url.as_str();
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
         match again {
             Again::Late => tracing::error!(gateway, wait_ms, trouble, "not joined"),
             _ if is_new => tracing::warn!(gateway, wait_ms, trouble, "no link to a gateway"),

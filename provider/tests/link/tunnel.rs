@@ -116,7 +116,9 @@ impl Control {
         loop {
             match self.next().await? {
                 ToGateway::Heartbeat { sequence, .. } => {
-                    self.say(&ToNode::Renewed { sequence }).await;
+                    let renewed = serde_json::to_string(&ToNode::Renewed { sequence }).unwrap();
+                    // The node may have ended the exchange behind its heartbeat.
+                    let _gone = self.out.send(Bytes::from(renewed + "\n")).await;
                 }
                 news => return Some(news),
             }
