@@ -150,7 +150,7 @@ fn published(market: &Market) -> Result<u64, Failure> {
 fn heartbeats(members: &[Membership]) -> Result<u64, Failure> {
     let began = cpu_ns()?;
     for round in 0..ROUNDS {
-        let load = Load { running: round as u32, queued: 0, kv_used: Some(0.5) };
+        let load = Load { running: u32::try_from(round)?, queued: 0, kv_used: Some(0.5) };
         for member in members {
             member.heartbeat(black_box(load));
         }
@@ -226,8 +226,8 @@ fn readers(
         is_over.store(true, Ordering::Relaxed);
         let (took, longest) = reader.join().map_err(|_| "the reader failed")?;
         let reads: u64 = took.iter().sum();
-        let at = |share: f64| {
-            let mut left = (reads as f64 * share) as u64;
+        let at = |per_mille: u64| {
+            let mut left = reads * per_mille / 1000;
             let reached = took.iter().position(|count| {
                 let is_here = *count > left;
                 left = left.saturating_sub(*count);
@@ -238,9 +238,9 @@ fn readers(
         Ok(format!(
             r#"{{"reads": {}, "snapshots_made": {made}, "p50": {}, "p99": {}, "p99.9": {}, "max": {}}}"#,
             reads,
-            at(0.5),
-            at(0.99),
-            at(0.999),
+            at(500),
+            at(990),
+            at(999),
             longest
         ))
     })
