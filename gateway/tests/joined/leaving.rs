@@ -79,19 +79,17 @@ async fn rented_capacity_that_ends_in_a_minute_gets_nothing_new_and_nobody_an_er
 async fn a_node_that_vanishes_is_replaced_before_the_first_content() {
     let gateway = gateway(|_| {}).await;
     let vanishing = node(&[&gateway], json!({"ttft_ms": 3_600_000}), |_, _| {}).await;
-    gateway.until_offers(1).await;
-    let asked = {
-        let gateway = &gateway;
-        async move { gateway.ask(&stream()).await }
-    };
+    let healthy = node(&[&gateway], json!({"tokens": 3}), |_, _| {}).await;
+    gateway.until_offers(2).await;
+    let first = vanishing.links.as_ref().expect("it has gateways").status().node.short();
+    let mut body = stream();
+    body["provider"] = json!({"order": [first]});
     let crash = async {
         until(|| vanishing.counters.jobs_started() == 1).await;
-        let healthy = node(&[&gateway], json!({"tokens": 3}), |_, _| {}).await;
-        gateway.until_offers(2).await;
         vanishing.shutdown.kill();
-        healthy
     };
-    let ((status, headers, body), healthy) = futures_util::future::join(asked, crash).await;
+    let asked = futures_util::future::join(gateway.ask(&body), crash);
+    let ((status, headers, body), ()) = asked.await;
     assert_eq!(status, StatusCode::OK, "{body:?}");
     assert_eq!(headers["x-quorate-attempts"], "2");
     assert!(body.ends_with(b"data: [DONE]\n\n"));

@@ -51,7 +51,8 @@ async fn weights_that_are_not_listed_are_sold_under_the_nodes_own_name() {
         loop {
             let models = gateway.get("/v1/models").await;
             let ids = models["data"].as_array().expect("a list").iter();
-            let id = ids.filter_map(|model| model["id"].as_str()).find(|id| id.starts_with("mine@"));
+            let id =
+                ids.filter_map(|model| model["id"].as_str()).find(|id| id.starts_with("mine@"));
             if let Some(id) = id {
                 return id.to_owned();
             }

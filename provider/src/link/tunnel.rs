@@ -27,9 +27,9 @@ use tower::ServiceExt;
 
 /// Streams at once: the gateway's limit, and one for control.
 const STREAMS_MAX: u32 = 1_025;
-/// Frames for streams that are over, before the connection ends for it: as good as never, since
-/// cancelled answers leave some behind each time.
-const STRAY_FRAMES_MAX: usize = 1 << 30;
+/// Frames for streams that are over, in a connection's whole life, before it ends for them: cancelled
+/// requests leave some behind.
+const STRAY_FRAMES_MAX: usize = 100_000;
 /// Bytes of one answer that wait for the gateway.
 const SEND_BUFFER_BYTES: usize = 64 * 1024;
 const HEADER_BYTES_MAX: u32 = 64 * 1024;
