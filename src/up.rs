@@ -46,6 +46,9 @@ pub(crate) struct Args {
     /// How long a provider may take to load its model, in seconds.
     #[arg(long, default_value_t = 120, value_name = "SECONDS")]
     ready_within: u64,
+    /// Leave the providers' speed unmeasured: no request is made but those of clients.
+    #[arg(long)]
+    no_measure: bool,
     /// Show the providers' logs.
     #[arg(long, short)]
     verbose: bool,
@@ -100,6 +103,7 @@ async fn serve(
         node_listen: nodes.local_addr()?,
         data,
         key,
+        measure: !args.no_measure,
         models: joining::models(first).await?,
     };
     // Before anybody is told that it is ready: a signal must find somebody who waits for it.

@@ -18,6 +18,8 @@ pub(super) struct Plan<'a> {
     pub(super) node_listen: SocketAddr,
     pub(super) data: &'a Path,
     pub(super) key: &'a str,
+    /// Whether the providers' speed is measured.
+    pub(super) measure: bool,
     /// Name and weights of each; every provider serves all of them.
     pub(super) models: Vec<(String, Option<String>)>,
 }
@@ -47,6 +49,7 @@ impl Plan<'_> {
                 join: Join::AllowList,
                 nodes: named(|member| member.node),
                 operators: named(|member| member.operator),
+                measure: self.measure,
                 ..Market::default()
             },
             limits: Limits::default(),
@@ -91,6 +94,7 @@ mod tests {
             node_listen: SocketAddr::from(([127, 0, 0, 1], 9443)),
             data: Path::new("/data"),
             key: "qk_0123456789abcdef",
+            measure: true,
             models: vec![("pip".to_owned(), Some("b3:12".to_owned()))],
         };
         let settings = plan.settings(&members);

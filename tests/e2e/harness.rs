@@ -75,8 +75,13 @@ pub(crate) struct Market {
 // === impl Market ===
 
 impl Market {
-    /// Starts `up` with that many providers on free ports and waits for its banner.
+    /// Starts `up` with that many providers on free ports and waits for its banner. What a provider
+    /// counts are then the test's own requests.
     pub(crate) async fn start(providers: usize) -> Self {
+        Self::start_with(providers, &["--no-measure"]).await
+    }
+
+    pub(crate) async fn start_with(providers: usize, more: &[&str]) -> Self {
         let data = tempfile::tempdir().unwrap();
         let count = providers.to_string();
         let folder = data.path().to_str().unwrap().to_owned();
@@ -91,6 +96,7 @@ impl Market {
             "--data",
             &folder,
         ])
+        .args(more)
         .spawn()
         .unwrap();
         let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();

@@ -15,4 +15,6 @@ mod faults;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod joining;
+#[cfg(test)]
 mod leaving;
