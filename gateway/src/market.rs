@@ -209,7 +209,8 @@ fn base(settings: &Settings, created: i64) -> Result<Base, Error> {
     Ok(base)
 }
 
-/// What another says is wrong, at a length that fits into a message.
+/// What another says is wrong, as one line that fits into a message and a log.
 fn short(error: &dyn std::fmt::Display) -> String {
-    error.to_string().chars().take(MESSAGE_CHARS_MAX).collect()
+    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    error.to_string().chars().take(MESSAGE_CHARS_MAX).map(plain).collect()
 }

@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Records kept of one node; the oldest goes first.
+/// Records kept of one node; the oldest goes first, of the kind that there is most of: a node that
+/// joins and reprices often must not push out what speaks against it.
 pub const RECORDS_MAX: usize = 32;
 /// Longer notes are cut, in bytes.
 const NOTE_BYTES_MAX: usize = 256;
@@ -75,10 +76,13 @@ impl Kept {
                 return;
             }
         }
-        if self.records.len() >= RECORDS_MAX {
-            self.records.pop_front();
-        }
         self.records.push_back(record);
+        if self.records.len() > RECORDS_MAX {
+            let count = |kind| self.records.iter().filter(|record| record.kind == kind).count();
+            let most = self.records.iter().map(|record| count(record.kind)).max();
+            let oldest = self.records.iter().position(|one| Some(count(one.kind)) == most);
+            oldest.and_then(|at| self.records.remove(at));
+        }
     }
 }
 
@@ -156,6 +160,21 @@ mod tests {
         }
         let times: Vec<i64> = evidence.records().iter().map(|record| record.at_ms).collect();
         assert_eq!(times, [1, 49]);
+    }
+
+    #[test]
+    fn what_a_node_does_often_pushes_out_nothing_of_another_kind() {
+        let evidence = Evidence::default();
+        evidence.push(record(1, EvidenceKind::Region, EvidenceVerdict::Refuted));
+        evidence.push(record(2, EvidenceKind::Speed, EvidenceVerdict::Failed));
+        for at_ms in 3..500 {
+            evidence.push(record(at_ms, EvidenceKind::Join, EvidenceVerdict::Ok));
+            evidence.push(record(at_ms, EvidenceKind::Offer, EvidenceVerdict::Ok));
+        }
+        let records = evidence.records();
+        assert_eq!(records.len(), RECORDS_MAX);
+        assert_eq!([records[0].kind, records[1].kind], [EvidenceKind::Region, EvidenceKind::Speed]);
+        assert_eq!(records.last().map(|record| record.at_ms), Some(499));
     }
 
     #[test]

@@ -1,11 +1,14 @@
 //! What is known of a node by its key, across its leases: it stays when the node leaves, and is there
 //! when the node comes back, so that leaving is worth nothing. Numbers alone; never a prompt.
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::evidence::Evidence;
+
+/// Refuted claims; from then on all are refused.
+const REFUTED_MAX: usize = 64;
 
 #[derive(Debug, Default)]
 pub struct Known {
@@ -15,8 +18,8 @@ pub struct Known {
     tokens: AtomicU64,
     /// Of the latest offer that was in force.
     offer_sequence: AtomicU64,
-    /// The claim that a measurement refuted.
-    refuted_region: ArcSwapOption<String>,
+    /// The claims that measurements refuted, the last one last.
+    refuted_regions: ArcSwap<Vec<String>>,
     figures: ArcSwapOption<Figures>,
     pub evidence: Evidence,
 }
@@ -80,16 +83,28 @@ impl Known {
         self.offer_sequence.fetch_max(sequence, Relaxed);
     }
 
-    pub fn refuted_region(&self) -> Option<Arc<String>> {
-        self.refuted_region.load_full()
+    /// The last claim that was refuted.
+    pub fn refuted_region(&self) -> Option<String> {
+        self.refuted_regions.load().last().cloned()
     }
 
-    /// Whether one had been refuted; it may be claimed again.
+    /// Whether that claim was. Who was wrong too often is believed no claim.
+    pub fn has_refuted(&self, region: &str) -> bool {
+        let refuted = self.refuted_regions.load();
+        refuted.len() >= REFUTED_MAX || refuted.iter().any(|one| one.eq_ignore_ascii_case(region))
+    }
+
+    /// Whether any had been refuted; they may be claimed again.
     pub fn forgive_region(&self) -> bool {
-        self.refuted_region.swap(None).is_some()
+        !self.refuted_regions.swap(Arc::default()).is_empty()
     }
 
     pub(super) fn refute_region(&self, region: &str) {
-        self.refuted_region.store(Some(Arc::new(region.to_owned())));
+        self.refuted_regions.rcu(|refuted| {
+            let mut refuted = Vec::clone(refuted);
+            refuted.retain(|one| !one.eq_ignore_ascii_case(region));
+            refuted.push(region.to_owned());
+            refuted
+        });
     }
 }

@@ -40,6 +40,17 @@ impl Knowns {
         self.all.get(node).map(|record| &record.known)
     }
 
+    /// Of a node that asks to come in, once or several times at once: all that it becomes shares it.
+    pub(super) fn asked(&mut self, node: &PublicKey) -> Arc<Known> {
+        if let Some(known) = self.get(node) {
+            return known.clone();
+        }
+        let known = Arc::default();
+        self.here(*node, &known);
+        self.left(node);
+        known
+    }
+
     /// Of a node that is here now.
     pub(super) fn here(&mut self, node: PublicKey, known: &Arc<Known>) {
         let record = Record { known: known.clone(), gone: None };

@@ -256,7 +256,7 @@ impl Bench {
     /// What can be said of the region that a node claims; nothing where it claims none.
     pub fn region_status(&self, member: &Member) -> Option<RegionStatus> {
         let claimed = member.hello.region.as_deref()?;
-        if member.known.refuted_region().is_some_and(|refuted| *refuted == claimed) {
+        if member.known.has_refuted(claimed) {
             return Some(RegionStatus::Refuted);
         }
         self.verdict(member).map(|verdict| watch::status(&verdict))

@@ -210,7 +210,8 @@ impl Member {
     /// A load that the node told.
     pub fn loaded(&self, load: Load) {
         self.load.store((u64::from(load.running) << 32) | u64::from(load.queued), Relaxed);
-        self.kv_used.store(load.kv_used.unwrap_or(f32::NAN).to_bits(), Relaxed);
+        let kv_used = load.kv_used.filter(|used| (0.0..=1.0).contains(used));
+        self.kv_used.store(kv_used.unwrap_or(f32::NAN).to_bits(), Relaxed);
     }
 
     pub(super) fn renew(&self, until_run_ms: u64) {

@@ -71,6 +71,7 @@ const KNOWN: [(&str, f64, f64); 28] = [
 /// Names of regions and where they lie.
 #[derive(Debug, Clone, Default)]
 pub struct Atlas {
+    /// In lower case.
     configured: HashMap<String, Point>,
 }
 
@@ -111,12 +112,14 @@ impl Atlas {
     /// `places` go before what is known.
     pub fn new(places: &[Place]) -> Self {
         let point = |place: &Place| Point { latitude: place.latitude, longitude: place.longitude };
-        let configured = places.iter().map(|place| (place.name.clone(), point(place)));
+        let configured = places.iter().map(|place| (place.name.to_ascii_lowercase(), point(place)));
         Self { configured: configured.collect() }
     }
 
+    /// Without regard to case, as policies compare regions.
     pub fn find(&self, name: &str) -> Option<Point> {
-        self.configured.get(name).copied().or_else(|| {
+        let name = name.to_ascii_lowercase();
+        self.configured.get(&name).copied().or_else(|| {
             let (_, latitude, longitude) = *KNOWN.iter().find(|(known, ..)| *known == name)?;
             Some(Point { latitude, longitude })
         })
@@ -185,6 +188,14 @@ mod tests {
 
     fn verdict(here: &str, claimed: &str, ms: f64) -> Verdict {
         judge(Some(known(here)), Some(known(claimed)), way(ms, SLOW_SAMPLES))
+    }
+
+    #[test]
+    fn a_region_is_the_same_however_it_is_written() {
+        assert_eq!(Atlas::default().find("EU-West"), Atlas::default().find("eu-west"));
+        assert!(Atlas::default().find("EU-West").is_some());
+        let place = Place { name: "Home".to_owned(), latitude: 1.0, longitude: 2.0 };
+        assert!(Atlas::new(&[place]).find("hOME").is_some());
     }
 
     #[test]

@@ -84,9 +84,9 @@ impl Inner {
         let token_digest = Digest::of(token.as_bytes());
         let (known, place) = {
             let mut table = self.table();
-            let known = judged(&table, &verified)?;
+            judged(&table, &verified)?;
             let id = table.reserve(node, &names.provider, token_digest)?;
-            (known, Place::new(self.clone(), id))
+            (table.knowns.asked(&node), Place::new(self.clone(), id))
         };
         let is_veteran = known.answers() >= self.config.probation_answers;
         let link = verified.hello.link.clone();
@@ -239,24 +239,22 @@ impl Inner {
     }
 }
 
-/// What is known of the node, unless that speaks against it.
-fn judged(table: &Table, verified: &Verified) -> Result<Arc<super::known::Known>, Refusal> {
+/// Whether what is known of the node speaks against it.
+fn judged(table: &Table, verified: &Verified) -> Result<(), Refusal> {
     let hello = &verified.hello;
     if let Some(reason) = table.knowns.ejected(&hello.node) {
         return Err(Refusal::Ejected(reason.to_string()));
     }
-    let known = table.knowns.get(&hello.node).cloned().unwrap_or_default();
+    let Some(known) = table.knowns.get(&hello.node) else { return Ok(()) };
     if verified.on_sale.sequence < known.offer_sequence() {
         return Err(Refusal::OfferInvalid {
             param: "offer.sequence".to_owned(),
             what: "is lower than that of an earlier offer".into(),
         });
     }
-    match (known.refuted_region(), &hello.region) {
-        (Some(refuted), Some(claimed)) if *refuted == *claimed => {
-            Err(Refusal::RegionRefuted(claimed.clone()))
-        }
-        _ => Ok(known),
+    match &hello.region {
+        Some(claimed) if known.has_refuted(claimed) => Err(Refusal::RegionRefuted(claimed.clone())),
+        _ => Ok(()),
     }
 }
 

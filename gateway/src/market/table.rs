@@ -30,6 +30,9 @@ pub(super) struct Table {
     nodes_max: usize,
 }
 
+/// Seats and places of one node: some of its connections may have died unseen.
+const HELD_MAX: usize = 8;
+
 /// By the provider's name.
 type Sellers = BTreeMap<Arc<str>, Vec<Arc<Offer>>>;
 
@@ -194,6 +197,9 @@ impl Table {
         let (owner, count) = self.names.entry(name.clone()).or_insert((node, 0));
         if *owner != node {
             return Err(Refusal::NameTaken(name.to_string()));
+        }
+        if *count >= HELD_MAX {
+            return Err(Refusal::Full);
         }
         *count += 1;
         Ok(())

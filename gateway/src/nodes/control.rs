@@ -29,6 +29,8 @@ pub(super) struct Control<'a> {
 }
 
 struct Ping {
+    count: u64,
+    /// What the last one is called: no node can know it before it has come, and answer too early.
     sequence: u64,
     next: Instant,
     /// Sent and not answered.
@@ -59,7 +61,7 @@ impl From<Fault> for End {
 
 impl<'a> Control<'a> {
     pub(super) fn new(said: Said, lines: Lines, membership: &'a Membership) -> Self {
-        let ping = Ping { sequence: 0, next: Instant::now(), sent: None };
+        let ping = Ping { count: 0, sequence: 0, next: Instant::now(), sent: None };
         Self { said, lines, membership, ping, reported: None }
     }
 
@@ -113,11 +115,18 @@ impl<'a> Control<'a> {
 
     fn ping(&mut self) -> Result<(), End> {
         let ping = &mut self.ping;
-        ping.sequence += 1;
-        let is_first = ping.sequence <= FIRST_PINGS;
-        let (now, sequence) = (Instant::now(), ping.sequence);
+        ping.count += 1;
+        let is_first = ping.count <= FIRST_PINGS;
+        let now = Instant::now();
         ping.next = now + if is_first { FIRST_PINGS_EVERY } else { PINGS_EVERY };
-        ping.sent = Some(now);
+        let mut name = [0; 8];
+        if getrandom::fill(&mut name).is_err() {
+            ping.sent = None;
+            return Ok(());
+        }
+        // 53 bits: JSON numbers are doubles to some.
+        let sequence = u64::from_le_bytes(name) >> 11;
+        (ping.sequence, ping.sent) = (sequence, Some(now));
         self.say(&ToNode::Ping { sequence })
     }
 

@@ -4,7 +4,7 @@
 use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
-use openapi::node::CONTROL_PATH;
+use openapi::node::{CONTROL_PATH, Standing};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{interval, timeout};
@@ -65,6 +65,7 @@ pub(super) async fn run(shared: Arc<Shared>, ticket: Ticket, upgraded: Upgraded,
     let mut control = Control::new(Said::new(answer.into_body()), lines, &membership);
     let end = control.run(&shared.tasks).await;
     let over = control.over();
+    let is_ejected = membership.member().standing() == Standing::Ejected;
     drop((membership, joined, in_force));
     match end {
         End::Gone => tracing::info!(provider = &*provider, "a node left"),
@@ -73,7 +74,10 @@ pub(super) async fn run(shared: Arc<Shared>, ticket: Ticket, upgraded: Upgraded,
             over.bye(bye, BYE_MAX).await;
         }
     }
-    finish(&shared, &ways).await;
+    // Who is sent away finishes nothing.
+    if !is_ejected {
+        finish(&shared, &ways).await;
+    }
 }
 
 async fn open(tunnel: &Tunnel, token: &str) -> Option<(Lines, Response<Incoming>)> {

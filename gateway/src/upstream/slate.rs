@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Context;
+use super::endpoint::Endpoint;
 use super::error::Error;
 use crate::auth::Scope;
 use crate::market::{Member, Model, Now, Offer};
@@ -25,7 +26,7 @@ pub(super) struct Slate<'a> {
     answer_tokens: Option<u64>,
     /// Whose turn it is; absent where nobody is on probation.
     turn: Option<Turn>,
-    now: Now,
+    has_members: bool,
     /// Attempts that the policy allows.
     pub(super) attempts_max: usize,
 }
@@ -75,13 +76,13 @@ impl<'a> Slate<'a> {
             policy,
             answer_tokens,
             turn: None,
-            now: Now::default(),
+            has_members: model.index.has_members(),
             attempts_max,
         };
-        if model.index.has_members() {
-            slate.now = context.time.now();
+        if slate.has_members {
+            let now = slate.now(context);
             slate.turn = slate.has_newcomers().then(|| turn(context));
-            if !slate.places().any(|(_, offer)| slate.is_open(offer)) {
+            if !slate.places().any(|(_, offer)| slate.is_open(offer, now)) {
                 return Err(no_provider_now("none of its providers takes requests now"));
             }
         }
@@ -94,17 +95,31 @@ impl<'a> Slate<'a> {
         context: &Context,
         tried: &[usize],
     ) -> impl Iterator<Item = route::Candidate> {
-        let waiting = self.waiting(context, tried);
+        // Looked at anew: an earlier attempt may have taken its time.
+        let now = self.now(context);
+        let waiting = self.waiting(context, tried, now);
+        let mut before: Option<(&Arc<Endpoint>, u64)> = None;
         self.offers.iter().enumerate().map(move |(place, offer)| {
             let (in_flight, cool_down) = (offer.endpoint.in_flight(), offer.endpoint.cool_down());
-            let is_out = !self.is_askable(context, tried, place, offer)
+            let mut is_out = !self.is_askable(context, tried, (place, offer), now)
                 || waiting.is_some_and(|class| class == class_of(offer) && !self.is_wished(offer));
             let preference = match self.policy {
                 Some(policy) if !is_out => eligible::preference(policy, &offer.terms()),
                 _ => 0,
             };
+            // A provider's offers lie side by side: who has many is drawn as often as who has one.
+            is_out |= before.is_some_and(|(endpoint, least)| {
+                Arc::ptr_eq(endpoint, &offer.endpoint) && least <= preference
+            });
+            if !is_out {
+                before = Some((&offer.endpoint, preference));
+            }
             route::Candidate { in_flight, preference, cool_down, is_out }
         })
+    }
+
+    fn now(&self, context: &Context) -> Now {
+        if self.has_members { context.time.now() } else { Now::default() }
     }
 
     fn places(&self) -> impl Iterator<Item = (usize, &'a Arc<Offer>)> {
@@ -114,14 +129,14 @@ impl<'a> Slate<'a> {
 
     /// The class that has to wait for the other, which has room. The draw is for the first attempt: a
     /// request that failed once is not risked again.
-    fn waiting(&self, context: &Context, tried: &[usize]) -> Option<Turn> {
+    fn waiting(&self, context: &Context, tried: &[usize], now: Now) -> Option<Turn> {
         let turn = match self.turn? {
             Turn::Newcomers if tried.is_empty() && !self.is_ordered() => Turn::Newcomers,
             _ => Turn::Veterans,
         };
         let has_room = |(place, offer): (usize, &Arc<Offer>)| {
             class_of(offer) == turn
-                && self.is_askable(context, tried, place, offer)
+                && self.is_askable(context, tried, (place, offer), now)
                 && offer.endpoint.cool_down().is_zero()
                 && offer.member().is_none_or(|member| !is_full(member, offer))
         };
@@ -132,15 +147,26 @@ impl<'a> Slate<'a> {
         self.places().any(has_room).then_some(other)
     }
 
-    fn is_askable(&self, context: &Context, tried: &[usize], place: usize, offer: &Offer) -> bool {
-        !tried.contains(&place)
+    /// Who failed under one offer is not asked under another.
+    fn is_askable(
+        &self,
+        context: &Context,
+        tried: &[usize],
+        (place, offer): (usize, &Offer),
+        now: Now,
+    ) -> bool {
+        let was_tried = |at: &usize| {
+            let tried = self.offers.get(*at);
+            tried.is_some_and(|tried| Arc::ptr_eq(&tried.endpoint, &offer.endpoint))
+        };
+        !tried.iter().any(was_tried)
             && self.admitted.as_ref().is_none_or(|admitted| admitted.contains(place))
             && offer.endpoint.has_room(&context.limits)
-            && self.is_open(offer)
+            && self.is_open(offer, now)
     }
 
-    fn is_open(&self, offer: &Offer) -> bool {
-        offer.member().is_none_or(|member| member.is_open(self.now, self.expected(member)))
+    fn is_open(&self, offer: &Offer, now: Now) -> bool {
+        offer.member().is_none_or(|member| member.is_open(now, self.expected(member)))
     }
 
     /// How long the answer may take, by what was measured of the node.

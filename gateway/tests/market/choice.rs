@@ -2,7 +2,7 @@
 //! a node that drains, fails, graduates or changes its prices.
 
 use gateway::app::App;
-use gateway::market::testing::Node;
+use gateway::market::testing::{self, Node};
 use gateway::market::{Market, Membership};
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-use crate::harness::{acme, catalogue, settings};
+use crate::harness::{acme, catalogue, listed, settings};
 
 struct Place {
     gateway: gateway::Running,
@@ -34,6 +34,15 @@ fn pinned() -> u64 {
 }
 
 async fn place(market: &str, scripts: &[Value]) -> Place {
+    place_with(market, scripts, |context| context).await
+}
+
+/// With a context of the test's.
+async fn place_with(
+    market: &str,
+    scripts: &[Value],
+    change: impl FnOnce(gateway::upstream::Context) -> gateway::upstream::Context,
+) -> Place {
     let mut providers = Vec::new();
     for script in scripts {
         providers
@@ -44,7 +53,7 @@ async fn place(market: &str, scripts: &[Value]) -> Place {
     data.path().clone_into(&mut settings.server.data_dir);
     let mut app = App::new(settings).expect("an app");
     let context = gateway::upstream::Context { random: pinned, ..(*app.upstream).clone() };
-    app.upstream = Arc::new(context);
+    app.upstream = Arc::new(change(context));
     let gateway = gateway::serve_app(app).await.expect("serves");
     let stream = TcpStream::connect(gateway.addr).await.expect("connects");
     let (client, connection) = handshake(TokioIo::new(stream)).await.expect("h1");
@@ -59,8 +68,11 @@ impl Place {
 
     /// The node in front of the provider of the same number joins.
     fn join(&mut self, number: usize) -> usize {
+        self.join_as(number, &Node::new(number as u64, acme()))
+    }
+
+    fn join_as(&mut self, number: usize, node: &Node) -> usize {
         let url = format!("http://{}/v1", self.providers[number].addr).parse().expect("a URL");
-        let node = Node::new(number as u64, acme());
         self.members.push(node.join(self.market(), &url).expect("joins"));
         self.market().publish();
         self.members.len() - 1
@@ -229,6 +241,57 @@ async fn new_prices_count_from_the_next_request_on() {
     let cheaper = Signed::new(&node.offer(now_ms), &node.key).expect("signed");
     assert_eq!(place.members[0].offer(&cheaper).reason, None);
     assert_eq!(place.ask(wish).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn one_node_that_sells_the_model_often_is_chosen_and_tried_once() {
+    let failing = json!({"status": 500});
+    let mut place = place("probation_answers = 0", &[json!({}), json!({}), failing]).await;
+    let often = |number: u64| {
+        let model = |n| testing::served(&format!("m{n}"), Some(&listed()));
+        Node::new(
+            number,
+            [vec![testing::served("acme/m", Some(&listed()))], (0..63).map(model).collect()]
+                .concat(),
+        )
+    };
+    place.join(0);
+    place.join_as(1, &often(1));
+    let counts = place.ask_often(60, json!({})).await;
+    let other = counts.get(&place.name(0)).copied().unwrap_or_default();
+    assert!((15..=45).contains(&other), "one of two idle nodes: {counts:?}");
+    place.members.remove(1);
+    place.join_as(2, &often(2));
+    let order = json!({"provider": {"order": [place.name(1)]}});
+    let counts = place.ask_often(1, order).await;
+    assert_eq!(counts.get(&place.name(0)), Some(&1), "the next attempt is another node's");
+}
+
+/// Ten hours go by whenever a provider was chosen.
+static LATER: std::sync::LazyLock<Arc<gateway::clock::Manual>> = std::sync::LazyLock::new(|| {
+    let now_ms = gateway::clock::Clock::unix_ms(&gateway::clock::System);
+    Arc::new(gateway::clock::Manual::new(now_ms))
+});
+
+fn passing() -> u64 {
+    LATER.advance(Duration::from_secs(36_000));
+    pinned()
+}
+
+#[tokio::test]
+async fn an_offer_that_ends_while_another_is_tried_is_not_tried() {
+    let failing = [json!({"status": 500}), json!({"status": 500})];
+    let mut place = place_with("probation_answers = 0", &failing, |context| {
+        let time = Arc::new(gateway::market::Time::new(LATER.clone()));
+        gateway::upstream::Context { random: passing, time, ..context }
+    })
+    .await;
+    place.join(0);
+    place.join(1);
+    let (status, ..) = place.ask(json!({})).await;
+    assert!(status.is_server_error(), "{status}");
+    let asked: u64 = place.members.iter().map(|member| member.report().requests).sum();
+    assert_eq!(asked, 1, "all offers were over by then");
 }
 
 #[tokio::test]

@@ -314,6 +314,30 @@ fn there_are_places_for_so_many_and_a_place_not_taken_is_given_back() {
 }
 
 #[test]
+fn one_node_keeps_nobody_else_out_by_asking_often() {
+    let (market, _) = market("nodes_max = 32", &catalogue());
+    let node = Node::new(1, acme());
+    let places: Vec<_> = (0..32).map_while(|_| node.ask(&market).ok()).collect();
+    assert!(places.len() > 1, "a connection may have died unseen");
+    assert_eq!(refused(&node, &market).code(), "full");
+    Node::new(2, acme()).ask(&market).expect("a place");
+}
+
+#[test]
+fn a_nodes_words_break_no_line() {
+    let (market, _) = market("", &catalogue());
+    let node = Node::new(1, acme());
+    let hello = node.hello(market.identity().public(), now_ms()).expect("a hello");
+    let text = serde_json::to_string(&hello).expect("JSON");
+    let text = text.replace(r#""kind":"tunnel""#, r#""kind":"x\nINFO all is well\u001b[2J""#);
+    let signature = node.key.sign("quorate/hello/v1", text.as_bytes());
+    let signed = serde_json::json!({"statement": text, "signature": signature});
+    let signed = serde_json::from_value(signed).expect("signed");
+    let refusal = crate::harness::refusal(node.present(&market, &signed).map(drop)).to_string();
+    assert!(refusal.contains("all is well") && !refusal.contains(char::is_control), "{refusal:?}");
+}
+
+#[test]
 fn other_weights_under_a_listed_name_and_another_template() {
     let template = "c3".repeat(32);
     let entry = format!("{}template_sha256 = {template:?}\n", catalogue());

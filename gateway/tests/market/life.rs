@@ -162,6 +162,57 @@ async fn a_region_that_was_refuted_is_not_claimed_twice() {
 }
 
 #[tokio::test]
+async fn a_refuted_region_stays_refuted_however_it_is_written_and_whatever_came_after() {
+    let (market, _) = market("", &catalogue());
+    let claims = |region: &str| Node { region: Some(region.to_owned()), ..Node::new(1, acme()) };
+    for region in ["eu-west", "us-east"] {
+        let membership = claims(region).join(&market, &url()).expect("joins");
+        market.refute_region(membership.member(), "there and back in 300 ms");
+    }
+    for region in ["us-east", "US-East", "eu-west", "EU-WEST"] {
+        assert_eq!(refused(&claims(region), &market).code(), "region_refuted", "{region}");
+    }
+    let honest = claims("ap-east").join(&market, &url()).expect("joins");
+    assert!(honest.member().known.forgive_region());
+    claims("eu-west").join(&market, &url()).expect("an operator forgave it");
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_node_is_one_however_often_it_asks_at_once() {
+    let (market, _) = market("", &catalogue());
+    let node = Node::new(1, acme());
+    let waits = node.ask(&market).expect("a place");
+    let first = joined(&market, 1);
+    first.member().failed();
+    drop(first);
+    let endpoint = gateway::upstream::Endpoint::new(
+        &gateway::config::Upstream {
+            id: waits.provider.to_string(),
+            operator: waits.operator.to_string(),
+            base_url: url(),
+            api_key: None,
+            region: None,
+            allow_private: true,
+            dialect: gateway::request::Dialect::default(),
+            models: Vec::new(),
+        },
+        &gateway::config::Limits::default(),
+    );
+    let second = market.attach(waits, endpoint.expect("an endpoint").into());
+    assert_eq!(second.report().failures, 1);
+}
+
+#[tokio::test]
+async fn a_load_that_can_not_be_is_not_believed() {
+    let (market, _) = market("", &catalogue());
+    let membership = joined(&market, 1);
+    for kv_used in [-1.0, 1.5, f32::INFINITY] {
+        membership.heartbeat(Load { running: 1, queued: 0, kv_used: Some(kv_used) });
+        assert_eq!(membership.member().load().expect("told").kv_used, None, "{kv_used}");
+    }
+}
+
+#[tokio::test]
 async fn the_shortest_way_counts() {
     let (market, _) = market("", &catalogue());
     let membership = joined(&market, 1);

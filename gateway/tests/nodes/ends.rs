@@ -201,3 +201,19 @@ async fn until_refused(addr: std::net::SocketAddr) {
     };
     tokio::time::timeout(std::time::Duration::from_secs(20), refused).await.expect("refused");
 }
+
+#[tokio::test]
+async fn who_is_sent_away_is_cut_with_its_requests() {
+    let gateway = gateway_with("drain_ms = 3600000", |_| {}).await;
+    let identity = Identity::new(1);
+    let mut node = identity.join(&gateway).await;
+    gateway.until_offers(1).await;
+    let answer = send(gateway.addr(), stream("half")).await;
+    until(|| node.work.running() == 1).await;
+    assert!(gateway.running.app.market.eject(&identity.key.public(), "it lies"));
+    assert_eq!(node.bye().await, ("ejected: it lies".to_owned(), false));
+    until(|| node.work.running() == 0).await;
+    let text = answer.into_body().collect().await.expect("an orderly end").to_bytes();
+    assert!(text.windows(5).any(|part| part == b"error"), "the client is told: {text:?}");
+    gateway.until_quiet().await;
+}

@@ -273,3 +273,16 @@ async fn who_joins_with_a_token_must_show_it() {
         assert_eq!((answer.as_u16(), code(&body)), (status, reason), "{shown:?}: {body}");
     }
 }
+
+/// Who knew what the next ping is called could answer before it has come, and be near wherever it is.
+#[tokio::test]
+async fn a_ping_can_not_be_answered_before_it_was_heard() {
+    let gateway = gateway().await;
+    let node = Identity::new(1).join(&gateway).await;
+    let pings = || node.work.pings.lock().expect("a lock").clone();
+    until(|| pings().len() == 3).await;
+    let steps: Vec<u64> = pings().windows(2).map(|two| two[0].abs_diff(two[1])).collect();
+    assert!(steps.iter().all(|step| *step > 1_000) && steps[0] != steps[1], "{:?}", pings());
+    let member = gateway.running.app.market.members().remove(0);
+    until(|| member.shortest_way().is_some()).await;
+}

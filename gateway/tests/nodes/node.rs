@@ -70,6 +70,8 @@ pub(crate) struct Work {
     pub(crate) shown: Mutex<Vec<String>>,
     /// Bytes of `flood` answers that the connection took.
     pub(crate) flooded: AtomicU64,
+    /// What the gateway's pings were called.
+    pub(crate) pings: Mutex<Vec<u64>>,
     /// Answers well, whatever the prompt asks for.
     pub(crate) is_good: AtomicBool,
     go: watch::Sender<bool>,
@@ -259,7 +261,7 @@ impl Node {
                     Ok::<_, Infallible>(match request.uri().path() {
                         "/node/v1/control" => {
                             let lines = to_say.lock().expect("a lock").take().expect("one control");
-                            tokio::task::spawn(listen(request.into_body(), said, say));
+                            tokio::task::spawn(listen(request.into_body(), said, say, work));
                             Response::new(Lines(lines).boxed())
                         }
                         _ => answer(request, work, cut).await,
@@ -308,6 +310,7 @@ async fn listen(
     mut body: Incoming,
     said: mpsc::UnboundedSender<ToNode>,
     say: mpsc::UnboundedSender<Bytes>,
+    work: Arc<Work>,
 ) {
     let mut text = String::new();
     while let Some(Ok(frame)) = body.frame().await {
@@ -316,6 +319,7 @@ async fn listen(
             let message: ToNode = serde_json::from_str(line).expect("a message");
             text = rest.to_owned();
             if let ToNode::Ping { sequence } = message {
+                work.pings.lock().expect("a lock").push(sequence);
                 let pong = serde_json::to_string(&ToGateway::Pong { sequence }).expect("JSON");
                 let _gone = say.send(Bytes::from(pong + "\n"));
             } else {

@@ -106,7 +106,7 @@ pub async fn find(
         id: node.to_string(),
         standing: standing(&app, &node),
         ejected: ejected.map(|reason| reason.to_string()),
-        refuted_region: refuted_region.map(|region| region.to_string()),
+        refuted_region,
         node: member.map(|member| shown.node(&member)),
         evidence: known.map(|known| known.evidence.records()).unwrap_or_default(),
     }))

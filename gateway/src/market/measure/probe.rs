@@ -123,7 +123,18 @@ impl Probe<'_> {
 
     fn own(&mut self, endpoint: Endpoint, texts: &[String]) -> Result<Own, Error> {
         let body: Bytes = body(endpoint, texts);
-        Own::new(endpoint, body, &format!("measure-{:016x}", self.numbers.next()))
+        Own::new(endpoint, body, &self.id())
+    }
+
+    /// As a client's request has it, so that a node does not know a measurement by its name.
+    fn id(&mut self) -> String {
+        let mut random = [0; 10];
+        let numbers = [self.numbers.next(), self.numbers.next()].map(u64::to_le_bytes);
+        for (to, from) in random.iter_mut().zip(numbers.as_flattened()) {
+            *to = *from;
+        }
+        let id = uuid::Builder::from_unix_timestamp_millis(self.clock.unix_ms(), &random);
+        format!("req_{}", id.into_uuid().simple())
     }
 }
 

@@ -77,6 +77,8 @@ type Body = BoxBody<Bytes, Infallible>;
 
 async fn answer(node: Node, asked: Arc<AtomicU32>, request: Request<Incoming>) -> Response<Body> {
     assert_eq!(request.headers().get("authorization").expect("a token"), "Bearer lease");
+    let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).expect("an id");
+    assert!(id.starts_with("req_") && id.len() == 36, "a client's request has another id: {id}");
     let is_embedding = request.uri().path().ends_with("/embeddings");
     let body = request.into_body().collect().await.expect("a body").to_bytes();
     let body: Value = serde_json::from_slice(&body).expect("JSON");
