@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::evidence::Evidence;
+use crate::upstream::Health;
 
 #[derive(Debug, Default)]
 pub struct Known {
@@ -19,6 +20,8 @@ pub struct Known {
     refuted_region: ArcSwapOption<String>,
     figures: ArcSwapOption<Figures>,
     pub evidence: Evidence,
+    /// Of requests that clients sent there.
+    pub(super) health: Arc<Health>,
 }
 
 /// What the gateway measured of a node. Absent: not yet.

@@ -4,7 +4,7 @@
 use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
-use openapi::node::CONTROL_PATH;
+use openapi::node::{CONTROL_PATH, Standing};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{interval, timeout};
@@ -47,7 +47,7 @@ pub(super) async fn run(shared: Arc<Shared>, ticket: Ticket, upgraded: Upgraded,
     let endpoint = match direct {
         Some(endpoint) => endpoint,
         None => match Endpoint::tunnel(&provider, &admission.operator, tunnel.clone(), token) {
-            Ok(endpoint) => Arc::new(endpoint),
+            Ok(endpoint) => Arc::new(endpoint.with_health(admission.health())),
             Err(error) => return tracing::error!(%error, "a node can't be reached"),
         },
     };
@@ -65,6 +65,7 @@ pub(super) async fn run(shared: Arc<Shared>, ticket: Ticket, upgraded: Upgraded,
     let mut control = Control::new(Said::new(answer.into_body()), lines, &membership);
     let end = control.run(&shared.tasks).await;
     let over = control.over();
+    let is_ejected = membership.member().standing() == Standing::Ejected;
     drop((membership, joined, in_force));
     match end {
         End::Gone => tracing::info!(provider = &*provider, "a node left"),
@@ -73,7 +74,10 @@ pub(super) async fn run(shared: Arc<Shared>, ticket: Ticket, upgraded: Upgraded,
             over.bye(bye, BYE_MAX).await;
         }
     }
-    finish(&shared, &ways).await;
+    // Who was sent away has nothing to finish.
+    if !is_ejected {
+        finish(&shared, &ways).await;
+    }
 }
 
 async fn open(tunnel: &Tunnel, token: &str) -> Option<(Lines, Response<Incoming>)> {
