@@ -5,10 +5,13 @@ use openapi::node::MODELS_MAX;
 use openapi::nodes::{EvidenceKind, EvidenceRecord, EvidenceVerdict, Measured};
 use openapi::sign::{Signed, Statement};
 use sha2::{Digest as _, Sha256};
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Records kept of one node; the oldest goes first.
+use super::is_hidden;
+
+/// Records kept of one node; the oldest of the most common kind goes first.
 pub const RECORDS_MAX: usize = 32;
 /// Longer notes are cut, in bytes.
 const NOTE_BYTES_MAX: usize = 256;
@@ -76,9 +79,23 @@ impl Kept {
             }
         }
         if self.records.len() >= RECORDS_MAX {
-            self.records.pop_front();
+            self.make_room();
         }
         self.records.push_back(record);
+    }
+
+    /// The oldest of what there is most of goes: a node has joins and offers at will, and must not push
+    /// out with them what speaks against it.
+    fn make_room(&mut self) {
+        let group = |record: &EvidenceRecord| (record.kind, record.verdict);
+        let alike = |of: &EvidenceRecord| {
+            self.records.iter().filter(|record| group(record) == group(of)).count()
+        };
+        let oldest = self.records.iter().enumerate();
+        let oldest = oldest.max_by_key(|(at, record)| (alike(record), Reverse(*at)));
+        if let Some(at) = oldest.map(|(at, _)| at) {
+            self.records.remove(at);
+        }
     }
 }
 
@@ -119,7 +136,7 @@ pub fn note(text: &str) -> String {
         end -= 1;
     }
     let cut = text.get(..end).unwrap_or_default();
-    cut.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    cut.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -145,6 +162,23 @@ mod tests {
         assert_eq!(records.first().unwrap().at_ms, 100 - RECORDS_MAX as i64);
         assert_eq!(evidence.last(EvidenceKind::Offer).unwrap().at_ms, 99);
         assert_eq!(evidence.last(EvidenceKind::Speed), None);
+    }
+
+    #[test]
+    fn coming_and_going_and_new_prices_push_no_verdict_out() {
+        let evidence = Evidence::default();
+        let mut refuted = record(1, EvidenceKind::Region, EvidenceVerdict::Refuted);
+        refuted.note = Some("there and back in 300 ms".to_owned());
+        evidence.push(refuted.clone());
+        evidence.push(record(2, EvidenceKind::Speed, EvidenceVerdict::Failed));
+        for at_ms in 3..300 {
+            let kind = [EvidenceKind::Join, EvidenceKind::Offer][at_ms as usize % 2];
+            evidence.push(record(at_ms, kind, EvidenceVerdict::Ok));
+        }
+        let records = evidence.records();
+        assert_eq!(records.len(), RECORDS_MAX);
+        assert_eq!(records.first(), Some(&refuted));
+        assert_eq!(records[1].verdict, EvidenceVerdict::Failed);
     }
 
     #[test]
