@@ -48,6 +48,14 @@ impl Knowns {
         }
     }
 
+    /// Of a node that may come: whatever it is called to account for meanwhile is there when it does.
+    pub(super) fn met(&mut self, node: PublicKey, known: &Arc<Known>) {
+        if !self.all.contains_key(&node) {
+            self.here(node, known);
+            self.left(&node);
+        }
+    }
+
     pub(super) fn left(&mut self, node: &PublicKey) {
         let Some(record) = self.all.get_mut(node).filter(|record| record.gone.is_none()) else {
             return;

@@ -86,6 +86,7 @@ impl Inner {
             let mut table = self.table();
             let known = judged(&table, &verified)?;
             let id = table.reserve(node, &names.provider, token_digest)?;
+            table.knowns.met(node, &known);
             (known, Place::new(self.clone(), id))
         };
         let is_veteran = known.answers() >= self.config.probation_answers;
@@ -143,25 +144,24 @@ impl Inner {
     ) -> Membership {
         let Admission { member, place, .. } = admission;
         self.renew(&member);
-        member.known.offered(member.on_sale().sequence);
         let place = place.taken();
-        let (earlier, ejected) = {
+        let (earlier, against) = {
             let mut table = self.table();
             let earlier = table.sit(place, &member, endpoint);
-            // Sent away between the hello and now.
-            let ejected = table.knowns.ejected(&member.node).cloned();
-            if ejected.is_some() {
+            let against = against(&table, &member);
+            if against.is_some() {
                 table.rise(&member.node, Some(&member));
             }
-            (earlier, ejected)
+            (earlier, against)
         };
+        member.known.offered(member.on_sale().sequence);
         if let Some(earlier) = earlier {
             earlier.set_standing(Standing::Gone);
             earlier.ending.say(Bye::new("a newer connection of the node took its place", false));
         }
-        if let Some(reason) = ejected {
-            member.set_standing(Standing::Ejected);
-            member.ending.say(Bye::new(format!("ejected: {reason}"), false));
+        if let Some((standing, bye)) = against {
+            member.set_standing(standing);
+            member.ending.say(bye);
         }
         self.changed.notify_one();
         Membership::new(self.clone(), member)
@@ -258,6 +258,21 @@ fn judged(table: &Table, verified: &Verified) -> Result<Arc<super::known::Known>
         }
         _ => Ok(known),
     }
+}
+
+/// What came to be known of the node between its hello and now, and speaks against it.
+fn against(table: &Table, member: &Member) -> Option<(Standing, Bye)> {
+    if let Some(reason) = table.knowns.ejected(&member.node) {
+        return Some((Standing::Ejected, Bye::new(format!("ejected: {reason}"), false)));
+    }
+    let refuted = member.known.refuted_region().map(|region| region.to_string());
+    if refuted.is_some() && refuted.as_deref() == member.hello.region.as_deref() {
+        let refusal = Refusal::RegionRefuted(refuted.unwrap_or_default());
+        return Some((Standing::Gone, Bye::new(format!("{}: {refusal}", refusal.code()), false)));
+    }
+    // Meanwhile it repriced on another connection: it is to say its latest offer.
+    (member.on_sale().sequence < member.known.offer_sequence())
+        .then(|| (Standing::Gone, Bye::new("its offer is not its latest one", true)))
 }
 
 fn facts(hello: Hello, signed: &Signed<Hello>) -> Facts {
