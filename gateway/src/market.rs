@@ -209,8 +209,17 @@ fn base(settings: &Settings, created: i64) -> Result<Base, Error> {
     Ok(base)
 }
 
+/// Characters that steer a terminal, or are not seen and change how those about them are: they turn what
+/// a person reads into something else than what is written.
+pub(crate) fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}')
+        || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+        || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
 /// What another says is wrong, as one line that fits into a message and a log.
 fn short(error: &dyn std::fmt::Display) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
+    let plain = |c: char| if is_hidden(c) { ' ' } else { c };
     error.to_string().chars().take(MESSAGE_CHARS_MAX).map(plain).collect()
 }

@@ -197,7 +197,8 @@ fn direct(app: &App, admission: &Admission) -> Result<Option<Arc<Endpoint>>, Err
         app.settings.market.direct_private,
         &app.settings.limits,
     );
-    endpoint.map(Arc::new).map(Some).map_err(|invalid| wrong(invalid.what))
+    let endpoint = endpoint.map_err(|invalid| wrong(invalid.what))?;
+    Ok(Some(Arc::new(endpoint.with_health(admission.health()))))
 }
 
 fn outcome(refusal: &Refusal) -> JoinOutcome {

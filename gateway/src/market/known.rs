@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::evidence::Evidence;
+use crate::upstream::Health;
 
 /// Refuted claims; from then on all are refused.
 const REFUTED_MAX: usize = 64;
@@ -22,6 +23,8 @@ pub struct Known {
     refuted_regions: ArcSwap<Vec<String>>,
     figures: ArcSwapOption<Figures>,
     pub evidence: Evidence,
+    /// Of requests that clients sent there.
+    pub(super) health: Arc<Health>,
 }
 
 /// What the gateway measured of a node. Absent: not yet.

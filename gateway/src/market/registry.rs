@@ -143,25 +143,24 @@ impl Inner {
     ) -> Membership {
         let Admission { member, place, .. } = admission;
         self.renew(&member);
-        member.known.offered(member.on_sale().sequence);
         let place = place.taken();
-        let (earlier, ejected) = {
+        let (earlier, against) = {
             let mut table = self.table();
             let earlier = table.sit(place, &member, endpoint);
-            // Sent away between the hello and now.
-            let ejected = table.knowns.ejected(&member.node).cloned();
-            if ejected.is_some() {
+            let against = against(&table, &member);
+            if against.is_some() {
                 table.rise(&member.node, Some(&member));
             }
-            (earlier, ejected)
+            (earlier, against)
         };
+        member.known.offered(member.on_sale().sequence);
         if let Some(earlier) = earlier {
             earlier.set_standing(Standing::Gone);
             earlier.ending.say(Bye::new("a newer connection of the node took its place", false));
         }
-        if let Some(reason) = ejected {
-            member.set_standing(Standing::Ejected);
-            member.ending.say(Bye::new(format!("ejected: {reason}"), false));
+        if let Some((standing, bye)) = against {
+            member.set_standing(standing);
+            member.ending.say(bye);
         }
         self.changed.notify_one();
         Membership::new(self.clone(), member)
@@ -256,6 +255,21 @@ fn judged(table: &Table, verified: &Verified) -> Result<(), Refusal> {
         Some(claimed) if known.has_refuted(claimed) => Err(Refusal::RegionRefuted(claimed.clone())),
         _ => Ok(()),
     }
+}
+
+/// What came to be known of the node between its hello and now, and speaks against it.
+fn against(table: &Table, member: &Member) -> Option<(Standing, Bye)> {
+    if let Some(reason) = table.knowns.ejected(&member.node) {
+        return Some((Standing::Ejected, Bye::new(format!("ejected: {reason}"), false)));
+    }
+    let claimed = member.hello.region.as_ref();
+    if let Some(claimed) = claimed.filter(|claimed| member.known.has_refuted(claimed)) {
+        let refusal = Refusal::RegionRefuted(claimed.to_string());
+        return Some((Standing::Gone, Bye::new(format!("{}: {refusal}", refusal.code()), false)));
+    }
+    // Meanwhile it repriced on another connection: it is to say its latest offer.
+    (member.on_sale().sequence < member.known.offer_sequence())
+        .then(|| (Standing::Gone, Bye::new("its offer is not its latest one", true)))
 }
 
 fn facts(hello: Hello, signed: &Signed<Hello>) -> Facts {

@@ -355,13 +355,15 @@ impl Drop for Tally {
     }
 }
 
-/// As counted here by the ids; the provider's own number where it told none.
+/// As counted here by the ids; the provider's own number where it told none. No more than there is text
+/// for, whatever was told.
 fn tokens(progress: &Progress) -> u64 {
     let counted: usize = progress.ids.iter().map(Vec::len).sum();
-    match counted {
+    let told = match counted {
         0 => progress.usage.map_or(0, |usage| usage.completion_tokens),
         counted => counted as u64,
-    }
+    };
+    told.min(progress.text_bytes)
 }
 
 fn outcome(error: &Error) -> AttemptOutcome {

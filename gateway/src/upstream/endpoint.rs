@@ -4,12 +4,12 @@
 use http::{HeaderValue, Uri, uri::PathAndQuery};
 use secrecy::ExposeSecret as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::Context;
 use std::time::Duration;
-use tokio::time::Instant;
 use url::Url;
 
+use super::health::Health;
 use super::link::LinkBody;
 use super::pool::Pool;
 use super::tunnel::STREAMS_MAX;
@@ -18,10 +18,6 @@ use crate::config::{Limits, Upstream};
 use crate::request::{self, Dialect};
 
 mod joined;
-
-/// First pause after a failure; it doubles with each further one.
-const COOL_DOWN_MIN: Duration = Duration::from_millis(500);
-const COOL_DOWN_MAX: Duration = Duration::from_secs(30);
 
 pub struct Endpoint {
     pub id: Arc<str>,
@@ -35,10 +31,8 @@ pub struct Endpoint {
     pub(super) authorization: Option<HeaderValue>,
     uris: [Uri; 3],
     in_flight: AtomicU32,
-    failures: AtomicU32,
-    /// Milliseconds after `born` before which it is not chosen.
-    not_before_ms: AtomicU64,
-    born: Instant,
+    /// A node's outlives its connection.
+    health: Arc<Health>,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -103,10 +97,13 @@ impl Endpoint {
             authorization: None,
             uris,
             in_flight: AtomicU32::new(0),
-            failures: AtomicU32::new(0),
-            not_before_ms: AtomicU64::new(0),
-            born: Instant::now(),
+            health: Arc::default(),
         })
+    }
+
+    /// Goes on with what is known already of how it has been doing.
+    pub fn with_health(self, health: Arc<Health>) -> Self {
+        Self { health, ..self }
     }
 
     /// Where this provider serves what the client asked for.
@@ -154,8 +151,7 @@ impl Endpoint {
 
     /// How long it is still to be left alone; zero when it may be asked.
     pub fn cool_down(&self) -> Duration {
-        let since = self.born.elapsed();
-        Duration::from_millis(self.not_before_ms.load(Relaxed)).saturating_sub(since)
+        self.health.cool_down()
     }
 
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
@@ -164,23 +160,16 @@ impl Endpoint {
     }
 
     pub(super) fn succeeded(&self) {
-        // A plain load first: the line stays shared between cores while all is well.
-        if self.failures.load(Relaxed) != 0 {
-            self.failures.store(0, Relaxed);
-        }
+        self.health.succeeded();
     }
 
     pub(super) fn failed(&self) {
-        let earlier = self.failures.fetch_add(1, Relaxed);
-        let pause = COOL_DOWN_MIN.saturating_mul(1u32 << earlier.min(10)).min(COOL_DOWN_MAX);
-        self.pause(pause);
+        self.health.failed();
     }
 
     /// Not to be asked before `pause` is over.
     pub(super) fn pause(&self, pause: Duration) {
-        let until = self.born.elapsed().saturating_add(pause.min(Duration::from_secs(300)));
-        let until = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
-        self.not_before_ms.fetch_max(until, Relaxed);
+        self.health.pause(pause);
     }
 }
 

@@ -159,9 +159,11 @@ fn another_protocol_is_named_whatever_else_it_says() {
 #[test]
 fn values_that_can_not_be_are_refused_by_name() {
     type Change = fn(&mut Hello);
-    let cases: [(&str, Change); 20] = [
+    let cases: [(&str, Change); 22] = [
         ("software", |h| h.software = "x".repeat(257)),
         ("software", |h| h.software = "\u{1b}[2J".to_owned()),
+        ("software", |h| h.software = "good \u{202e}live\u{202c}".to_owned()),
+        ("hardware.gpus", |h| h.hardware.gpus = vec!["H100\u{200b}".to_owned()]),
         ("region", |h| h.region = Some("eu west".to_owned())),
         ("lease_expires_at_ms", |h| h.lease_expires_at_ms = Some(h.time_ms)),
         ("capacity.running_max", |h| h.capacity.running_max = 0),

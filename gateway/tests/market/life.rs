@@ -222,3 +222,27 @@ async fn the_shortest_way_counts() {
     }
     assert_eq!(membership.report().rtt_ms, Some(12.0));
 }
+
+/// Two connections of a node that was not known: what happens on one is not forgotten with the other.
+#[tokio::test]
+async fn a_place_kept_before_is_no_way_around_what_is_known() {
+    let (market, _) = market("", &catalogue());
+    let node = Node { region: Some("eu-west".to_owned()), ..Node::new(1, acme()) };
+    let kept = node.ask(&market).expect("admitted");
+    let membership = node.join(&market, &url()).expect("joins");
+    membership.member().asked();
+    membership.member().failed();
+    market.refute_region(membership.member(), "there and back in 300 ms");
+    drop(membership);
+    let settings = crate::harness::settings(
+        "",
+        "[[upstream]]\nid = \"x\"\nbase_url = \"http://192.0.2.1/v1\"\nmodels = [{ id = \"x\" }]",
+    );
+    let endpoint =
+        gateway::upstream::Endpoint::new(&settings.upstreams[0], &settings.limits).expect("one");
+    let membership = market.attach(kept, std::sync::Arc::new(endpoint));
+    assert_eq!(membership.report().failures, 1);
+    assert!(bye(&membership).await.reason.starts_with("region_refuted"));
+    market.publish();
+    assert!(providers(&market, "acme/m").is_empty());
+}

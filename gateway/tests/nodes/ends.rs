@@ -193,6 +193,63 @@ async fn a_node_that_is_heard_of_no_more_loses_its_lease() {
     gateway.until_quiet().await;
 }
 
+#[tokio::test]
+async fn the_requests_of_a_node_that_is_sent_away_are_cut() {
+    let gateway = gateway().await;
+    let identity = Identity::new(1);
+    let node = identity.join(&gateway).await;
+    gateway.until_offers(1).await;
+    let answer = send(gateway.addr(), stream("half")).await;
+    until(|| node.work.running() == 1).await;
+    gateway.running.app.market.eject(&identity.key.public(), "it lies");
+    until(|| node.work.running() == 0).await;
+    let text = answer.into_body().collect().await.unwrap().to_bytes();
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.contains("\"error\"") && !text.contains("[DONE]"), "{text}");
+    gateway.until_quiet().await;
+}
+
+/// A node that breaks with every request would be asked again each time it has dialled.
+#[tokio::test]
+async fn a_new_connection_does_not_make_a_node_sound() {
+    let gateway = gateway().await;
+    let identity = Identity::new(1);
+    let node = identity.join(&gateway).await;
+    gateway.until_offers(1).await;
+    let mut asked = Vec::new();
+    for _ in 0..8 {
+        asked.push(send(gateway.addr(), stream("half")).await);
+    }
+    until(|| node.work.running() == 8).await;
+    node.cut();
+    for answer in asked {
+        let text = answer.into_body().collect().await.unwrap().to_bytes();
+        assert!(String::from_utf8_lossy(&text).contains("\"error\""));
+    }
+    gateway.until_quiet().await;
+    let _again = identity.join(&gateway).await;
+    gateway.until_offers(1).await;
+    let snapshot = gateway.running.app.market.snapshot();
+    let model = snapshot.model(crate::harness::MODEL).unwrap();
+    assert!(!model.offers[0].endpoint.cool_down().is_zero());
+}
+
+#[tokio::test]
+async fn a_node_that_boasts_of_tokens_has_delivered_no_more_than_it_said() {
+    let gateway = gateway().await;
+    let identity = Identity::new(1);
+    let node = identity.join(&gateway).await;
+    gateway.until_offers(1).await;
+    for _ in 0..2 {
+        let (_, _, text) = ask(gateway.addr(), stream("boast")).await;
+        assert_eq!(content(&text), "hello");
+    }
+    let known = gateway.running.app.market.known(&identity.key.public()).unwrap();
+    until(|| known.answers() == 2).await;
+    assert!((2..=10).contains(&known.tokens()), "{} tokens", known.tokens());
+    drop(node);
+}
+
 async fn until_refused(addr: std::net::SocketAddr) {
     let refused = async {
         while tokio::net::TcpStream::connect(addr).await.is_ok() {

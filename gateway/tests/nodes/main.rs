@@ -13,6 +13,8 @@ mod direct;
 #[cfg(test)]
 mod ends;
 #[cfg(test)]
+mod flap;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod joining;

@@ -372,6 +372,7 @@ async fn answer(
         "half" => (vec![event("half", None)], Then::Hang),
         "leave" => (vec![event("half", None)], Then::Cut(cut)),
         "flood" => (vec![event("flood", None)], Then::Flood),
+        "boast" => (boasting(), Then::End),
         "wait" => (vec![event("ready", None)], Then::Wait(work.go.subscribe())),
         _ => (whole(), Then::End),
     };
@@ -385,6 +386,15 @@ async fn answer(
 
 fn whole() -> Vec<Bytes> {
     vec![event("he", None), event("llo", None), event("", Some("stop")), "data: [DONE]\n\n".into()]
+}
+
+/// As many tokens as fit into a number.
+fn boasting() -> Vec<Bytes> {
+    let boast = format!(r#""completion_tokens":{}"#, u64::MAX);
+    let boasted = |piece: Bytes| {
+        String::from_utf8_lossy(&piece).replace(r#""completion_tokens":2"#, &boast).into()
+    };
+    whole().into_iter().map(boasted).collect()
 }
 
 fn event(content: &str, finish: Option<&str>) -> Bytes {

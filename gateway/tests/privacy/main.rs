@@ -1,4 +1,4 @@
-//! Prompts and keys reach no log line at any level, no metric and no debug text. A binary of its
+//! Prompts, keys, join and lease tokens reach no log line at any level, no metric and no debug text. A binary of its
 //! own: it listens to everything this process logs.
 
 use http_body_util::{BodyExt as _, Full};
@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 const PROMPT: &str = "canary-prompt-7f3a";
 const KEY: &str = "qk_canary-key-0123456789abcdef";
 const UPSTREAM_KEY: &str = "sk-canary-upstream-0123456789";
+const JOIN_TOKEN: &str = "canary-join-token-0123456789abcdef";
 const ANSWER: &str = "canary-answer-51cc";
 
 #[derive(Clone, Default)]
@@ -49,13 +50,24 @@ async fn canaries_stay_where_they_belong() {
          [cache]\nenabled = true\n\
          [[key]]\nname = \"alice\"\nkey = {KEY:?}\ncache = true\n\
          [[upstream]]\nid = \"p\"\nbase_url = \"http://{}/v1\"\napi_key = {UPSTREAM_KEY:?}\n\
-         allow_private = true\nmodels = [{{ id = \"m\" }}]\n",
+         allow_private = true\nmodels = [{{ id = \"m\" }}]\n\
+         [market]\nnode_listen = \"127.0.0.1:0\"\njoin = \"token\"\ntokens = [{JOIN_TOKEN:?}]\nmeasure = false\n\
+         [[model]]\nid = \"joined\"\nweights_ids = [{:?}]\n",
         data.path(),
-        provider.addr
+        provider.addr,
+        provider::engine::scripted::weights_id()
     );
     let settings = gateway::config::parse(&text, &|_| None).expect("valid settings");
     let mut seen = format!("{settings:?}");
     let gateway = gateway::serve(settings).await.expect("serves");
+    let url = [gateway.join_url().expect("nodes may join")];
+    let node = provider::testing::member(&url, |joining, options| {
+        joining.gateways[0].join_token = Some(JOIN_TOKEN.to_owned().into());
+        options.models = vec!["mine".to_owned()];
+    });
+    let node = node.await.expect("serves");
+    provider::testing::joined(&node).await;
+    gateway.app.market.publish();
     let kept =
         format!(r#"{{"model":"m","seed":1,"messages":[{{"role":"user","content":"{PROMPT}"}}]}}"#);
     for (key, body) in [
@@ -81,6 +93,25 @@ async fn canaries_stay_where_they_belong() {
                 r#"{{"model":"m","messages":[{{"role":"user","content":"{PROMPT}"}}],"script":{{"error_after":1}},"stream":true}}"#
             ),
         ),
+        // Through the tunnel: streamed, whole, and broken.
+        (
+            KEY,
+            format!(
+                r#"{{"model":"joined","stream":true,"messages":[{{"role":"user","content":"{PROMPT}"}}],"script":{{"text":"{ANSWER}"}}}}"#
+            ),
+        ),
+        (
+            KEY,
+            format!(
+                r#"{{"model":"joined","messages":[{{"role":"user","content":"{PROMPT}"}}],"script":{{"text":"{ANSWER}"}}}}"#
+            ),
+        ),
+        (
+            KEY,
+            format!(
+                r#"{{"model":"joined","messages":[{{"role":"user","content":"{PROMPT}"}}],"script":{{"error_after":1}},"stream":true}}"#
+            ),
+        ),
         (KEY, format!(r#"{{"model":"m","messages":[{{"role":"{PROMPT}","content":3}}]}}"#)),
         (KEY, format!(r#"{{"model":"m","messages":"{PROMPT}"#)),
         ("qk_wrong-canary-key-0123456789ab", PROMPT.to_owned()),
@@ -97,14 +128,21 @@ async fn canaries_stay_where_they_belong() {
         let answer = sender.send_request(request).await.expect("an answer");
         let _ = answer.into_body().collect().await;
     }
-    seen += &format!("{:?}{:?}", gateway.app, provider);
+    seen += &format!("{:?}{:?}{node:?}", gateway.app, provider);
     seen += &gateway.app.metrics.encode();
+    assert_eq!(node.counters.jobs_started(), 3, "the tunnel was used");
+    // The lease is in force, so its token is known to be one.
+    let logged = String::from_utf8_lossy(&log.0.lock().expect("unpoisoned")).into_owned();
+    let words = logged.split(|c: char| !c.is_ascii_alphanumeric());
+    let tokens = words.filter(|word| word.len() == 64 && gateway.app.market.knows_token(word));
+    assert_eq!(tokens.count(), 0, "lease tokens in the log");
     gateway.stop().await;
     seen += &String::from_utf8_lossy(&log.0.lock().expect("unpoisoned"));
     assert!(seen.contains(r#"quorate_cache_total{outcome="hit"} 1"#), "the cache was asked");
     assert!(seen.contains("attempt failed") && seen.contains("request_id"), "the log was heard");
-    for canary in [PROMPT, ANSWER, KEY, UPSTREAM_KEY, "qk_wrong-canary-key"] {
-        let line = seen.lines().find(|line| line.contains(canary));
-        assert_eq!(line, None, "{canary}");
+    for canary in [PROMPT, ANSWER, KEY, UPSTREAM_KEY, JOIN_TOKEN, "qk_wrong-canary-key"] {
+        let at = seen.find(canary);
+        let about = at.map(|at| seen.get(at.saturating_sub(200)..at));
+        assert_eq!(about, None, "{canary}");
     }
 }

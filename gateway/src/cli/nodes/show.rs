@@ -4,6 +4,8 @@ use openapi::node::Standing;
 use openapi::nodes::{Node, NodeList, RegionStatus};
 use std::fmt;
 
+use crate::market::is_hidden;
+
 pub(super) struct Table<'a>(pub(super) &'a NodeList);
 
 const HEAD: [&str; 8] =
@@ -81,5 +83,5 @@ fn standing(standing: Standing) -> &'static str {
 
 /// A node's words on somebody's terminal: nothing that moves the cursor.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect()
 }

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::{MODELS_MAX, Refusal};
 use crate::config::is_model_name;
+use crate::market::is_hidden;
 
 const TEXT_BYTES_MAX: usize = 256;
 const WORD_BYTES_MAX: usize = 64;
@@ -148,11 +149,13 @@ fn word(param: &str, value: &str) -> Result<(), Refusal> {
 
 /// Words that people read: they reach terminals and pages, so nothing that controls one is in them.
 fn text(param: &str, value: &str) -> Result<(), Refusal> {
-    let fits = value.len() <= TEXT_BYTES_MAX && !value.chars().any(char::is_control);
+    let fits = value.len() <= TEXT_BYTES_MAX && !value.chars().any(is_hidden);
     match fits {
         true => Ok(()),
         false => {
-            let what = format!("must be at most {TEXT_BYTES_MAX} bytes without control characters");
+            let what = format!(
+                "must be at most {TEXT_BYTES_MAX} bytes without control and hidden characters"
+            );
             Err(Refusal::invalid(param, what))
         }
     }
