@@ -159,7 +159,7 @@ impl Exchange {
         };
         let slate = Slate::new(&context, model, &asked)?;
         let mut tried = SmallVec::<[usize; 4]>::new();
-        let mut worst: Option<Error> = None;
+        let (mut worst, mut refused): (Option<Error>, Option<Error>) = (None, None);
         while tried.len() < may_spend.min(slate.attempts_max) {
             let chosen = route::choose(slate.candidates(&context, &tried), (context.random)());
             let Some((index, offer)) = chosen.and_then(|i| Some((i, model.offers.get(i)?))) else {
@@ -181,12 +181,19 @@ impl Exchange {
             };
             note(&offer.endpoint, offer.member(), &error);
             self.record.failed_attempt(&offer.endpoint, &error);
+            let is_word = offer.member().is_some() && matches!(error, Error::Rejected { .. });
+            if is_word && refused.is_none() {
+                // One node's word about the request: else who refuses all that comes, at once and
+                // always idle, would get most of it. Another's word is enough.
+                refused = Some(error);
+                continue;
+            }
             if !error.is_retryable() {
                 return Err(error);
             }
             worst = Some(more_telling(worst, error));
         }
-        Err(worst.unwrap_or_else(|| Error::NoProvider {
+        Err(refused.or(worst).unwrap_or_else(|| Error::NoProvider {
             reason: "all of its providers are at their limit of connections".into(),
             retry_after: Some(RETRY_AFTER_DEFAULT),
         }))

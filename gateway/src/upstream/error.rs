@@ -49,7 +49,7 @@ pub enum Error {
     Broken(String),
     #[error("no answer from the provider in time ({})", .0.as_str())]
     Timeout(Phase),
-    /// The provider's word about the request itself; it would be the same anywhere.
+    /// The provider's word about the request itself; it would be the same anywhere, if it is true.
     #[error("the provider refused the request with status {status}")]
     Rejected { status: StatusCode, body: Bytes },
     #[error("the provider is at its limit")]

@@ -163,6 +163,12 @@ impl<'a> Slate<'a> {
             && self.admitted.as_ref().is_none_or(|admitted| admitted.contains(place))
             && offer.endpoint.has_room(&context.limits)
             && self.is_open(offer, now)
+            && (offer.seller.is_none() || self.is_affordable(offer))
+    }
+
+    /// A node may have changed its prices since the slate was made.
+    fn is_affordable(&self, offer: &Offer) -> bool {
+        self.policy.is_none_or(|policy| eligible::is_affordable(policy, &offer.terms()))
     }
 
     fn is_open(&self, offer: &Offer, now: Now) -> bool {

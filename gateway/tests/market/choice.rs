@@ -295,6 +295,74 @@ async fn an_offer_that_ends_while_another_is_tried_is_not_tried() {
 }
 
 #[tokio::test]
+async fn one_nodes_word_against_a_request_is_not_the_last() {
+    let refusing = json!({"status": 400});
+    let scripts = [refusing.clone(), json!({}), refusing];
+    let mut place = place("probation_answers = 0", &scripts).await;
+    place.join(0);
+    place.join(1);
+    place.ask_often(20, json!({})).await;
+    let asked = place.members[0].report().requests;
+    assert!(asked > 0, "the one that refuses was asked too");
+    place.members.remove(1);
+    place.market().publish();
+    assert_eq!(place.ask(json!({})).await.0, StatusCode::BAD_REQUEST, "it is the only one");
+    place.join(2);
+    let (status, headers, _) = place.ask(json!({})).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "two say so");
+    assert_eq!(headers.get("x-quorate-attempts").map(|n| n.as_bytes()), None);
+    let asked: u64 = place.members.iter().map(|member| member.report().requests).sum();
+    assert!(asked > 2);
+}
+
+type Then = Box<dyn FnOnce() + Send>;
+
+/// What happens while the first provider is asked, at the draw of the second.
+static BETWEEN: std::sync::Mutex<(u32, Option<Then>)> = std::sync::Mutex::new((0, None));
+
+fn interrupted() -> u64 {
+    let mut between = BETWEEN.lock().unwrap();
+    between.0 += 1;
+    if between.0 == 2
+        && let Some(then) = between.1.take()
+    {
+        then();
+    }
+    pinned()
+}
+
+#[tokio::test]
+async fn who_has_become_too_dear_meanwhile_is_not_asked() {
+    let failing = [json!({"status": 500}), json!({"status": 500})];
+    let mut place = place_with("probation_answers = 0", &failing, |context| {
+        gateway::upstream::Context { random: interrupted, ..context }
+    })
+    .await;
+    let now_ms = place.market().time().now().unix_ms;
+    let mut dearer = Vec::new();
+    for number in 0..2 {
+        place.join(number);
+        let node =
+            Node { sequence: 2, price: (50_001, 100_000), ..Node::new(number as u64, acme()) };
+        dearer.push(Signed::new(&node.offer(now_ms), &node.key).expect("signed"));
+    }
+    let members: Vec<_> = place.members.iter().map(|one| one.member().clone()).collect();
+    let memberships = Arc::new(std::mem::take(&mut place.members));
+    let repriced = memberships.clone();
+    let then: Then = Box::new(move || {
+        for (membership, offer) in repriced.iter().zip(&dearer) {
+            assert_eq!(membership.offer(offer).reason, None);
+        }
+    });
+    BETWEEN.lock().unwrap().1 = Some(then);
+    let wish = json!({"provider": {"max_price": {"prompt": 0.05, "completion": 0.1}}});
+    let (status, ..) = place.ask(wish).await;
+    assert!(status.is_server_error(), "{status}");
+    let asked: u64 = members.iter().map(|member| member.known.requests()).sum();
+    assert_eq!(asked, 1, "the other wants more than the client pays");
+}
+
+#[tokio::test]
 async fn aliases_reach_the_model_that_answers_under_its_own_name() {
     let mut place = place("", &[json!({})]).await;
     place.join(0);
