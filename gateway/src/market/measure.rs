@@ -118,11 +118,11 @@ impl Bench {
             return NEVER;
         }
         let evidence = &member.known.evidence;
-        let last = evidence.last(EvidenceKind::Speed).map(|record| record.at_ms);
+        let last = evidence.last(EvidenceKind::Speed).map(|record| (record.at_ms, record.verdict));
         let is_known =
             member.hello.models.iter().all(|served| evidence.measured(&served.id).is_some());
         match last {
-            Some(last_ms) if is_known => {
+            Some((last_ms, verdict)) if is_known || verdict == EvidenceVerdict::Failed => {
                 let ago = u64::try_from(unix_ms.saturating_sub(last_ms)).unwrap_or_default();
                 run_ms.saturating_add(millis(AGAIN_MIN).saturating_sub(ago))
             }

@@ -47,6 +47,11 @@ impl Ending {
         self.ended.cancel();
     }
 
+    /// Nobody is there to be told why.
+    pub(super) fn silently(&self) {
+        self.ended.cancel();
+    }
+
     pub(super) async fn said(&self) {
         self.ended.cancelled().await;
     }

@@ -174,8 +174,9 @@ impl Inner {
     pub(super) fn end(&self, member: &Arc<Member>, standing: Standing, bye: Option<Bye>) {
         member.set_standing(standing);
         let risen = self.table().rise(&member.node, Some(member));
-        if let Some(bye) = bye {
-            member.ending.say(bye);
+        match bye {
+            Some(bye) => member.ending.say(bye),
+            None => member.ending.silently(),
         }
         if risen.is_some() {
             self.changed.notify_one();

@@ -32,6 +32,9 @@ const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 /// A longer word of a node about its load is not read.
 const LOAD_BYTES_MAX: usize = 256;
+/// Ways that were gone and don't count as attempts: any number of nodes may leave at once, and a request
+/// is to find one that has not.
+const GONE_MAX: usize = 32;
 /// How long a provider may take to end a body whose answer is complete.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
@@ -160,7 +163,9 @@ impl Exchange {
         let slate = Slate::new(&context, model, &asked)?;
         let mut tried = SmallVec::<[usize; 4]>::new();
         let (mut worst, mut refused): (Option<Error>, Option<Error>) = (None, None);
-        while tried.len() < may_spend.min(slate.attempts_max) {
+        // Attempts that cost nothing: the way was gone before anything was sent.
+        let mut free = 0;
+        while tried.len() < may_spend.saturating_add(free).min(slate.attempts_max) {
             let chosen = route::choose(slate.candidates(&context, &tried), (context.random)());
             let Some((index, offer)) = chosen.and_then(|i| Some((i, model.offers.get(i)?))) else {
                 break;
@@ -179,6 +184,10 @@ impl Exchange {
                 Ok(good) => return Ok(good),
                 Err(error) => error,
             };
+            if matches!(error, Error::Gone) && free < GONE_MAX {
+                free += 1;
+                *spent = spent.saturating_sub(1);
+            }
             note(&offer.endpoint, offer.member(), &error);
             self.record.failed_attempt(&offer.endpoint, &error);
             let is_word = offer.member().is_some() && matches!(error, Error::Rejected { .. });

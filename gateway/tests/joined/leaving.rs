@@ -97,3 +97,27 @@ async fn a_node_that_vanishes_is_replaced_before_the_first_content() {
     gateway.until_offers(1).await;
     gateway.running.stop().await;
 }
+
+#[tokio::test]
+async fn gateway_and_node_that_stop_at_once_finish_what_runs() {
+    let gateway = gateway(|_| {}).await;
+    let node = Arc::new(node(&[&gateway], json!({"tokens": 60, "itl_ms": 10}), |_, _| {}).await);
+    gateway.until_offers(1).await;
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let answer = gateway.send(&stream()).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        streams.push(answer.into_body());
+    }
+    let stopping = node.clone();
+    let node_stopped = tokio::task::spawn(async move { stopping.stop().await });
+    let gateway_stopped = tokio::task::spawn(gateway.running.stop());
+    for body in streams {
+        let bytes = body.collect().await.expect("a whole stream").to_bytes();
+        let text = std::str::from_utf8(&bytes).expect("UTF-8");
+        assert!(text.contains(" tok59") && text.ends_with("data: [DONE]\n\n"), "{text}");
+    }
+    node_stopped.await.expect("it ends");
+    gateway_stopped.await.expect("it ends");
+    assert_eq!(node.counters.jobs_finished(), 20);
+}

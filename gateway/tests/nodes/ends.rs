@@ -209,6 +209,23 @@ async fn the_requests_of_a_node_that_is_sent_away_are_cut() {
     gateway.until_quiet().await;
 }
 
+/// Nodes that keep their leases and take no requests cost nobody an attempt.
+#[tokio::test]
+async fn tunnels_that_take_no_new_streams_fail_nobodys_request() {
+    let gateway = gateway_with("attempts = 2", |_| {}).await;
+    let mut closed = Vec::new();
+    for number in 1..=3 {
+        closed.push(Identity::new(number).join(&gateway).await);
+    }
+    let _sound = Identity::new(9).join(&gateway).await;
+    gateway.until_offers(4).await;
+    closed.iter().for_each(crate::node::Node::goaway);
+    for number in 0..40 {
+        let (status, _, text) = ask(gateway.addr(), stream("hello")).await;
+        assert_eq!((status.as_u16(), content(&text).as_str()), (200, "hello"), "{number}: {text}");
+    }
+}
+
 /// A node that breaks with every request would be asked again each time it has dialled.
 #[tokio::test]
 async fn a_new_connection_does_not_make_a_node_sound() {

@@ -58,6 +58,7 @@ pub(crate) struct Node {
     pub(crate) heard: mpsc::UnboundedReceiver<ToNode>,
     say: mpsc::UnboundedSender<Bytes>,
     cut: CancellationToken,
+    retire: CancellationToken,
     _run: tokio_util::task::AbortOnDropHandle<()>,
 }
 
@@ -251,7 +252,8 @@ impl Node {
         let (said, heard) = mpsc::unbounded_channel();
         let (say, to_say) = mpsc::unbounded_channel();
         let to_say = Arc::new(Mutex::new(Some(to_say)));
-        let cut = CancellationToken::new();
+        let (cut, retire) = (CancellationToken::new(), CancellationToken::new());
+        let retiring = retire.clone();
         let (on_control, cutting, counted) = (say.clone(), cut.clone(), work.clone());
         let run = tokio::task::spawn(async move {
             let service = service_fn(|request: Request<Incoming>| {
@@ -271,13 +273,27 @@ impl Node {
             let connection = http2::Builder::new(TokioExecutor::new())
                 .max_concurrent_streams(1024)
                 .serve_connection(io, service);
+            let mut connection = std::pin::pin!(connection);
             tokio::select! {
-                _ = connection => {}
+                _ = &mut connection => {}
                 () = cutting.cancelled() => {}
+                () = retiring.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    tokio::select! {
+                        _ = connection => {}
+                        () = cutting.cancelled() => {}
+                    }
+                }
             }
         });
-        let node =
-            Self { work, heard, say, cut, _run: tokio_util::task::AbortOnDropHandle::new(run) };
+        let node = Self {
+            work,
+            heard,
+            say,
+            cut,
+            retire,
+            _run: tokio_util::task::AbortOnDropHandle::new(run),
+        };
         node.say(&ToGateway::Heartbeat { sequence: 1, load: Load::default() });
         node
     }
@@ -293,6 +309,11 @@ impl Node {
     /// The connection is gone from one moment to the next.
     pub(crate) fn cut(&self) {
         self.cut.cancel();
+    }
+
+    /// Takes no new streams, and says so by HTTP/2 alone.
+    pub(crate) fn goaway(&self) {
+        self.retire.cancel();
     }
 
     /// What the gateway says when it ends the lease.

@@ -410,3 +410,33 @@ async fn nobody_is_measured_where_that_is_off_and_who_left_did_not_fail() {
     sleep(10 * MINUTE).await;
     assert_eq!(on.counts(), (0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn coming_back_after_a_failure_is_no_reason_to_be_measured_again() {
+    let stage = Stage::new("on");
+    for _ in 0..20 {
+        let failing = stage.join(1, Node { fault: Fault::Status, ..HONEST }).await;
+        sleep(5 * SECOND).await;
+        drop(failing);
+        stage.market.publish();
+    }
+    assert_eq!(stage.counts(), (0, 1));
+    let _back = stage.join(1, HONEST).await;
+    sleep(11 * MINUTE).await;
+    assert_eq!(stage.counts(), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_while_it_is_measured_makes_room_at_once() {
+    let stage = Stage::new("on");
+    let mut silent = Vec::new();
+    for number in 0..AT_ONCE as u64 {
+        silent.push(stage.join(number, Node { fault: Fault::Silent, ..HONEST }).await);
+    }
+    sleep(3 * SECOND).await;
+    let _waiting = stage.join(99, HONEST).await;
+    drop(silent);
+    stage.market.publish();
+    sleep(10 * SECOND).await;
+    assert_eq!(stage.counts(), (1, 0));
+}
