@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, Version, header};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
@@ -17,7 +17,7 @@ use hyper_util::rt::TokioTimer;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -42,6 +42,9 @@ const CANCELLED_MAX: usize = 4 * STREAMS_MAX as usize;
 const STRAY_FRAMES_MAX: usize = 100_000;
 /// Of a request's body, held for a node that does not take it yet.
 const SEND_BUFFER: usize = 256 * 1024;
+/// Of bodies that the node has not taken, those of requests that are over included: a node that begins
+/// answers and takes no bodies gets no more of them.
+const BODIES_BYTES_MAX: u64 = 128 * 1024 * 1024;
 /// Of an answer's head.
 const HEAD_BYTES_MAX: u32 = 64 * 1024;
 const PING_EVERY: Duration = Duration::from_secs(5);
@@ -57,7 +60,7 @@ pub(super) const AUTHORITY: &str = "node";
 pub struct Tunnel {
     sender: SendRequest<Sent>,
     /// Bodies that hyper holds: those of requests that were given up count until it lets go of them.
-    bodies: Arc<AtomicU32>,
+    bodies: Arc<Bodies>,
     cut: Arc<Cut>,
     ended: CancellationToken,
 }
@@ -68,8 +71,15 @@ pub(super) enum Sent {
     Lines(mpsc::Receiver<Bytes>),
 }
 
-/// One body that is held.
-pub(super) struct Counted(Arc<AtomicU32>);
+/// Bodies that are held.
+#[derive(Debug, Default)]
+pub(super) struct Bodies {
+    count: AtomicU32,
+    bytes: AtomicU64,
+}
+
+/// One of them, and its bytes.
+pub(super) struct Counted(Arc<Bodies>, u64);
 
 /// Where control messages for the node go: each one line.
 #[derive(Debug)]
@@ -126,7 +136,9 @@ impl Tunnel {
     }
 
     pub fn is_open(&self) -> bool {
-        !self.sender.is_closed() && self.bodies.load(Relaxed) < STREAMS_MAX
+        !self.sender.is_closed()
+            && self.bodies.count.load(Relaxed) < STREAMS_MAX
+            && self.bodies.bytes.load(Relaxed) < BODIES_BYTES_MAX
     }
 
     /// Cuts it, with all that it carries.
@@ -167,7 +179,10 @@ impl Tunnel {
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<LinkBody>, Error> {
-        let request = request.map(|body| Sent::Whole { body, _count: Counted::new(&self.bodies) });
+        let request = request.map(|body| {
+            let bytes = body.size_hint().lower();
+            Sent::Whole { body, _count: Counted::new(&self.bodies, bytes) }
+        });
         match self.sender.clone().try_send_request(request).await {
             Ok(answer) => Ok(answer.map(LinkBody::shared)),
             Err(mut failed) => Err(match failed.take_message() {
@@ -190,15 +205,17 @@ impl Lines {
 // === impl Counted ===
 
 impl Counted {
-    fn new(bodies: &Arc<AtomicU32>) -> Self {
-        bodies.fetch_add(1, Relaxed);
-        Self(bodies.clone())
+    fn new(bodies: &Arc<Bodies>, bytes: u64) -> Self {
+        bodies.count.fetch_add(1, Relaxed);
+        bodies.bytes.fetch_add(bytes, Relaxed);
+        Self(bodies.clone(), bytes)
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
+        self.0.count.fetch_sub(1, Relaxed);
+        self.0.bytes.fetch_sub(self.1, Relaxed);
     }
 }
 

@@ -73,3 +73,27 @@ async fn while_the_node_waits_for_a_client_that_does_not_read() {
     drop(answer);
     is_over(&gateway, &node).await;
 }
+
+/// hyper keeps a body that nobody takes as long as the tunnel lasts, though the client has left.
+#[tokio::test]
+async fn a_node_that_takes_no_bodies_holds_so_many_bytes_of_them() {
+    let (gateway, node) = joined().await;
+    node.work.is_deaf.store(true, SeqCst);
+    let prompt = "x".repeat(40 << 20);
+    let mut sent = 0;
+    let market = &gateway.running.app.market;
+    for _ in 0..8 {
+        let answer = send(gateway.addr(), stream(&prompt)).await;
+        if answer.status() != 200 {
+            break;
+        }
+        sent += 1;
+        drop(answer);
+        until(|| market.snapshot().endpoints().iter().all(|one| one.in_flight() == 0)).await;
+    }
+    // The first goes out as far as the node's window goes, and is let go of.
+    assert!((3..=5).contains(&sent), "{sent} bodies of 40 MiB are held");
+    // It is its own fault: who takes what it is sent has the place of all of them.
+    drop(node);
+    gateway.until_quiet().await;
+}

@@ -75,6 +75,8 @@ pub(crate) struct Work {
     pub(crate) pings: Mutex<Vec<u64>>,
     /// Answers well, whatever the prompt asks for.
     pub(crate) is_good: AtomicBool,
+    /// Answers with half, for ever, and takes no request's body.
+    pub(crate) is_deaf: AtomicBool,
     go: watch::Sender<bool>,
 }
 
@@ -376,6 +378,13 @@ async fn answer(
     let shown = request.headers().get(header::AUTHORIZATION);
     let shown = shown.map(|value| value.to_str().expect("text").to_owned()).unwrap_or_default();
     work.shown.lock().expect("a lock").push(shown);
+    if work.is_deaf.load(SeqCst) {
+        std::mem::forget(request.into_body());
+        let (pieces, then) = (vec![event("half", None)].into(), Then::Hang);
+        let answer = Answer { pieces, then, work, waiting: None, _running: running };
+        let response = Response::builder().header(header::CONTENT_TYPE, "text/event-stream");
+        return response.body(answer.boxed()).expect("a response");
+    }
     let body = request.into_body().collect().await.expect("a body").to_bytes();
     let body: Value = serde_json::from_slice(&body).expect("JSON");
     let prompt = body["messages"][0]["content"].as_str().unwrap_or_default().to_owned();
