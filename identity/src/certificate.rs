@@ -9,6 +9,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 const PKCS8_HEAD: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
+/// Of the outer sequence: its tag and length.
+const SPKI_HEAD: [u8; 2] = [0x30, 0x2a];
 /// SubjectPublicKeyInfo (RFC 8410) of an ed25519 key up to its 32 bytes, without the outer sequence's
 /// head, which the reader of certificates may strip.
 const SPKI_INNER: [u8; 10] = [0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -50,8 +52,10 @@ impl Clone for Certificate {
 pub fn key_of(certificate: &CertificateDer<'_>) -> Option<PublicKey> {
     let parsed = webpki::EndEntityCert::try_from(certificate).ok()?;
     let info = parsed.subject_public_key_info();
-    let at = info.len().checked_sub(SPKI_INNER.len() + 32)?;
-    let key = info.get(at..)?.strip_prefix(&SPKI_INNER)?;
+    // Nothing else before it: another kind of key may end in bytes that look like this one.
+    let info: &[u8] = &info;
+    let inner = info.strip_prefix(&SPKI_HEAD).unwrap_or(info);
+    let key = inner.strip_prefix(&SPKI_INNER)?;
     Some(PublicKey::from_bytes(key.try_into().ok()?))
 }
 
@@ -68,5 +72,29 @@ mod tests {
         let other = KeyPair::generate().unwrap();
         let other = CertificateParams::new(Vec::new()).unwrap().self_signed(&other).unwrap();
         assert_eq!(key_of(other.der()), None, "not ed25519");
+    }
+
+    /// A key of another kind that ends as the certificate of `.0` would.
+    struct Disguised(Vec<u8>);
+
+    impl rcgen::PublicKeyData for Disguised {
+        fn der_bytes(&self) -> &[u8] {
+            &self.0
+        }
+
+        fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+            &rcgen::PKCS_RSA_SHA256
+        }
+    }
+
+    #[test]
+    fn another_kind_of_key_that_ends_in_its_bytes_is_not_taken_for_it() {
+        let victim = SecretKey::from_seed(&[5; 32]).public();
+        let end = [[7; 200].as_slice(), &SPKI_INNER, victim.as_bytes()].concat();
+        let signer = KeyPair::generate().unwrap();
+        let issuer = rcgen::Issuer::new(CertificateParams::new(Vec::new()).unwrap(), signer);
+        let params = CertificateParams::new(Vec::new()).unwrap();
+        let forged = params.signed_by(&Disguised(end), &issuer).unwrap();
+        assert_eq!(key_of(forged.der()), None);
     }
 }

@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 
 /// Where the running process listens, for `provider status`.
@@ -186,6 +187,7 @@ pub async fn serve(setup: Setup) -> Result<Running, Error> {
         clock,
         metrics: Arc::clone(&metrics),
         limits: serving.requests,
+        bodies: Arc::new(Semaphore::new(serving.requests.bodies_bytes.min(Semaphore::MAX_PERMITS))),
         counters: Arc::clone(&counters),
         guard: Guard { api_key, leases },
         links: links.clone(),

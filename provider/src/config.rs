@@ -171,6 +171,13 @@ fn requests(server: &mut Section, faults: &mut Faults) -> http::Limits {
     let default = http::Limits::default();
     http::Limits {
         body_bytes: server.count("body_limit_bytes", 1024, 1 << 32, default.body_bytes, faults),
+        bodies_bytes: server.count(
+            "bodies_limit_bytes",
+            1024,
+            1 << 40,
+            default.bodies_bytes,
+            faults,
+        ),
         body_idle: server.millis("body_idle_timeout_ms", 30_000, faults),
         choices: u32::try_from(server.count("choices_max", 1, 128, 128, faults)).unwrap_or(128),
         keep_alive: server.millis("keep_alive_ms", 10_000, faults),

@@ -33,6 +33,7 @@ use crate::shutdown::Shutdown;
 use axum::Router;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -41,6 +42,8 @@ use utoipa_axum::routes;
 pub struct Limits {
     /// Bytes of a request body.
     pub body_bytes: usize,
+    /// Bytes of all request bodies that are held at once.
+    pub bodies_bytes: usize,
     /// Silence while a request body is read.
     pub body_idle: Duration,
     /// Choices (`n`) of one request.
@@ -53,6 +56,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 64 << 20,
+            bodies_bytes: 2 << 30,
             body_idle: Duration::from_secs(30),
             choices: 128,
             keep_alive: Duration::from_secs(10),
@@ -69,6 +73,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     pub metrics: Arc<Metrics>,
     pub limits: Limits,
+    /// What is left of [`Limits::bodies_bytes`].
+    pub bodies: Arc<Semaphore>,
     pub counters: Arc<Counters>,
     pub guard: Guard,
     /// Absent where no gateway is configured.

@@ -83,7 +83,9 @@ impl Identity {
         let own = folder.join(OPERATOR_KEY);
         let operator = match operator_key {
             Some(file) => Some(identity::key::load(file)?),
-            None if own.exists() || !delegation.exists() => {
+            // The key beside it may have been made by `provider identity`, which was asked for the
+            // node's public key so that there could be a delegation.
+            None if !delegation.exists() => {
                 let loaded = identity::key::load_or_create(&own)?;
                 made.extend(loaded.is_new.then_some(own));
                 Some(loaded.key)

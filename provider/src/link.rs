@@ -13,6 +13,7 @@ mod join;
 mod keep;
 pub mod lease;
 mod tunnel;
+mod words;
 
 pub use direct::{Error as DirectError, listener_tls};
 pub use entry::Entry;

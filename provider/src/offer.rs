@@ -130,8 +130,9 @@ impl Desk {
         self.issue(terms, sequence)
     }
 
-    /// The newest offer, renewed if it is not about the models there are now or is past its half
-    /// time: a machine that slept has missed that.
+    /// The newest offer, renewed if it is not about the models there are now, is past its half time
+    /// (a machine that slept has missed that), or is of a time to come: the clock was set back, and
+    /// no gateway takes an offer from the future.
     ///
     /// # Errors
     /// As [`Self::reprice`].
@@ -141,7 +142,7 @@ impl Desk {
         let priced = newest.offer.prices.iter().map(|price| &price.model);
         let same = priced.eq(models.iter().take(MODELS_MAX).map(|model| &model.id));
         let half = newest.offer.issued_at_ms.midpoint(newest.offer.valid_until_ms);
-        if same && self.clock.unix_millis() <= half {
+        if same && (newest.offer.issued_at_ms..=half).contains(&self.clock.unix_millis()) {
             return Ok(newest);
         }
         self.renew()

@@ -24,7 +24,7 @@ pub enum ToGateway {
     Pong { sequence: u64 },
     /// Ends soon: nothing new, please. What runs is finished within `within_ms`.
     Drain { within_ms: u64 },
-    /// When rented capacity ends, Unix milliseconds; told when it changes.
+    /// When rented capacity ends, Unix milliseconds; the largest number: never. Told when it changes.
     LeaseExpires { at_ms: i64 },
     #[serde(other)]
     Unknown,

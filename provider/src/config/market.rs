@@ -54,6 +54,11 @@ pub(super) fn read(root: &mut Section, flags: &Flags, faults: &mut Faults) -> Ma
         faults.add("node.region", format!("must have 1 to {REGION_MAX} characters"));
     }
     let operator_key = node.text("operator_key", faults).map(PathBuf::from);
+    let operator_key = flags.operator_key.clone().or(operator_key);
+    // Not told what it is: the log is no place for it.
+    if operator_key.as_ref().is_some_and(|file| file.to_string_lossy().starts_with("ed25519:")) {
+        faults.add("node.operator_key", "must name the key's file, not hold the key itself");
+    }
     let ends = node.text("lease_expires_at", faults);
     let lease_ends_ms = flags.lease_expires_at.clone().or(ends).and_then(|text| {
         let moment = moment(&text);
@@ -72,7 +77,7 @@ pub(super) fn read(root: &mut Section, flags: &Flags, faults: &mut Faults) -> Ma
         region,
         lease_ends_ms,
         direct,
-        operator_key: flags.operator_key.clone().or(operator_key),
+        operator_key,
     }
 }
 
@@ -133,6 +138,11 @@ fn gateways(root: &mut Section, flags: &Flags, faults: &mut Faults) -> Vec<Gatew
         }
     }
     if let Some(token) = &flags.join_token {
+        // One gateway must not learn what lets nodes into another.
+        if gateways.iter().filter(|gateway| gateway.join_token.is_none()).count() > 1 {
+            let what = "is for one gateway: with several, give each its own in [[gateway]]";
+            faults.add("--join-token", what);
+        }
         for gateway in gateways.iter_mut().filter(|gateway| gateway.join_token.is_none()) {
             gateway.join_token = Some(token.clone());
         }
@@ -202,7 +212,8 @@ fn gateway(mut section: Section, faults: &mut Faults) -> Option<Gateway> {
             let chain = certificates(&chain, &section.path("client_cert"), faults);
             let key = PrivateKeyDer::from_pem_file(&file);
             if key.is_err() {
-                faults.add(&section.path("client_key"), format!("{file} holds no key"));
+                // It may hold the key itself.
+                faults.add(&section.path("client_key"), "must name a PEM file with a key");
             }
             key.ok().map(|key| Certificate { chain, key })
         }
@@ -222,11 +233,12 @@ fn certificates(file: &str, path: &str, faults: &mut Faults) -> Vec<CertificateD
     match read {
         Ok(list) if !list.is_empty() => list,
         Ok(_) => {
-            faults.add(path, format!("{file} holds no certificate"));
+            faults.add(path, "the file holds no certificate");
             Vec::new()
         }
         Err(error) => {
-            faults.add(path, format!("{file}: {error}"));
+            // Without the text: by mistake it may be the file's content, with a key in it.
+            faults.add(path, format!("must name a PEM file with certificates: {error}"));
             Vec::new()
         }
     }
@@ -241,6 +253,9 @@ fn offer(mut section: Section, flags: &Flags, faults: &mut Faults) -> Terms {
         let prices = self::prices(&mut model, &Flags::default(), faults);
         model.finish(faults);
         match id {
+            Some(id) if models.contains_key(&id) => {
+                faults.add(&path, format!("{id} is there twice"))
+            }
             Some(id) => drop(models.insert(id, prices)),
             None => faults.add(&path, "is required"),
         }
@@ -254,6 +269,8 @@ fn offer(mut section: Section, flags: &Flags, faults: &mut Faults) -> Terms {
 
 /// Dollars per million tokens in the file, pico-dollars per token here.
 fn prices(section: &mut Section, flags: &Flags, faults: &mut Faults) -> Prices {
+    let path = section.path("");
+    let path = |key: &str| format!("{path}{key}");
     let mut price = |key: &str, flag: Option<f64>| {
         let said = section.real(key, 0.0..=PRICE_MAX, faults);
         let flag = flag.filter(|price| {
@@ -264,11 +281,21 @@ fn prices(section: &mut Section, flags: &Flags, faults: &mut Faults) -> Prices {
             }
             is_price
         });
-        flag.or(said).map(pusd)
+        let dollars = flag.or(said)?;
+        let pusd = pusd(dollars);
+        // A price for each token, perhaps: nothing would be charged.
+        if pusd == 0 && dollars > 0.0 {
+            faults.add(&path(key), "is too small: prices are dollars per million tokens");
+        }
+        Some(pusd)
     };
     let (prompt, completion) =
         (price("price_in", flags.price_in), price("price_out", flags.price_out));
     let cached = price("price_cached", None);
+    if cached > Some(prompt.unwrap_or(0)) {
+        // Every gateway would refuse the offer.
+        faults.add(&path("price_cached"), "must be at most price_in");
+    }
     Prices { prompt: prompt.unwrap_or(0), completion: completion.unwrap_or(0), cached }
 }
 

@@ -7,16 +7,32 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::BodyExt;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A body with its room, which is free again when the last part of it is dropped.
+struct Held {
+    bytes: Bytes,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
 
 /// The whole body. Refused from its headers where they say enough, before a byte is read.
 pub(super) async fn read(
     headers: &HeaderMap,
     mut body: Body,
     limits: &Limits,
+    bodies: &Arc<Semaphore>,
 ) -> Result<Bytes, Error> {
     check_headers(headers, limits)?;
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
+    let mut room: Option<OwnedSemaphorePermit> = None;
     loop {
         let frame = tokio::time::timeout(limits.body_idle, body.frame())
             .await
@@ -26,6 +42,14 @@ pub(super) async fn read(
         if first.len() + rest.len() + data.len() > limits.body_bytes {
             return Err(Error::TooLarge { limit_bytes: limits.body_bytes });
         }
+        let bytes = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        let more = Arc::clone(bodies).try_acquire_many_owned(bytes).map_err(|_| {
+            Error::Unavailable("Too many bytes of request bodies are held at once.".to_owned())
+        })?;
+        match &mut room {
+            Some(room) => room.merge(more),
+            None => room = Some(more),
+        }
         // Most bodies come in one piece and are never copied.
         if first.is_empty() && rest.is_empty() {
             first = data;
@@ -34,7 +58,8 @@ pub(super) async fn read(
             rest.extend_from_slice(&data);
         }
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    let bytes = if rest.is_empty() { first } else { rest.freeze() };
+    Ok(Bytes::from_owner(Held { bytes, _room: room }))
 }
 
 fn check_headers(headers: &HeaderMap, limits: &Limits) -> Result<(), Error> {

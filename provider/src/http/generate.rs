@@ -73,7 +73,7 @@ pub(super) async fn origin(
     if context.shutdown.is_draining() {
         return Err(Error::Draining);
     }
-    let body = body::read(&parts.headers, incoming, &context.limits).await?;
+    let body = body::read(&parts.headers, incoming, &context.limits, &context.bodies).await?;
     let evidence = parts.headers.get(evidence::HEADER).is_some_and(|value| value == "1");
     Ok(Origin {
         seed: getrandom::u64().map_err(|error| Error::internal(&id, &error.to_string()))?,

@@ -3,6 +3,7 @@
 
 use super::fault::Fault;
 use super::tunnel::{Left, Tunnel};
+use super::words;
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
@@ -44,6 +45,7 @@ struct Exchange<'a> {
     /// When a heartbeat was answered last.
     heard: Instant,
     lease: Duration,
+    log: words::Lines,
 }
 
 /// What there is to do next.
@@ -66,6 +68,7 @@ impl<'a> Exchange<'a> {
             sequence: 0,
             heard: Instant::now(),
             lease: Duration::from_millis(tunnel.granted.lease_ms),
+            log: words::Lines::new(),
         }
     }
 
@@ -80,6 +83,9 @@ impl<'a> Exchange<'a> {
             offers.mark_changed();
         }
         let mut lease_ends = node.lease_ends.subscribe();
+        if *lease_ends.borrow_and_update() != self.tunnel.ends {
+            lease_ends.mark_changed();
+        }
         let mut told = false;
         loop {
             let next = tokio::select! {
@@ -110,10 +116,9 @@ impl<'a> Exchange<'a> {
                     self.say(&ToGateway::Offer { offer }).await?;
                 }
                 Next::LeaseEnds => {
-                    let at_ms = *lease_ends.borrow_and_update();
-                    if let Some(at_ms) = at_ms {
-                        self.say(&ToGateway::LeaseExpires { at_ms }).await?;
-                    }
+                    // An end that was taken back is one that never comes.
+                    let at_ms = lease_ends.borrow_and_update().unwrap_or(i64::MAX);
+                    self.say(&ToGateway::LeaseExpires { at_ms }).await?;
                 }
                 Next::Silent => return Err(Fault::Silent),
                 Next::Line(line) => {
@@ -155,8 +160,10 @@ impl<'a> Exchange<'a> {
             }
             ToNode::Ping { sequence } => self.say(&ToGateway::Pong { sequence }).await?,
             ToNode::OfferSeen { sequence, reason } => {
+                let reason = reason.as_deref().map(words::plain);
                 let gateway = &self.tunnel.granted.gateway;
                 match &reason {
+                    _ if !self.log.one_more() => {}
                     None => tracing::info!(%gateway, sequence, "the offer is in force"),
                     Some(reason) => {
                         tracing::warn!(%gateway, sequence, reason, "the offer is refused");
@@ -165,13 +172,16 @@ impl<'a> Exchange<'a> {
                 entry.offer_seen(sequence, reason);
             }
             ToNode::Report { report } => {
+                let report = words::of_report(report);
                 let (gateway, standing) = (&self.tunnel.granted.gateway, report.standing);
                 let note = report.note.clone().unwrap_or_default();
-                if entry.report(report) {
+                if entry.report(report) && self.log.one_more() {
                     tracing::info!(%gateway, ?standing, note, "stands elsewhere now");
                 }
             }
-            ToNode::Bye { reason, retry } => return Ok(Some(Left::Bye { reason, retry })),
+            ToNode::Bye { reason, retry } => {
+                return Ok(Some(Left::Bye { reason: words::plain(&reason), retry }));
+            }
             ToNode::Renewed { .. } | ToNode::Unknown => {}
         }
         Ok(None)

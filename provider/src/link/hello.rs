@@ -14,6 +14,8 @@ pub(super) struct Said {
     pub(super) models: Vec<ModelInfo>,
     /// The offer's number.
     pub(super) offer: u64,
+    /// When rented capacity ends.
+    pub(super) ends: Option<i64>,
 }
 
 /// The hello for this challenge on this connection, or why there can be none.
@@ -26,6 +28,7 @@ pub(super) fn sign(node: &Node, challenge: &Challenge, exporter: &[u8]) -> Resul
     let offer = node.desk.of_now().map_err(|error| error.to_string())?;
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let running = count(node.engine.concurrency());
+    let ends = *node.lease_ends.borrow();
     let hello = Hello {
         protocol: PROTOCOL,
         node: node.key.public(),
@@ -43,9 +46,9 @@ pub(super) fn sign(node: &Node, challenge: &Challenge, exporter: &[u8]) -> Resul
             running_max: running,
             queued_max: count(node.admission.room()).saturating_sub(running),
         },
-        lease_expires_at_ms: *node.lease_ends.borrow(),
+        lease_expires_at_ms: ends,
         software: SOFTWARE.to_owned(),
     };
     let hello = Signed::new(&hello, &node.key).map_err(|error| error.to_string())?;
-    Ok(Said { hello, models, offer: offer.offer.sequence })
+    Ok(Said { hello, models, offer: offer.offer.sequence, ends })
 }

@@ -4,7 +4,7 @@
 
 use super::dial::Dialled;
 use super::lease::Token;
-use super::{Fault, Gateway, Node, hello};
+use super::{Fault, Gateway, Node, hello, words};
 use crate::engine::ModelInfo;
 use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, HOST, RETRY_AFTER, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -27,8 +27,6 @@ use std::time::Duration;
 /// Each answer of the gateway's.
 const ANSWER: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
-/// Characters of a gateway's own words in our log.
-const TEXT_MAX: usize = 300;
 
 /// A lease and the connection it is on.
 pub(super) struct Joined {
@@ -39,6 +37,8 @@ pub(super) struct Joined {
     pub(super) models: Vec<ModelInfo>,
     /// Number of the offer in the hello.
     pub(super) offer: u64,
+    /// When rented capacity ends, as the hello said.
+    pub(super) ends: Option<i64>,
 }
 
 /// Joins; what fails on the way leaves nothing behind.
@@ -60,15 +60,15 @@ pub(super) async fn join(
     let challenge: Challenge = read(talk.get(CHALLENGE_PATH).await?).await?;
     check(&challenge, gateway, node.clock.unix_millis())?;
     let said = hello::sign(node, &challenge, &exporter).map_err(Fault::Own)?;
-    let hello::Said { hello, models, offer } = said;
+    let hello::Said { hello, models, offer, ends } = said;
     let hello_sha256 = hex::encode(Sha256::digest(hello.statement.as_bytes()));
     let welcome: Welcome = read(talk.join(&hello, gateway).await?).await?;
     let expected = Expected { gateway: challenge.gateway, node, exporter: &exporter, hello_sha256 };
-    let granted = expected.check(&welcome.granted)?;
+    let granted = words::of_granted(expected.check(&welcome.granted)?);
     let token = Token::parse(&welcome.token)
         .ok_or_else(|| Fault::Impostor("its lease token is no token".to_owned()))?;
     let io = talk.upgrade(&welcome.token).await?;
-    Ok(Joined { granted, token, io, models, offer })
+    Ok(Joined { granted, token, io, models, offer, ends })
 }
 
 /// Whether to say hello at all.
@@ -220,7 +220,7 @@ async fn refusal(response: Response<Incoming>) -> Fault {
         Ok(ErrorBody { error }) => (error.code.unwrap_or_default(), error.message),
         Err(_) => (String::new(), "without saying why".to_owned()),
     };
-    let message = message.chars().filter(|c| !c.is_control()).take(TEXT_MAX).collect();
+    let message = words::plain(&message);
     let code = code.chars().filter(char::is_ascii_graphic).take(64).collect();
     Fault::Refused { status, code, message, after }
 }

@@ -59,6 +59,7 @@ pub(super) struct Tunnel {
     pub(super) granted: Granted,
     pub(super) models: Vec<ModelInfo>,
     pub(super) offer: u64,
+    pub(super) ends: Option<i64>,
     /// A heartbeat was answered.
     pub(super) renewed: AtomicBool,
     token: Arc<Token>,
@@ -74,7 +75,7 @@ pub(super) async fn serve(
     router: &Router,
     joined: Joined,
 ) -> (Result<Left, Fault>, bool) {
-    let Joined { granted, token, io, models, offer } = joined;
+    let Joined { granted, token, io, models, offer, ends } = joined;
     let _direct = match node.link {
         Link::Direct { .. } => Some(node.leases.hold(granted.gateway, token.clone())),
         Link::Tunnel => None,
@@ -86,6 +87,7 @@ pub(super) async fn serve(
         granted,
         models,
         offer,
+        ends,
         renewed: AtomicBool::new(false),
         token: Arc::new(token),
         router: router.clone(),

@@ -48,3 +48,26 @@ async fn offers_are_renewed_at_half_time_and_followers_see_new_terms_at_once() {
     assert_eq!(seen.borrow().offer.prices[0].prompt_pusd, 3);
     assert_eq!(desk.of_now().unwrap().offer.sequence, 100_002, "about the models there are");
 }
+
+#[derive(Debug)]
+struct Wrong(std::sync::atomic::AtomicI64);
+
+impl Clock for Wrong {
+    fn unix_seconds(&self) -> i64 {
+        self.0.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn an_offer_from_before_the_clock_was_set_back_is_made_anew() {
+    let clock = Arc::new(Wrong(10_000.into()));
+    let engine = Arc::new(Scripted::new(Options::default(), Arc::new(Counters::default())));
+    let key = Arc::new(SecretKey::from_seed(&[1; 32]));
+    let (terms, sequence) = (Terms::default(), Sequence::passing());
+    let desk = Desk::open(key, engine, clock.clone(), terms, sequence).unwrap();
+    assert_eq!(desk.of_now().unwrap().offer.issued_at_ms, 10_000_000);
+    clock.0.store(6_400, std::sync::atomic::Ordering::Relaxed);
+    let offer = desk.of_now().unwrap();
+    assert_eq!(offer.offer.issued_at_ms, 6_400_000, "a gateway refuses one from the future");
+    assert_eq!(offer.offer.sequence, 10_000_001);
+}

@@ -111,3 +111,16 @@ async fn http2_with_prior_knowledge() {
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert!(body.ends_with(b"data: [DONE]\n\n"));
 }
+
+#[tokio::test]
+async fn bodies_held_at_once_are_bounded_and_their_room_is_given_back() {
+    let small = |serving: &mut Serving| serving.requests.bodies_bytes = 1000;
+    let (_running, client) = scripted_with(json!({}), 4, small).await;
+    for (letters, status) in [(600, 200), (1200, 503), (600, 200), (600, 200)] {
+        let messages = json!([{"role": "user", "content": "x".repeat(letters)}]);
+        let body = json!({"model": crate::client::MODEL, "messages": messages}).to_string();
+        let request = client.request(http::Method::POST, "/v1/chat/completions");
+        let answer = client.send(request.body(Full::from(body)).unwrap()).await;
+        assert_eq!(answer.status, status, "{letters}: {}", answer.text);
+    }
+}

@@ -134,3 +134,27 @@ async fn control_messages_that_can_t_be_read_end_the_link() {
     }
     gateway.tunnel().await;
 }
+
+#[tokio::test]
+async fn an_end_of_rented_capacity_is_told_though_it_changed_while_joining_and_taken_back() {
+    let mut gateway = Gateway::start(1).await;
+    let running = member(&[gateway.pinned()], json!({}), |joining, _| {
+        joining.lease_ends_ms = Some(5_000);
+    })
+    .await;
+    assert_eq!(gateway.heard().await.hello.lease_expires_at_ms, Some(5_000));
+    let tunnel = gateway.tunnel().await;
+    // Before there is a way to say so.
+    running.reprice(Terms::default(), Some(9_000)).unwrap();
+    let mut control = tunnel.control().await;
+    let mut ends = async |expected| loop {
+        match control.news().await.unwrap() {
+            ToGateway::LeaseExpires { at_ms } => return assert_eq!(at_ms, expected),
+            ToGateway::Offer { .. } | ToGateway::Pong { .. } => {}
+            other => panic!("not {expected}, but {other:?}"),
+        }
+    };
+    ends(9_000).await;
+    running.reprice(Terms::default(), None).unwrap();
+    ends(i64::MAX).await;
+}

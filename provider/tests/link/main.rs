@@ -15,6 +15,8 @@ mod life;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod trust;
 #[cfg(test)]
 mod tunnel;

@@ -13,7 +13,7 @@ struct Process {
     stderr: Lines<BufReader<ChildStderr>>,
 }
 
-fn binary() -> Command {
+pub(crate) fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quorate-provider"));
     command.kill_on_drop(true).stdin(Stdio::null());
     command
@@ -49,9 +49,13 @@ impl Process {
     }
 
     async fn signal(&self, name: &str) {
-        let id = self.child.id().unwrap().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().await.unwrap().success());
+        signal(&self.child, name).await;
     }
+}
+
+pub(crate) async fn signal(child: &Child, name: &str) {
+    let id = child.id().unwrap().to_string();
+    assert!(Command::new("kill").args([name, &id]).status().await.unwrap().success());
 }
 
 async fn run(arguments: &[&str], data: &Path) -> Output {
@@ -171,4 +175,73 @@ async fn a_delegation_stands_in_for_the_operator_s_key() {
     assert_eq!(hello.node.to_string(), public);
     assert_eq!(hello.delegation.claims().unwrap().operator.to_string(), operator);
     assert!(!node.join("operator.key").exists());
+}
+
+#[tokio::test]
+async fn a_delegation_counts_though_identity_made_an_operator_s_key_beside_it() {
+    let mut gateway = Gateway::start(1).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (office, node) = (folder.path().join("office"), folder.path().join("node"));
+    let mut keys = Vec::new();
+    for folder in [&office, &node] {
+        let shown = text(&run(&["identity"], folder).await);
+        keys.extend(shown.split_whitespace().map(str::to_owned));
+    }
+    let (operator, public) = (&keys[3], &keys[5]);
+    let key = office.join("operator.key").display().to_string();
+    let output = binary().args(["delegate", "--operator-key", &key, public]).output().await;
+    std::fs::write(node.join("delegation.json"), text(&output.unwrap())).unwrap();
+    let file = folder.path().join("provider.toml");
+    std::fs::write(&file, config("0")).unwrap();
+    let _process = Process::start(&file, &node, &gateway.pinned());
+    let hello = gateway.heard().await.hello;
+    assert_eq!(hello.delegation.claims().unwrap().operator.to_string(), *operator);
+    let shown = text(&run(&["identity"], &node).await);
+    assert_eq!(shown, format!("node     {public}\noperator {operator}\n"));
+}
+
+#[tokio::test]
+async fn a_gateway_can_t_take_over_its_operator_s_terminal_or_fill_the_log() {
+    const EVIL: &str = "\u{1b}]0;evil\u{7}\u{1b}[2J\r\u{9b}31m";
+    let twist = |granted: &mut openapi::node::Granted| {
+        granted.provider = format!("me{EVIL}");
+        granted.selling[0].name.push_str(EVIL);
+    };
+    let lies = crate::gateway::Manner { twist, ..crate::gateway::manner(1) };
+    let mut gateway = Gateway::with(1, lies).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, data) = (folder.path().join("provider.toml"), folder.path().join("data"));
+    std::fs::write(&file, config("0")).unwrap();
+    let mut process = Process::start(&file, &data, &gateway.pinned());
+    let tunnel = gateway.tunnel().await;
+    let mut control = tunnel.control().await;
+    let report = openapi::node::control::Report {
+        standing: openapi::node::Standing::Ejected,
+        requests: 0,
+        failures: 0,
+        tokens: 0,
+        prefill_tps: None,
+        decode_tps: None,
+        rtt_ms: None,
+        note: Some(format!("a note{EVIL}")),
+    };
+    control.say(&ToNode::Report { report }).await;
+    for sequence in 0..100 {
+        let reason = Some(format!("too dear{EVIL}"));
+        control.say(&ToNode::OfferSeen { sequence, reason }).await;
+    }
+    control.say(&ToNode::Ping { sequence: 1 }).await;
+    assert_eq!(control.news().await, Some(ToGateway::Pong { sequence: 1 }));
+    let shown = text(&run(&["status"], &data).await);
+    for expected in ["too dear", "a note", "as me"] {
+        assert!(shown.contains(expected), "{shown}");
+    }
+    control.say(&ToNode::Bye { reason: format!("go{EVIL}"), retry: false }).await;
+    let log = process.until("told not to come back").await;
+    let shown = shown + &text(&run(&["status"], &data).await);
+    assert!(shown.contains("it sent this node away: go"), "{shown}");
+    let is_evil = |c: char| c.is_control() && c != '\n';
+    assert!(!shown.contains(is_evil), "{shown:?}");
+    let lines = log.matches("the offer is refused").count();
+    assert!((1..=60).contains(&lines), "{lines} lines");
 }

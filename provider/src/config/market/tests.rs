@@ -143,3 +143,39 @@ fn the_example_is_good() {
     let of_absent = |line: &String| absent.iter().any(|key| line.contains(&format!(".{key}: ")));
     assert!(faults.iter().all(of_absent), "{faults:#?}");
 }
+
+#[test]
+fn prices_that_lose_money_or_are_refused_everywhere_are_faults() {
+    let paths = |text: &str, flags: &Flags| -> Vec<String> {
+        let faults = parse(text, flags).unwrap_err();
+        faults.iter().map(|line| line.split(": ").next().unwrap().to_owned()).collect()
+    };
+    let none = Flags::default();
+    // Dollars per token, where dollars per million tokens are meant.
+    let text = "[offer]\nprice_in = 0.00000005\nprice_out = 0.0000002";
+    assert_eq!(paths(text, &none), ["offer.price_in", "offer.price_out"]);
+    let flags = Flags { price_in: Some(1e-7), ..Flags::default() };
+    assert_eq!(paths("", &flags), ["offer.price_in"]);
+    assert_eq!(parse("[offer]\nprice_in = 0.000001", &none).unwrap().offer.prices.prompt, 1);
+    let text = "[offer]\nprice_in = 0.01\nprice_cached = 0.05";
+    assert_eq!(paths(text, &none), ["offer.price_cached"]);
+    let text =
+        "[[offer.model]]\nid = \"m\"\nprice_in = 1\n[[offer.model]]\nid = \"m\"\nprice_in = 2";
+    assert_eq!(paths(text, &none), ["offer.model[1].id"]);
+}
+
+#[test]
+fn a_join_token_goes_to_one_gateway_and_keys_are_not_printed() {
+    let gateways = vec!["https://g".to_owned(), "https://h".to_owned()];
+    let flags = Flags { gateways, join_token: Some("t".into()), ..Flags::default() };
+    let faults = parse("", &flags).unwrap_err();
+    assert!(faults.len() == 1 && faults[0].starts_with("--join-token: "), "{faults:?}");
+    let pem = "-----BEGIN PRIVATE KEY-----\\ncanary\\n-----END PRIVATE KEY-----";
+    let text = format!(
+        "[node]\noperator_key = \"ed25519:canary\"\n[[gateway]]\nurl = \"https://g\"\n\
+         ca = \"{pem}\"\nclient_cert = \"{pem}\"\nclient_key = \"{pem}\""
+    );
+    let faults = parse(&text, &Flags::default()).unwrap_err();
+    assert_eq!(faults.len(), 4, "{faults:?}");
+    assert!(faults.iter().all(|line| !line.contains("canary")), "{faults:?}");
+}
