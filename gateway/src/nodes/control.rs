@@ -29,6 +29,8 @@ pub(super) struct Control<'a> {
 }
 
 struct Ping {
+    count: u64,
+    /// Not to be guessed: who answers before it is asked looks nearer than it is.
     sequence: u64,
     next: Instant,
     /// Sent and not answered.
@@ -59,7 +61,7 @@ impl From<Fault> for End {
 
 impl<'a> Control<'a> {
     pub(super) fn new(said: Said, lines: Lines, membership: &'a Membership) -> Self {
-        let ping = Ping { sequence: 0, next: Instant::now(), sent: None };
+        let ping = Ping { count: 0, sequence: 0, next: Instant::now(), sent: None };
         Self { said, lines, membership, ping, reported: None }
     }
 
@@ -113,8 +115,9 @@ impl<'a> Control<'a> {
 
     fn ping(&mut self) -> Result<(), End> {
         let ping = &mut self.ping;
-        ping.sequence += 1;
-        let is_first = ping.sequence <= FIRST_PINGS;
+        ping.count += 1;
+        ping.sequence = unguessable(ping.sequence);
+        let is_first = ping.count <= FIRST_PINGS;
         let (now, sequence) = (Instant::now(), ping.sequence);
         ping.next = now + if is_first { FIRST_PINGS_EVERY } else { PINGS_EVERY };
         ping.sent = Some(now);
@@ -160,6 +163,13 @@ impl Over {
             let _ = tokio::time::timeout(wait, said.end()).await;
         }
     }
+}
+
+/// Numbers that JSON's readers agree on. Without random numbers the next one is guessable, and still not
+/// the one before.
+fn unguessable(before: u64) -> u64 {
+    const BITS: u32 = 53;
+    getrandom::u64().map_or(before.wrapping_add(1), |random| random >> (u64::BITS - BITS))
 }
 
 /// What a node wants to know at once; the counters change all the time.

@@ -3,7 +3,7 @@
 
 use http::StatusCode;
 use http_body_util::BodyExt as _;
-use openapi::node::control::{ToGateway, ToNode};
+use openapi::node::control::{Load, ToGateway, ToNode};
 use openapi::node::{MESSAGE_BYTES_MAX, Standing};
 use serde_json::Value;
 use std::sync::atomic::Ordering::SeqCst;
@@ -224,6 +224,38 @@ async fn tunnels_that_take_no_new_streams_fail_nobodys_request() {
         let (status, _, text) = ask(gateway.addr(), stream("hello")).await;
         assert_eq!((status.as_u16(), content(&text).as_str()), (200, "hello"), "{number}: {text}");
     }
+}
+
+/// Guessing right would make a node that is far away look near, and a claim to be near true.
+#[tokio::test]
+async fn a_ping_can_not_be_answered_before_it_is_heard() {
+    let gateway = gateway().await;
+    let identity = Identity::new(1);
+    let mut node = identity.join(&gateway).await;
+    node.work.is_mute.store(true, SeqCst);
+    gateway.until_offers(1).await;
+    let member = gateway.running.app.market.member(&identity.key.public()).unwrap();
+    let (mut pings, mut last) = (0, 1);
+    let mut ticks = tokio::time::interval(std::time::Duration::from_millis(40));
+    while pings < 3 {
+        tokio::select! {
+            heard = node.heard.recv() => match heard.expect("the lease lasts") {
+                ToNode::Ping { sequence } => (pings, last) = (pings + 1, sequence),
+                ToNode::Bye { reason, .. } => panic!("{reason}"),
+                _ => {}
+            },
+            _ = ticks.tick() => node.say(&ToGateway::Pong { sequence: last + 1 }),
+        }
+    }
+    // The gateway has heard all that was said before.
+    node.say(&ToGateway::Heartbeat { sequence: 7, load: Load::default() });
+    while !matches!(node.heard.recv().await, Some(ToNode::Renewed { sequence: 7 })) {}
+    // The first ping may have been answered before.
+    assert!(
+        member.shortest_way().is_none_or(|way| way.samples <= 1),
+        "{:?}",
+        member.shortest_way()
+    );
 }
 
 /// A node that breaks with every request would be asked again each time it has dialled.

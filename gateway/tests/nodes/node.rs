@@ -71,6 +71,8 @@ pub(crate) struct Work {
     pub(crate) shown: Mutex<Vec<String>>,
     /// Bytes of `flood` answers that the connection took.
     pub(crate) flooded: AtomicU64,
+    /// Doesn't answer pings, and hears them instead.
+    pub(crate) is_mute: AtomicBool,
     /// Answers well, whatever the prompt asks for.
     pub(crate) is_good: AtomicBool,
     go: watch::Sender<bool>,
@@ -261,7 +263,7 @@ impl Node {
                     Ok::<_, Infallible>(match request.uri().path() {
                         "/node/v1/control" => {
                             let lines = to_say.lock().expect("a lock").take().expect("one control");
-                            tokio::task::spawn(listen(request.into_body(), said, say));
+                            tokio::task::spawn(listen(request.into_body(), said, say, work));
                             Response::new(Lines(lines).boxed())
                         }
                         _ => answer(request, work, cut).await,
@@ -329,6 +331,7 @@ async fn listen(
     mut body: Incoming,
     said: mpsc::UnboundedSender<ToNode>,
     say: mpsc::UnboundedSender<Bytes>,
+    work: Arc<Work>,
 ) {
     let mut text = String::new();
     while let Some(Ok(frame)) = body.frame().await {
@@ -336,7 +339,9 @@ async fn listen(
         while let Some((line, rest)) = text.split_once('\n') {
             let message: ToNode = serde_json::from_str(line).expect("a message");
             text = rest.to_owned();
-            if let ToNode::Ping { sequence } = message {
+            let is_mute = work.is_mute.load(SeqCst);
+            if let (ToNode::Ping { sequence }, false) = (&message, is_mute) {
+                let sequence = *sequence;
                 let pong = serde_json::to_string(&ToGateway::Pong { sequence }).expect("JSON");
                 let _gone = say.send(Bytes::from(pong + "\n"));
             } else {
