@@ -172,8 +172,9 @@ mod tests {
         evidence.push(refuted.clone());
         evidence.push(record(2, EvidenceKind::Speed, EvidenceVerdict::Failed));
         for at_ms in 3..300 {
-            let kind = [EvidenceKind::Join, EvidenceKind::Offer][at_ms as usize % 2];
-            evidence.push(record(at_ms, kind, EvidenceVerdict::Ok));
+            for kind in [EvidenceKind::Join, EvidenceKind::Offer] {
+                evidence.push(record(at_ms, kind, EvidenceVerdict::Ok));
+            }
         }
         let records = evidence.records();
         assert_eq!(records.len(), RECORDS_MAX);

@@ -339,9 +339,7 @@ async fn listen(
         while let Some((line, rest)) = text.split_once('\n') {
             let message: ToNode = serde_json::from_str(line).expect("a message");
             text = rest.to_owned();
-            let is_mute = work.is_mute.load(SeqCst);
-            if let (ToNode::Ping { sequence }, false) = (&message, is_mute) {
-                let sequence = *sequence;
+            if let (&ToNode::Ping { sequence }, false) = (&message, work.is_mute.load(SeqCst)) {
                 let pong = serde_json::to_string(&ToGateway::Pong { sequence }).expect("JSON");
                 let _gone = say.send(Bytes::from(pong + "\n"));
             } else {
@@ -394,7 +392,7 @@ async fn answer(
         "half" => (vec![event("half", None)], Then::Hang),
         "leave" => (vec![event("half", None)], Then::Cut(cut)),
         "flood" => (vec![event("flood", None)], Then::Flood),
-        "boast" => (boasting(), Then::End),
+        "boast" => (whole().into_iter().map(boasting).collect(), Then::End),
         "wait" => (vec![event("ready", None)], Then::Wait(work.go.subscribe())),
         _ => (whole(), Then::End),
     };
@@ -411,12 +409,9 @@ fn whole() -> Vec<Bytes> {
 }
 
 /// As many tokens as fit into a number.
-fn boasting() -> Vec<Bytes> {
-    let boast = format!(r#""completion_tokens":{}"#, u64::MAX);
-    let boasted = |piece: Bytes| {
-        String::from_utf8_lossy(&piece).replace(r#""completion_tokens":2"#, &boast).into()
-    };
-    whole().into_iter().map(boasted).collect()
+fn boasting(piece: Bytes) -> Bytes {
+    let boast = r#""completion_tokens":18446744073709551615"#;
+    String::from_utf8_lossy(&piece).replace(r#""completion_tokens":2"#, boast).into()
 }
 
 fn event(content: &str, finish: Option<&str>) -> Bytes {
