@@ -106,10 +106,11 @@ async fn serve(
         measure: !args.no_measure,
         models: joining::models(first).await?,
     };
-    // Before anybody is told that it is ready: a signal must find somebody who waits for it.
-    let signals = gateway::Signals::listen()?;
     let running = gateway::serve_with(plan.settings(members), nodes).await?;
     joining::all(&running.app, members.len(), Duration::from_secs(args.ready_within)).await?;
+    // Before anybody is told that it is ready: a signal must find somebody who waits for it. Until
+    // then one ends the process at once, and the providers with it.
+    let signals = gateway::Signals::listen()?;
     let banner = banner::Banner {
         addr: running.addr,
         admin_addr: running.admin_addr,

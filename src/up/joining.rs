@@ -8,10 +8,11 @@ use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use provider::status::Status;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 /// More than any status is long.
 const STATUS_BYTES_MAX: usize = 1 << 20;
+const STATUS_WITHIN: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// The models a provider serves, with the names of their weights. Asked of the provider, since only
@@ -20,6 +21,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// # Errors
 /// When it does not tell.
 pub(super) async fn models(member: &Member) -> Result<Vec<(String, Option<String>)>> {
+    let asked = timeout(STATUS_WITHIN, ask(member)).await;
+    asked.with_context(|| format!("{} tells no status", member.name))?
+}
+
+async fn ask(member: &Member) -> Result<Vec<(String, Option<String>)>> {
     let client: Client<_, Empty<&[u8]>> = Client::builder(TokioExecutor::new()).build_http();
     let name = &member.name;
     let url = format!("http://{}/status", member.addr).parse().context("no URL")?;

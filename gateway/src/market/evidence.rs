@@ -172,9 +172,9 @@ mod tests {
         evidence.push(refuted.clone());
         evidence.push(record(2, EvidenceKind::Speed, EvidenceVerdict::Failed));
         for at_ms in 3..300 {
-            let is_join = at_ms % 2 == 0;
-            let kind = if is_join { EvidenceKind::Join } else { EvidenceKind::Offer };
-            evidence.push(record(at_ms, kind, EvidenceVerdict::Ok));
+            for kind in [EvidenceKind::Join, EvidenceKind::Offer] {
+                evidence.push(record(at_ms, kind, EvidenceVerdict::Ok));
+            }
         }
         let records = evidence.records();
         assert_eq!(records.len(), RECORDS_MAX);

@@ -21,12 +21,12 @@ async fn nodes_that_come_and_go_without_rest_hurt_nobody_and_leave_nothing() {
     gateway.until_offers(1).await;
     let before = descriptors();
     let mut flapping = Vec::new();
-    for number in 1..=4_u64 {
+    for number in 1..=4_u8 {
         let gateway = gateway.clone();
         flapping.push(tokio::task::spawn(async move {
-            let identity = Identity::new(number as u8);
+            let identity = Identity::new(number);
             for round in 0..ROUNDS {
-                match (round + number) % 4 {
+                match (round + u64::from(number)) % 4 {
                     0 => drop(identity.join(&gateway).await),
                     1 => identity.join(&gateway).await.cut(),
                     2 => drop(Dialed::new(&gateway).await.welcome(&identity).await),

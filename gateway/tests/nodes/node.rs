@@ -402,7 +402,7 @@ async fn answer(
         "half" => (vec![event("half", None)], Then::Hang),
         "leave" => (vec![event("half", None)], Then::Cut(cut)),
         "flood" => (vec![event("flood", None)], Then::Flood),
-        "boast" => (boasting(), Then::End),
+        "boast" => (whole().into_iter().map(boasting).collect(), Then::End),
         "wait" => (vec![event("ready", None)], Then::Wait(work.go.subscribe())),
         _ => (whole(), Then::End),
     };
@@ -419,12 +419,9 @@ fn whole() -> Vec<Bytes> {
 }
 
 /// As many tokens as fit into a number.
-fn boasting() -> Vec<Bytes> {
-    let boast = format!(r#""completion_tokens":{}"#, u64::MAX);
-    let boasted = |piece: Bytes| {
-        String::from_utf8_lossy(&piece).replace(r#""completion_tokens":2"#, &boast).into()
-    };
-    whole().into_iter().map(boasted).collect()
+fn boasting(piece: Bytes) -> Bytes {
+    let boast = r#""completion_tokens":18446744073709551615"#;
+    String::from_utf8_lossy(&piece).replace(r#""completion_tokens":2"#, boast).into()
 }
 
 fn event(content: &str, finish: Option<&str>) -> Bytes {

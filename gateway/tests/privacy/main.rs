@@ -37,15 +37,9 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-#[tokio::test]
-#[expect(clippy::disallowed_methods, reason = "a test has no drain that waits for its tasks")]
-async fn canaries_stay_where_they_belong() {
-    let log = Log::default();
-    tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).init();
-    let script = serde_json::json!({"text": ANSWER});
-    let provider = provider::testing::scripted("m", script).await.expect("serves");
-    let data = tempfile::tempdir().expect("a folder");
-    let text = format!(
+/// One key, a static upstream and a market.
+fn configuration(data: &std::path::Path, upstream: std::net::SocketAddr) -> String {
+    format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\ndata_dir = {:?}\n\
          [cache]\nenabled = true\n\
          [[key]]\nname = \"alice\"\nkey = {KEY:?}\ncache = true\n\
@@ -53,24 +47,17 @@ async fn canaries_stay_where_they_belong() {
          allow_private = true\nmodels = [{{ id = \"m\" }}]\n\
          [market]\nnode_listen = \"127.0.0.1:0\"\njoin = \"token\"\ntokens = [{JOIN_TOKEN:?}]\nmeasure = false\n\
          [[model]]\nid = \"joined\"\nweights_ids = [{:?}]\n",
-        data.path(),
-        provider.addr,
+        data,
+        upstream,
         provider::engine::scripted::weights_id()
-    );
-    let settings = gateway::config::parse(&text, &|_| None).expect("valid settings");
-    let mut seen = format!("{settings:?}");
-    let gateway = gateway::serve(settings).await.expect("serves");
-    let url = [gateway.join_url().expect("nodes may join")];
-    let node = provider::testing::member(&url, |joining, options| {
-        joining.gateways[0].join_token = Some(JOIN_TOKEN.to_owned().into());
-        options.models = vec!["mine".to_owned()];
-    });
-    let node = node.await.expect("serves");
-    provider::testing::joined(&node).await;
-    gateway.app.market.publish();
+    )
+}
+
+/// What a client asks for, with which key.
+fn requests() -> Vec<(&'static str, String)> {
     let kept =
         format!(r#"{{"model":"m","seed":1,"messages":[{{"role":"user","content":"{PROMPT}"}}]}}"#);
-    for (key, body) in [
+    vec![
         // The second answer comes from the cache.
         (KEY, kept.clone()),
         (KEY, kept),
@@ -115,7 +102,30 @@ async fn canaries_stay_where_they_belong() {
         (KEY, format!(r#"{{"model":"m","messages":[{{"role":"{PROMPT}","content":3}}]}}"#)),
         (KEY, format!(r#"{{"model":"m","messages":"{PROMPT}"#)),
         ("qk_wrong-canary-key-0123456789ab", PROMPT.to_owned()),
-    ] {
+    ]
+}
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "a test has no drain that waits for its tasks")]
+async fn canaries_stay_where_they_belong() {
+    let log = Log::default();
+    tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).init();
+    let script = serde_json::json!({"text": ANSWER});
+    let provider = provider::testing::scripted("m", script).await.expect("serves");
+    let data = tempfile::tempdir().expect("a folder");
+    let text = configuration(data.path(), provider.addr);
+    let settings = gateway::config::parse(&text, &|_| None).expect("valid settings");
+    let mut seen = format!("{settings:?}");
+    let gateway = gateway::serve(settings).await.expect("serves");
+    let url = [gateway.join_url().expect("nodes may join")];
+    let node = provider::testing::member(&url, |joining, options| {
+        joining.gateways[0].join_token = Some(JOIN_TOKEN.to_owned().into());
+        options.models = vec!["mine".to_owned()];
+    });
+    let node = node.await.expect("serves");
+    provider::testing::joined(&node).await;
+    gateway.app.market.publish();
+    for (key, body) in requests() {
         let stream = TcpStream::connect(gateway.addr).await.expect("connects");
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.expect("h1");

@@ -245,12 +245,13 @@ fn certificates(file: &str, path: &str, faults: &mut Faults) -> Vec<CertificateD
 }
 
 fn offer(mut section: Section, flags: &Flags, faults: &mut Faults) -> Terms {
-    let prices = prices(&mut section, flags, faults);
+    let prices = prices(&mut section, flags, Prices::default(), faults);
     let mut models = BTreeMap::new();
     for mut model in section.sections("model", faults) {
         let path = model.path("id");
         let id = model.text("id", faults);
-        let prices = self::prices(&mut model, &Flags::default(), faults);
+        // What a model does not say is as for the others: half a price is none by accident.
+        let prices = self::prices(&mut model, &Flags::default(), prices, faults);
         model.finish(faults);
         match id {
             Some(id) if models.contains_key(&id) => {
@@ -268,7 +269,7 @@ fn offer(mut section: Section, flags: &Flags, faults: &mut Faults) -> Terms {
 }
 
 /// Dollars per million tokens in the file, pico-dollars per token here.
-fn prices(section: &mut Section, flags: &Flags, faults: &mut Faults) -> Prices {
+fn prices(section: &mut Section, flags: &Flags, others: Prices, faults: &mut Faults) -> Prices {
     let path = section.path("");
     let path = |key: &str| format!("{path}{key}");
     let mut price = |key: &str, flag: Option<f64>| {
@@ -292,11 +293,13 @@ fn prices(section: &mut Section, flags: &Flags, faults: &mut Faults) -> Prices {
     let (prompt, completion) =
         (price("price_in", flags.price_in), price("price_out", flags.price_out));
     let cached = price("price_cached", None);
-    if cached > Some(prompt.unwrap_or(0)) {
+    let prompt = prompt.unwrap_or(others.prompt);
+    if cached > Some(prompt) {
         // Every gateway would refuse the offer.
         faults.add(&path("price_cached"), "must be at most price_in");
     }
-    Prices { prompt: prompt.unwrap_or(0), completion: completion.unwrap_or(0), cached }
+    let cached = cached.or(others.cached.filter(|cached| *cached <= prompt));
+    Prices { prompt, completion: completion.unwrap_or(others.completion), cached }
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1e12, rounded")]

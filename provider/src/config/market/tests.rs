@@ -43,7 +43,7 @@ fn a_file_with_everything() {
     assert_eq!(market.gateways.len(), 2);
     assert_eq!(market.gateways[0].key.unwrap().to_string(), key);
     assert_eq!(market.offer.prices, Prices { prompt: 50_000, completion: 1_000_000, cached: None });
-    let own = Prices { prompt: 250_000, completion: 0, cached: Some(25_000) };
+    let own = Prices { prompt: 250_000, completion: 1_000_000, cached: Some(25_000) };
     assert_eq!(market.offer.models["m"], own);
     assert_eq!(market.offer.valid_for, Duration::from_hours(1));
     assert_eq!(market.offer.sla.unwrap().ttft_p95_ms, Some(800));
