@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 
 use crate::app::App;
@@ -17,6 +16,7 @@ use crate::metrics::{Held, JoinOutcome};
 use crate::shutdown::Shutdown;
 
 mod control;
+mod crowd;
 mod joining;
 mod leases;
 mod lines;
@@ -24,6 +24,7 @@ mod said;
 mod session;
 mod tls;
 
+use crowd::{Crowd, Place};
 pub(crate) use joining::Joining;
 use leases::Leases;
 
@@ -114,16 +115,15 @@ impl Listener {
 impl Shared {
     /// Never ends by itself.
     async fn accept(self: &Arc<Self>, listener: &TcpListener) {
-        let joining_max = self.app.settings.market.joining_max.min(Semaphore::MAX_PERMITS);
-        let permits = Arc::new(Semaphore::new(joining_max));
+        let crowd = Crowd::new(self.app.settings.market.joining_max);
         loop {
             match listener.accept().await {
-                Ok((stream, remote)) => match Arc::clone(&permits).try_acquire_owned() {
-                    Ok(permit) => {
-                        self.tasks.spawn(self.clone().connection(stream, remote, permit));
+                Ok((stream, remote)) => match crowd.enter(remote.ip()) {
+                    Some(place) => {
+                        self.tasks.spawn(self.clone().connection(stream, remote, place));
                     }
                     // Closed at once: who waits unserved holds a socket just the same.
-                    Err(_) => {
+                    None => {
                         self.app.metrics.joins.get(JoinOutcome::Crowded).inc();
                     }
                 },
@@ -137,18 +137,13 @@ impl Shared {
     }
 
     /// One connection, from its first byte to its last.
-    async fn connection(
-        self: Arc<Self>,
-        stream: TcpStream,
-        remote: SocketAddr,
-        permit: OwnedSemaphorePermit,
-    ) {
+    async fn connection(self: Arc<Self>, stream: TcpStream, remote: SocketAddr, place: Place) {
         let held = Held::new(&self.app.metrics.node_connections);
         let joined = tokio::select! {
             joined = self.join(stream, remote) => joined,
             () = self.tasks.draining() => None,
         };
-        drop(permit);
+        drop(place);
         if let Some((ticket, upgraded)) = joined {
             session::run(self, ticket, upgraded, held).await;
         }
