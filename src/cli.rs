@@ -27,7 +27,7 @@ enum Command {
     /// Run a gateway.
     Gateway(gateway::cli::Command),
     /// Run a provider.
-    Provider(provider::cli::Command),
+    Provider(Box<provider::cli::Command>),
     /// Make, list and revoke keys of a gateway, running or not.
     Key(gateway::cli::key::Command),
     /// List the nodes that joined a running gateway, look at one, send it away or let it come back.
@@ -77,7 +77,7 @@ impl Command {
         match self {
             Self::Up(args) => up::run(args).await,
             Self::Gateway(command) => Ok(gateway::cli::run(command).await?),
-            Self::Provider(command) => Ok(provider::cli::run(command).await?),
+            Self::Provider(command) => Ok(provider::cli::run(*command).await?),
             Self::Key(command) => Ok(gateway::cli::key::run(command).await?),
             Self::Node(command) => Ok(gateway::cli::nodes::run(command).await?),
             Self::CheckConfig { file } => check_config(&file),
