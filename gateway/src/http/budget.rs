@@ -35,6 +35,11 @@ impl Budget {
         Self(Arc::new(Semaphore::new(units.min(Semaphore::MAX_PERMITS))))
     }
 
+    /// What bodies may still take.
+    pub fn left_bytes(&self) -> u64 {
+        u64::try_from(self.0.available_permits()).unwrap_or(u64::MAX).saturating_mul(UNIT_BYTES)
+    }
+
     pub(super) fn share(&self) -> Share {
         Share { budget: self.clone(), permit: None }
     }
