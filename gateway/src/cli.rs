@@ -8,6 +8,7 @@ use crate::{config, http, serve, telemetry};
 
 pub mod key;
 pub mod nodes;
+mod place;
 mod remote;
 
 /// `--config FILE` serves.

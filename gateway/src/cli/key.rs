@@ -12,10 +12,11 @@ use std::path::PathBuf;
 
 use crate::auth::{Draft, mint, show_id, wrong_name};
 use crate::clock::{Clock as _, System};
-use crate::config::{self, Limits, Settings};
+use crate::config::{Limits, Settings};
 use crate::http::admin::keys::of_record;
 use crate::store::{self, Keys as _};
 
+use super::place::{self, Place};
 use super::remote::{self, Remote};
 
 /// Keys of one page.
@@ -28,27 +29,6 @@ pub struct Command {
     place: Place,
     #[command(subcommand)]
     what: What,
-}
-
-/// Whose keys. The ids are its own: `up` has options of the same names beside this command.
-#[derive(Debug, Args)]
-struct Place {
-    /// The gateway's configuration, which names its data folder.
-    #[arg(
-        id = "key_config",
-        long = "config",
-        short,
-        value_name = "FILE",
-        env = "QUORATE_CONFIG",
-        global = true
-    )]
-    config: Option<PathBuf>,
-    /// The gateway's data folder [default: the configuration's, or the one of `up`].
-    #[arg(id = "key_data", long = "data", value_name = "DIR", global = true)]
-    data: Option<PathBuf>,
-    /// Where the running gateway's admin API is [default: what the gateway left in the data folder].
-    #[arg(id = "key_admin", long = "admin", value_name = "URL", global = true)]
-    admin: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,11 +77,8 @@ struct Create {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The list of faults is part of the message, one a line.
-    #[error("{}:\n{fault}", file.display())]
-    Config { file: PathBuf, fault: config::Error },
-    #[error("which data folder? Neither XDG_DATA_HOME nor HOME is set: name it with --data")]
-    NoData,
+    #[error(transparent)]
+    Place(#[from] place::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
     #[error("a gateway has {} open, and {cause}", data.display())]
@@ -121,7 +98,7 @@ pub enum Error {
 /// # Errors
 /// What was asked for could not be done; then nothing was.
 pub async fn run(command: Command) -> Result<(), Error> {
-    let keys = Keys::open(command.place)?;
+    let keys = Keys::open(&command.place)?;
     match command.what {
         What::Create(create) => {
             let (key, secret) = keys.create(create.into_request()).await?;
@@ -154,17 +131,8 @@ enum Keys {
 // === impl Keys ===
 
 impl Keys {
-    fn open(place: Place) -> Result<Self, Error> {
-        let settings = match place.config {
-            None => None,
-            Some(file) => match config::load(&file) {
-                Ok(settings) => Some(Box::new(settings)),
-                Err(fault) => return Err(Error::Config { file, fault }),
-            },
-        };
-        let configured = settings.as_ref().map(|settings| settings.server.data_dir.clone());
-        let default = || config::default_data_dir(&|name| std::env::var(name).ok());
-        let data = place.data.or(configured).or_else(default).ok_or(Error::NoData)?;
+    fn open(place: &Place) -> Result<Self, Error> {
+        let (data, settings) = place.open()?;
         match store::File::open(&data) {
             Ok(store) => Ok(Self::Direct { store, settings }),
             Err(store::Error::InUse { .. }) => match Remote::new(&data, place.admin.as_deref()) {

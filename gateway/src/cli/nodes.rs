@@ -8,8 +8,8 @@ use openapi::nodes::{NodeChanged, NodeList};
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
+use super::place::{self, Place};
 use super::remote::{self, Remote};
-use crate::config;
 
 /// Nodes of one page.
 const PAGE: usize = 1000;
@@ -21,27 +21,6 @@ pub struct Command {
     place: Place,
     #[command(subcommand)]
     what: What,
-}
-
-/// Whose nodes. The ids are its own: `up` has options of the same names beside this command.
-#[derive(Debug, Args)]
-struct Place {
-    /// The gateway's configuration, which names its data folder.
-    #[arg(
-        id = "nodes_config",
-        long = "config",
-        short,
-        value_name = "FILE",
-        env = "QUORATE_CONFIG",
-        global = true
-    )]
-    config: Option<PathBuf>,
-    /// The gateway's data folder [default: the configuration's, or the one of `up`].
-    #[arg(id = "nodes_data", long = "data", value_name = "DIR", global = true)]
-    data: Option<PathBuf>,
-    /// Where the gateway's admin API is [default: what the gateway left in the data folder].
-    #[arg(id = "nodes_admin", long = "admin", value_name = "URL", global = true)]
-    admin: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -58,7 +37,7 @@ enum What {
         #[arg(value_name = "NAME_OR_KEY")]
         node: String,
     },
-    /// Send a node away, now and whenever it comes back. Its requests are cut.
+    /// Send a node away, now and whenever it comes back. What its tunnel carries is cut.
     Eject {
         #[arg(value_name = "NAME_OR_KEY")]
         node: String,
@@ -80,11 +59,8 @@ enum What {
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The list of faults is part of the message, one a line.
-    #[error("{}:\n{fault}", file.display())]
-    Config { file: PathBuf, fault: config::Error },
-    #[error("which data folder? Neither XDG_DATA_HOME nor HOME is set: name it with --data")]
-    NoData,
+    #[error(transparent)]
+    Place(#[from] place::Error),
     #[error("the gateway of {} can't be asked: {cause}", data.display())]
     Remote { data: PathBuf, cause: remote::Error },
     #[error("cannot write the output")]
@@ -98,7 +74,7 @@ pub enum Error {
 /// # Errors
 /// What was asked for could not be done; then nothing was.
 pub async fn run(command: Command) -> Result<(), Error> {
-    let data = folder(&command.place)?;
+    let (data, _) = command.place.open()?;
     let told = |cause| Error::Remote { data: data.clone(), cause };
     let remote = Remote::new(&data, command.place.admin.as_deref()).map_err(told)?;
     let mut out = io::stdout().lock();
@@ -128,18 +104,6 @@ pub async fn run(command: Command) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn folder(place: &Place) -> Result<PathBuf, Error> {
-    let configured = match &place.config {
-        None => None,
-        Some(file) => match config::load(file) {
-            Ok(settings) => Some(settings.server.data_dir),
-            Err(fault) => return Err(Error::Config { file: file.clone(), fault }),
-        },
-    };
-    let default = || config::default_data_dir(&|name| std::env::var(name).ok());
-    place.data.clone().or(configured).or_else(default).ok_or(Error::NoData)
 }
 
 /// Page by page.

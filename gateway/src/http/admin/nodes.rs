@@ -112,7 +112,8 @@ pub async fn find(
     }))
 }
 
-/// Sends a node away, now and whenever it comes back. Its requests are cut.
+/// Sends a node away, now and whenever it comes back. What its tunnel carries is cut; what came
+/// directly may end.
 #[utoipa::path(post, path = "/admin/v1/nodes/{id}/eject", operation_id = "ejectNode", tag = "admin",
     security(("admin_token" = [])), request_body = EjectRequest,
     params(("id" = String, Path, description = "The node's key, or the name it sells under")),
