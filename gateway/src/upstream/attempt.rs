@@ -25,7 +25,6 @@ use super::whole;
 use crate::config::Limits;
 use crate::market::{self, Member, Model, Offer};
 use crate::metrics::{AttemptOutcome, ConnectionState, Held, Metrics};
-use crate::route;
 use crate::stream::Progress;
 
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
@@ -166,7 +165,7 @@ impl Exchange {
         // Attempts that cost nothing: the way was gone before anything was sent.
         let mut free = 0;
         while tried.len() < may_spend.saturating_add(free).min(slate.attempts_max) {
-            let chosen = route::choose(slate.candidates(&context, &tried), (context.random)());
+            let chosen = slate.pick(&context, &tried, &|_| true);
             let Some((index, offer)) = chosen.and_then(|i| Some((i, model.offers.get(i)?))) else {
                 break;
             };

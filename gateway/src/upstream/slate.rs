@@ -89,11 +89,22 @@ impl<'a> Slate<'a> {
         Ok(slate)
     }
 
-    /// `tried`: places of those that were asked already.
-    pub(super) fn candidates(
+    /// Whom to ask next, of those that `may` be: the place in the list of offers. `tried`: places of those that
+    /// were asked already.
+    pub(super) fn pick(
         &self,
         context: &Context,
         tried: &[usize],
+        may: &dyn Fn(&Offer) -> bool,
+    ) -> Option<usize> {
+        route::choose(self.candidates(context, tried, may), (context.random)())
+    }
+
+    fn candidates(
+        &self,
+        context: &Context,
+        tried: &[usize],
+        may: &dyn Fn(&Offer) -> bool,
     ) -> impl Iterator<Item = route::Candidate> {
         // Looked at anew: an earlier attempt may have taken its time.
         let now = self.now(context);
@@ -101,7 +112,8 @@ impl<'a> Slate<'a> {
         let mut before: Option<(&Arc<Endpoint>, u64)> = None;
         self.offers.iter().enumerate().map(move |(place, offer)| {
             let (in_flight, cool_down) = (offer.endpoint.in_flight(), offer.endpoint.cool_down());
-            let mut is_out = !self.is_askable(context, tried, (place, offer), now)
+            let mut is_out = !may(offer)
+                || !self.is_askable(context, tried, (place, offer), now)
                 || waiting.is_some_and(|class| class == class_of(offer) && !self.is_wished(offer));
             let preference = match self.policy {
                 Some(policy) if !is_out => eligible::preference(policy, &offer.terms()),
