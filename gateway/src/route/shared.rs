@@ -114,6 +114,6 @@ fn tag_of(key: u64) -> u32 {
 }
 
 fn unpack(word: u64) -> (u32, f32) {
-    let (tag, bits) = ((word >> 32) as u32, word as u32);
+    let (tag, bits) = ((word >> 32) as u32, u32::try_from(word & u64::from(u32::MAX)).unwrap_or(0));
     (tag, f32::from_bits(bits))
 }
