@@ -26,6 +26,7 @@ use crate::config::Limits;
 use crate::market::{self, Member, Model, Offer};
 use crate::metrics::{AttemptOutcome, ConnectionState, Held, Metrics};
 use crate::route::choice::UTILISATION_MAX;
+use crate::route::{self, Failure, Flight};
 use crate::stream::Progress;
 
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
@@ -85,6 +86,8 @@ pub(super) struct Try {
     pub(super) parts: Parts,
     tally: Tally,
     _in_flight: InFlight,
+    /// Learns of it.
+    flight: Option<(Flight, Arc<market::Time>)>,
 }
 
 impl Exchange {
@@ -174,8 +177,17 @@ impl Exchange {
             if let Some(member) = offer.member() {
                 member.asked();
             }
+            let now_ms = context.time.now().run_ms;
+            let flight = || {
+                let (ask, prefix) = (slate.ask(), slate.prefix());
+                Flight::begin(&offer.learned, &best.facts, ask, prefix, now_ms, false)
+            };
+            let begun = flight();
             let result = match ask(&context, &self.job, model, offer).await {
-                Ok(attempt) => reach(goal, &context, &self.job, attempt).await,
+                Ok(attempt) => {
+                    let attempt = attempt.learning(begun, &context.time);
+                    reach(goal, &context, &self.job, attempt).await
+                }
                 Err(error) => Err(error),
             };
             let error = match result {
@@ -187,6 +199,13 @@ impl Exchange {
                 *spent = spent.saturating_sub(1);
             }
             note(&offer.endpoint, offer.member(), &error);
+            if let Some(failure) = failure(&error) {
+                flight().failed(
+                    failure,
+                    context.time.now().run_ms,
+                    route::draw((context.random)()),
+                );
+            }
             self.record.failed_attempt(&offer.endpoint, &error);
             let is_word = offer.member().is_some() && matches!(error, Error::Rejected { .. });
             if is_word && refused.is_none() {
@@ -204,6 +223,18 @@ impl Exchange {
             reason: "all of its providers are at their limit of connections".into(),
             retry_after: Some(RETRY_AFTER_DEFAULT),
         }))
+    }
+}
+
+/// What the error says of the provider, if it does.
+fn failure(error: &Error) -> Option<Failure> {
+    match error {
+        Error::RateLimited { retry_after } => {
+            let pause = retry_after.unwrap_or(RETRY_AFTER_DEFAULT).as_millis();
+            Some(Failure::Limited { pause_ms: u64::try_from(pause).unwrap_or(u64::MAX) })
+        }
+        Error::Timeout(_) => Some(Failure::Slow),
+        error => error.is_failure().then_some(Failure::Hard),
     }
 }
 
@@ -259,7 +290,8 @@ async fn ask(
         Ok(Ok((parts, body))) => {
             let (endpoint, model) = (offer.endpoint.clone(), model.clone());
             let member = offer.member().cloned();
-            Ok(Try { endpoint, member, model, body, parts, tally, _in_flight: in_flight })
+            let flight = None;
+            Ok(Try { endpoint, member, model, body, parts, tally, _in_flight: in_flight, flight })
         }
         Ok(Err(error)) => Err(tally.failed(error)),
         Err(_) => Err(tally.failed(Error::Timeout(Phase::Head))),
@@ -399,7 +431,16 @@ fn outcome(error: &Error) -> AttemptOutcome {
 }
 
 impl Try {
+    fn learning(self, flight: Flight, time: &Arc<market::Time>) -> Self {
+        Self { flight: Some((flight, time.clone())), ..self }
+    }
+
     pub(super) fn succeeded(&mut self, progress: &Progress) {
+        if let Some((flight, time)) = &mut self.flight {
+            let now_ms = time.now().run_ms;
+            flight.first_token(now_ms);
+            flight.succeeded(now_ms, tokens(progress), None);
+        }
         self.tally.outcome = AttemptOutcome::Ok;
         self.endpoint.succeeded();
         if let Some(member) = &self.member {
