@@ -116,8 +116,10 @@ impl<'a> Slate<'a> {
             Terms { ask: self.ask, prefix: self.prefix, now_ms: now.run_ms, utilisation_max };
         let draw = Draw { slate: self, limits: &context.limits, terms, now, tried, may };
         let mut all = Choice::default();
-        for group in self.groups(tried) {
-            let choice = draw.of(group, &mut random);
+        // The newcomers' turn is a first attempt's: a request that failed once is not risked again.
+        let is_trial = self.is_newcomers_turn && tried.is_empty() && self.ordered.is_empty();
+        for (number, group) in self.groups(is_trial).enumerate() {
+            let choice = draw.of(group, is_trial && number == 0, &mut random);
             let is_settled = choice.best.is_some() && !choice.is_panic;
             merge(&mut all, choice);
             if is_settled {
@@ -139,11 +141,9 @@ impl<'a> Slate<'a> {
         }
     }
 
-    /// Who is drawn from first, and who where these can't. The newcomers' turn is a first attempt's: a
-    /// request that failed once is not risked again.
-    fn groups(&self, tried: &[usize]) -> impl Iterator<Item = &Group<'a>> {
-        let is_theirs = self.is_newcomers_turn && tried.is_empty() && self.ordered.is_empty();
-        let rest = match is_theirs {
+    /// Who is drawn from first, and who where these can't.
+    fn groups(&self, is_trial: bool) -> impl Iterator<Item = &Group<'a>> {
+        let rest = match is_trial {
             true => [&self.newcomers, &self.veterans],
             false => [&self.veterans, &self.newcomers],
         };
