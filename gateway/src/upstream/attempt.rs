@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::connect;
 use super::endpoint::{Endpoint, InFlight};
 use super::error::{ERROR_BODY_MAX, Error, Phase};
+use super::explain::Why;
 use super::link::{LinkBody, Stale};
 use super::opened::Opened;
 use super::record::Record;
@@ -24,7 +25,7 @@ use super::way::Way;
 use super::whole;
 use crate::config::Limits;
 use crate::market::{self, Member, Model, Offer};
-use crate::metrics::{AttemptOutcome, ConnectionState, Held, Metrics};
+use crate::metrics::{AttemptOutcome, ConnectionState, Held, Label as _, Metrics};
 use crate::route::choice::UTILISATION_MAX;
 use crate::route::{self, Failure, Flight};
 use crate::stream::Progress;
@@ -183,6 +184,9 @@ impl Exchange {
                 Flight::begin(&offer.learned, &best.facts, ask, prefix, now_ms, false)
             };
             let begun = flight();
+            let explain = self.job.explain.as_deref();
+            let why = if *spent > 1 { Why::Retry } else { Why::First };
+            let number = explain.map(|explain| explain.began(offer, why));
             let result = match ask(&context, &self.job, model, offer).await {
                 Ok(attempt) => {
                     let attempt = attempt.learning(begun, &context.time);
@@ -191,9 +195,15 @@ impl Exchange {
                 Err(error) => Err(error),
             };
             let error = match result {
-                Ok(good) => return Ok(good),
+                Ok(good) => {
+                    explain.zip(number).inspect(|(explain, number)| explain.ended(*number, "won"));
+                    return Ok(good);
+                }
                 Err(error) => error,
             };
+            explain.zip(number).inspect(|(explain, number)| {
+                explain.ended(*number, outcome(&error).as_str());
+            });
             if matches!(error, Error::Gone) && free < GONE_MAX {
                 free += 1;
                 *spent = spent.saturating_sub(1);

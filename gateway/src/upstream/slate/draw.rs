@@ -79,7 +79,11 @@ impl Draw<'_> {
                 && is_open(self.slate.answer_tokens, offer, self.now)
                 // A node may have changed its prices since the slate was made.
                 && self.slate.policy.is_none_or(|policy| {
-                    offer.seller.is_none() || eligible::is_affordable(policy, &offer.terms())
+                    offer.seller.is_none() || {
+                        let terms = offer.terms();
+                        eligible::is_affordable(policy, &terms)
+                            && eligible::is_within(policy, &self.slate.bill, &terms)
+                    }
                 })
         })
     }
