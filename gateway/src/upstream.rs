@@ -25,6 +25,7 @@ mod quiet;
 mod record;
 mod request;
 mod slate;
+pub mod testing;
 mod tunnel;
 mod vectors;
 mod watch;
