@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Deferred;
@@ -76,6 +77,8 @@ fn exchange(
     let probe = Probe::parse(&body, endpoint)?;
     let wanted = wanted::wanted(&app.market.snapshot(), &probe, options, &caller.principal)?;
     let summary = probe.into_summary();
+    let policy = wanted.first().and_then(|wanted| wanted.policy.as_deref());
+    let hedge = policy.map(|policy| policy.hedge).unwrap_or_default();
     let request_id = &caller.context.request_id;
     let begun = Instant::from_std(caller.context.started);
     let who = Who {
@@ -100,6 +103,10 @@ fn exchange(
         wanted,
         grant: caller.principal.grant.clone(),
         summary,
+        urgency: options.urgency,
+        hedge,
+        tenant: upstream::tenant(&caller.principal.key_name),
+        explain: options.explain.then(Arc::default),
         body,
         request_id: request_id.header(),
         fallback,

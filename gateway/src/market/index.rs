@@ -90,6 +90,15 @@ impl Index {
         left
     }
 
+    /// Where the offers are of a provider, or of an operator's providers.
+    pub fn party(&self, name: &str) -> Vec<usize> {
+        match self.parties.get(name) {
+            None => Vec::new(),
+            Some(Places::Few(places)) => places.iter().map(|place| *place as usize).collect(),
+            Some(Places::Many(places)) => places.ones().collect(),
+        }
+    }
+
     fn narrow(&self, left: &mut FixedBitSet, policy: &Policy) {
         if eligible::is_unmeetable(policy) {
             left.clear();

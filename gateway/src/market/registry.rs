@@ -46,7 +46,7 @@ impl Inner {
         settings: &Settings,
         identity: Arc<SecretKey>,
         time: Arc<Time>,
-        base: writer::Base,
+        mut base: writer::Base,
     ) -> Self {
         let config = settings.market.clone();
         Self {

@@ -3,7 +3,7 @@
 
 use crate::auth::Scope;
 use crate::request::Policy;
-use crate::request::policy::{DataCollection, Sort};
+use crate::request::policy::{DataCollection, MaxPrice, Sort};
 
 /// One offer as a policy sees it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -57,6 +57,18 @@ pub fn is_unmeetable(policy: &Policy) -> bool {
         || policy.zdr
         || policy.attested
         || policy.min_reputation.is_some_and(|least| least > 0.0)
+}
+
+/// Whether the policy keeps nobody out.
+pub fn admits_all(policy: &Policy) -> bool {
+    let has_none = [&policy.only, &policy.ignore, &policy.regions, &policy.quantizations]
+        .into_iter()
+        .all(Vec::is_empty);
+    has_none
+        && policy.pin.is_none()
+        && (policy.allow_fallbacks || policy.order.is_empty())
+        && policy.max_price == MaxPrice::default()
+        && !is_unmeetable(policy)
 }
 
 /// Whether the offer costs no more than the policy allows; an unknown price is too high.

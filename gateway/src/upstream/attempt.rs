@@ -19,12 +19,13 @@ use super::link::{LinkBody, Stale};
 use super::opened::Opened;
 use super::record::Record;
 use super::request::{Job, Wanted};
-use super::slate::{Asked, Slate};
+use super::slate::Slate;
 use super::way::Way;
 use super::whole;
 use crate::config::Limits;
 use crate::market::{self, Member, Model, Offer};
 use crate::metrics::{AttemptOutcome, ConnectionState, Held, Metrics};
+use crate::route::choice::UTILISATION_MAX;
 use crate::stream::Progress;
 
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
@@ -152,23 +153,21 @@ impl Exchange {
         spent: &mut usize,
     ) -> Result<Good, Error> {
         let context = self.context.clone();
-        let Wanted { model, policy } = wanted;
-        let grant = self.job.grant.clone();
-        let asked = Asked {
-            policy: policy.as_deref(),
-            scope: &grant.scope,
-            answer_tokens: self.job.summary.max_tokens,
-        };
-        let slate = Slate::new(&context, model, &asked)?;
+        let model = &wanted.model;
+        let slate = Slate::new(&context, wanted, &self.job)?;
         let mut tried = SmallVec::<[usize; 4]>::new();
         let (mut worst, mut refused): (Option<Error>, Option<Error>) = (None, None);
+        let mut nobody = None;
         // Attempts that cost nothing: the way was gone before anything was sent.
         let mut free = 0;
         while tried.len() < may_spend.saturating_add(free).min(slate.attempts_max) {
-            let chosen = slate.pick(&context, &tried, &|_| true);
-            let Some((index, offer)) = chosen.and_then(|i| Some((i, model.offers.get(i)?))) else {
+            let choice = slate.pick(&context, &tried, UTILISATION_MAX, &|_| true);
+            let chosen = choice.best.and_then(|best| Some((best, model.offers.get(best.place)?)));
+            let Some((best, offer)) = chosen else {
+                nobody = Some(slate.nobody(&choice, context.time.now().run_ms));
                 break;
             };
+            let index = best.place;
             tried.push(index);
             *spent += 1;
             self.record.attempt(&offer.endpoint, &model.id);
@@ -201,7 +200,7 @@ impl Exchange {
             }
             worst = Some(more_telling(worst, error));
         }
-        Err(refused.or(worst).unwrap_or_else(|| Error::NoProvider {
+        Err(refused.or(worst).or(nobody).unwrap_or_else(|| Error::NoProvider {
             reason: "all of its providers are at their limit of connections".into(),
             retry_after: Some(RETRY_AFTER_DEFAULT),
         }))
@@ -251,7 +250,8 @@ async fn ask(
         let response = send(context, job, offer).await?;
         let (parts, body) = response.into_parts();
         if let Some(member) = offer.member() {
-            told(&parts.headers).into_iter().for_each(|load| member.loaded(load));
+            let now_ms = context.time.now().run_ms;
+            told(&parts.headers).into_iter().for_each(|load| member.loaded(load, now_ms));
         }
         judge_head(parts, body).await
     };

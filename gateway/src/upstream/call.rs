@@ -15,6 +15,7 @@ use super::request::Job;
 use super::vectors;
 use crate::auth::Grant;
 use crate::market::Offer;
+use crate::request::policy::{Hedge, Urgency};
 use crate::request::{Endpoint, Probe};
 use crate::stream::Fallback;
 
@@ -51,6 +52,10 @@ impl Own {
             wanted: smallvec::SmallVec::new(),
             grant: Arc::new(Grant::open()),
             summary,
+            urgency: Urgency::Normal,
+            hedge: Hedge::Off,
+            tenant: 0,
+            explain: None,
             body,
             request_id,
             fallback: Fallback { id: id.into(), created: 0 },

@@ -10,9 +10,11 @@ use tokio::time::Instant;
 
 use super::attempt::Context;
 use super::endpoint::Endpoint;
+use super::explain::Explain;
 use crate::auth::Grant;
 use crate::config;
 use crate::market::{Model, Offer};
+use crate::request::policy::{Hedge, Urgency};
 use crate::request::{self, Policy, Rewrite, Summary};
 use crate::stream::{Fallback, Limits, Plan, UsageMode};
 
@@ -36,6 +38,14 @@ pub struct Job {
     /// Of the key that asks.
     pub grant: Arc<Grant>,
     pub summary: Summary,
+    /// How it stands beside others that wait.
+    pub urgency: Urgency,
+    /// Whether a second provider may be asked when the first is late.
+    pub hedge: Hedge,
+    /// A hash of the key's name: who shares caches and habits.
+    pub tenant: u64,
+    /// Where the client asked how its provider was chosen.
+    pub explain: Option<Arc<Explain>>,
     pub body: Bytes,
     pub request_id: HeaderValue,
     /// What the answer is called where the provider gives it no name.
