@@ -82,6 +82,8 @@ impl App {
             random: upstream::random,
             time: market.time().clone(),
             probation_share: settings.market.probation_share,
+            routing: settings.routing,
+            hedging: settings.hedging,
         });
         let bench = Arc::new(Bench::new(market.clone(), upstream.clone(), &settings.market));
         let cache = Cache::new(&settings, clock.clone(), metrics.clone());

@@ -8,6 +8,7 @@
 //! polled inside the response body, so that dropping the body is the cancellation, in every phase,
 //! and a streamed token costs no hop between tasks.
 
+mod admission;
 mod attempt;
 mod body;
 mod call;
@@ -20,11 +21,16 @@ mod guard;
 mod health;
 mod link;
 mod opened;
+mod patience;
 mod pool;
+mod purse;
 mod quiet;
+mod race;
 mod record;
 mod request;
+mod retry_after;
 mod slate;
+mod tally;
 mod tunnel;
 mod vectors;
 mod watch;

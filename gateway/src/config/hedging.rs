@@ -81,8 +81,7 @@ fn within(
     let value = value.unwrap_or(default);
     if !range.contains(&value) {
         let (min, max) = (range.start(), range.end());
-        problems
-            .add(format!("hedging.{name}"), format!("{value} is not between {min} and {max}"));
+        problems.add(format!("hedging.{name}"), format!("{value} is not between {min} and {max}"));
     }
     Duration::from_millis(value)
 }

@@ -25,6 +25,7 @@ mod cached;
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-quorate-provider");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-quorate-attempts");
+const HEDGED: HeaderName = HeaderName::from_static("x-quorate-hedged");
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Who asks, and with what beside the body.
@@ -141,7 +142,8 @@ async fn whole(mut exchange: Exchange, slot: Option<Slot>) -> Response {
             }
             let mut response = json(answer.body);
             let attempts = exchange.record.attempts();
-            let head = Head { provider: Some(answer.provider), attempts };
+            let is_hedged = exchange.record.is_hedged();
+            let head = Head { provider: Some(answer.provider), attempts, is_hedged };
             name_provider(response.headers_mut(), head);
             response
         }
@@ -171,6 +173,9 @@ fn name_provider(headers: &mut HeaderMap, head: Head) {
     if let Some(provider) = head.provider {
         headers.insert(PROVIDER, provider);
         headers.insert(ATTEMPTS, HeaderValue::from(head.attempts));
+        if head.is_hedged {
+            headers.insert(HEDGED, HeaderValue::from_static("1"));
+        }
     }
 }
 

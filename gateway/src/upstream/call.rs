@@ -74,7 +74,8 @@ impl Call {
         let response = send(context, &own.0, offer).await?;
         let (parts, body) = response.into_parts();
         if let Some(member) = offer.member() {
-            told(&parts.headers).into_iter().for_each(|load| member.loaded(load));
+            let now_ms = context.time.now().run_ms;
+            told(&parts.headers).into_iter().for_each(|load| member.loaded(load, now_ms));
         }
         let (parts, body) = judge_head(parts, body).await?;
         let wanted = match own.0.endpoint {

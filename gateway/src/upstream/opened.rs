@@ -42,6 +42,7 @@ impl Opened {
             opened.attempt.failed(&error);
             return Err(error);
         }
+        opened.attempt.content();
         Ok(opened)
     }
 

@@ -100,6 +100,20 @@ impl Job {
         }
     }
 
+    /// Providers that may be asked beside others.
+    pub(super) fn hedges_max(&self) -> u32 {
+        let wanted = match (self.hedge, self.urgency) {
+            (Hedge::Off, _) => 0,
+            (Hedge::Priority, _) | (Hedge::Auto, Urgency::High) => 2,
+            (Hedge::Auto, Urgency::Normal | Urgency::Low) => 1,
+        };
+        // What is made several times over is dear, and vectors have no first token.
+        let is_single = self.summary.choices <= 1;
+        let may = is_single && self.endpoint != request::Endpoint::Embeddings;
+        let key_max = self.grant.account.rules.hedges_max.unwrap_or(u32::MAX);
+        if may { wanted.min(key_max) } else { 0 }
+    }
+
     /// What the client of this request must see of an attempt.
     pub(super) fn plan(&self, context: &Context, model: &Model) -> Plan {
         Plan {

@@ -64,7 +64,7 @@ impl<'a> Slate<'a> {
         if model.offers.is_empty() {
             return Err(no_provider_now("no provider offers it"));
         }
-        let ask = ask(model, policy, job);
+        let ask = ask(model, policy, job, context.routing.values);
         let admitted = admitted(model, policy, scope);
         if admitted.as_ref().is_some_and(FixedBitSet::is_clear) {
             return Err(refusal(&model.offers, policy, scope));
@@ -94,6 +94,11 @@ impl<'a> Slate<'a> {
     /// What the request weighs, as expected.
     pub(super) fn ask(&self) -> &Ask {
         &self.ask
+    }
+
+    /// Not all of the model's providers may be asked.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.admitted.is_some()
     }
 
     pub(super) fn prefix(&self) -> Prefix {
@@ -181,7 +186,7 @@ fn admitted(model: &Model, policy: Option<&Policy>, scope: &Scope) -> Option<Fix
     Some(model.index.admitted(&model.offers, policy, scope))
 }
 
-fn ask(model: &Model, policy: Option<&Policy>, job: &Job) -> Ask {
+fn ask(model: &Model, policy: Option<&Policy>, job: &Job, usual: Values) -> Ask {
     let summary = &job.summary;
     // Pictures are no text.
     let bytes = summary.prompt_bytes.saturating_sub(summary.media.bytes);
@@ -189,14 +194,13 @@ fn ask(model: &Model, policy: Option<&Policy>, job: &Job) -> Ask {
     Ask {
         prompt_tokens: model.shared.prompt_tokens(bytes),
         answer_tokens: answers * f64::from(summary.choices.max(1)),
-        values: policy.map(values).unwrap_or_default(),
+        values: policy.map_or(usual, |policy| values(policy, usual)),
     }
 }
 
 /// What time is worth to who asks with this policy.
-fn values(policy: &Policy) -> Values {
-    let values = policy.value_of_time.map(|value| Values::default().worth(value));
-    let values = values.unwrap_or_default();
+fn values(policy: &Policy, usual: Values) -> Values {
+    let values = policy.value_of_time.map_or(usual, |value| usual.worth(value));
     match policy.sort {
         Some(Sort::Price) => values.hurried(PATIENT),
         Some(Sort::Latency) => Values { first_token: values.first_token * HURRIED, ..values },
