@@ -2,7 +2,7 @@
 //! attempts are made; then the answer gets its headers. It knows no endpoint's own shape.
 
 use axum::body::Body;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use std::sync::Arc;
@@ -22,6 +22,9 @@ use crate::stream::{Fallback, error_event};
 use crate::upstream::{self, Exchange, Head, Job, Record, Streaming, Who};
 
 mod cached;
+mod explained;
+
+use explained::Explained;
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-quorate-provider");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-quorate-attempts");
@@ -117,6 +120,7 @@ fn exchange(
 }
 
 async fn streamed(exchange: Exchange, slot: Option<Slot>) -> Response {
+    let explain = exchange.job().explain.clone();
     match upstream::stream(exchange, event).await {
         Ok((head, body)) => {
             let body = match slot {
@@ -125,6 +129,10 @@ async fn streamed(exchange: Exchange, slot: Option<Slot>) -> Response {
                     Body::new(Recorded::new(body, Streaming::is_complete, slot, provider))
                 }
                 None => Body::new(body),
+            };
+            let body = match explain {
+                Some(explain) => Body::new(Explained::new(body, explain)),
+                None => body,
             };
             let mut response = event_stream(body);
             name_provider(response.headers_mut(), head);
@@ -140,7 +148,7 @@ async fn whole(mut exchange: Exchange, slot: Option<Slot>) -> Response {
             if let Some(slot) = slot {
                 slot.keep(&answer.body, Some(answer.provider.clone()));
             }
-            let mut response = json(answer.body);
+            let mut response = json(explained::whole(answer.body, exchange.job().explain.as_ref()));
             let attempts = exchange.record.attempts();
             let is_hedged = exchange.record.is_hedged();
             let head = Head { provider: Some(answer.provider), attempts, is_hedged };
@@ -185,7 +193,7 @@ fn failed(mut exchange: Exchange, error: upstream::Error) -> Response {
     let error = Error::from_upstream(error, exchange.model());
     let row = error.row();
     exchange.record.failed(row.status.as_u16(), row.outcome, &cause);
-    error.into_response()
+    explained::error(error.to_response(), exchange.job().explain.as_ref())
 }
 
 /// An error as the last event of a stream.

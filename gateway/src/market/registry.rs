@@ -219,6 +219,9 @@ impl Inner {
             tracing::info!(provider = &*member.provider, reason = bye.reason, "a lease is over");
             self.end(&member, Standing::Gone, Some(bye));
         }
+        if self.table().graduate() {
+            self.changed.notify_one();
+        }
     }
 
     pub(super) fn eject(&self, node: &PublicKey, reason: &str) -> bool {

@@ -220,6 +220,7 @@ impl Offer {
             quantization: self.quantization.as_deref(),
             price_in: prices.prompt,
             price_out: prices.completion,
+            features: self.served().map(|served| served.features.as_slice()),
         }
     }
 }

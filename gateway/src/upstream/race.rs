@@ -20,8 +20,9 @@ use super::purse::Purse;
 use super::record::Record;
 use super::request::{Job, Wanted};
 use super::slate::Slate;
-use super::tally::{Asker, Signals, Tally};
+use super::tally::{Asker, Signals, Tally, outcome};
 use crate::market::{Model, Offer};
+use crate::metrics::Label as _;
 use crate::route::choice::{Choice, Chosen, UTILISATION_MAX};
 use crate::route::hedge::Hedges;
 use crate::route::{Flight, Gate};
@@ -230,7 +231,7 @@ impl<'a> Race<'a> {
         let offer = racer.offer;
         note(&offer.endpoint, offer.member(), error);
         self.record.failed_attempt(&offer.endpoint, error);
-        self.tell(racer, &error.to_string());
+        self.tell(racer, outcome(error).as_str());
     }
 
     /// # Errors

@@ -4,27 +4,27 @@
 
 use fixedbitset::FixedBitSet;
 use siphasher::sip::SipHasher13;
-use smallvec::SmallVec;
 use std::hash::Hasher as _;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::Context;
 use super::error::Error;
 use super::request::{Job, Wanted};
-use crate::auth::Scope;
 use crate::market::{Model, Now, Offer};
 use crate::request::Policy;
 use crate::request::policy::Sort;
 use crate::route::choice::{Choice, Terms};
-use crate::route::{self, Ask, LONG_BYTES, Prefix, Random, SHORT_BYTES, Values, eligible};
+use crate::route::eligible::Bill;
+use crate::route::{self, Ask, LONG_BYTES, Prefix, Random, SHORT_BYTES, Values};
 
 mod draw;
 mod group;
+mod limits;
 mod wish;
 
 use draw::Draw;
 use group::Group;
+use limits::{Limits, bill, needs};
 use wish::Wish;
 
 /// How much more time is worth to who sorts by it, and how much less to who sorts by price.
@@ -48,6 +48,7 @@ pub(super) struct Slate<'a> {
     ask: Ask,
     prefix: Prefix,
     wish: Wish,
+    bill: Bill,
     /// Tokens that the answer may have, where the client says so.
     answer_tokens: Option<u64>,
     job: &'a Job,
@@ -65,9 +66,10 @@ impl<'a> Slate<'a> {
             return Err(no_provider_now("no provider offers it"));
         }
         let ask = ask(model, policy, job, context.routing.values);
-        let admitted = admitted(model, policy, scope);
+        let limits = Limits { policy, scope, needs: needs(job), bill: bill(&ask, job) };
+        let admitted = limits.admitted(model, &ask);
         if admitted.as_ref().is_some_and(FixedBitSet::is_clear) {
-            return Err(refusal(&model.offers, policy, scope));
+            return Err(limits.refusal(&model.offers));
         }
         let is_one = policy.is_some_and(|p| !p.allow_fallbacks && p.order.is_empty());
         let (veterans, newcomers) = group::parted(&model.crowd, admitted.as_ref());
@@ -79,6 +81,7 @@ impl<'a> Slate<'a> {
             ordered: ordered.unwrap_or_default(),
             prefix: prefix(model, job),
             wish: Wish::new(policy, &model.shared),
+            bill: limits.bill,
             answer_tokens: job.summary.max_tokens,
             attempts_max: if is_one { 1 } else { usize::MAX },
             model,
@@ -121,8 +124,10 @@ impl<'a> Slate<'a> {
             Terms { ask: self.ask, prefix: self.prefix, now_ms: now.run_ms, utilisation_max };
         let draw = Draw { slate: self, limits: &context.limits, terms, now, tried, may };
         let mut all = Choice::default();
-        for group in self.groups(tried) {
-            let choice = draw.of(group, &mut random);
+        // The newcomers' turn is a first attempt's: a request that failed once is not risked again.
+        let is_trial = self.is_newcomers_turn && tried.is_empty() && self.ordered.is_empty();
+        for (number, group) in self.groups(is_trial).enumerate() {
+            let choice = draw.of(group, is_trial && number == 0, &mut random);
             let is_settled = choice.best.is_some() && !choice.is_panic;
             merge(&mut all, choice);
             if is_settled {
@@ -144,11 +149,9 @@ impl<'a> Slate<'a> {
         }
     }
 
-    /// Who is drawn from first, and who where these can't. The newcomers' turn is a first attempt's: a
-    /// request that failed once is not risked again.
-    fn groups(&self, tried: &[usize]) -> impl Iterator<Item = &Group<'a>> {
-        let is_theirs = self.is_newcomers_turn && tried.is_empty() && self.ordered.is_empty();
-        let rest = match is_theirs {
+    /// Who is drawn from first, and who where these can't.
+    fn groups(&self, is_trial: bool) -> impl Iterator<Item = &Group<'a>> {
+        let rest = match is_trial {
             true => [&self.newcomers, &self.veterans],
             false => [&self.veterans, &self.newcomers],
         };
@@ -177,13 +180,6 @@ fn merge(all: &mut Choice, next: Choice) {
     }
     all.drawn += next.drawn;
     all.loaded += next.loaded;
-}
-
-fn admitted(model: &Model, policy: Option<&Policy>, scope: &Scope) -> Option<FixedBitSet> {
-    if policy.is_none_or(eligible::admits_all) && scope.is_anywhere() {
-        return None;
-    }
-    Some(model.index.admitted(&model.offers, policy, scope))
 }
 
 fn ask(model: &Model, policy: Option<&Policy>, job: &Job, usual: Values) -> Ask {
@@ -237,23 +233,6 @@ fn prefix(model: &Model, job: &Job) -> Prefix {
 
 fn no_provider_now(reason: &'static str) -> Error {
     Error::NoProvider { reason: reason.into(), retry_after: Some(Duration::from_secs(1)) }
-}
-
-/// Every reason that keeps an offer out, each once.
-fn refusal(offers: &[Arc<Offer>], policy: Option<&Policy>, scope: &Scope) -> Error {
-    let mut refusals = SmallVec::<[&str; 4]>::new();
-    for offer in offers {
-        let terms = offer.terms();
-        let what = match eligible::reaches(scope, &terms) {
-            false => Some("the key's scope"),
-            true => policy.and_then(|policy| eligible::refusal(policy, &terms)),
-        };
-        if let Some(what) = what.filter(|what| !refusals.contains(what)) {
-            refusals.push(what);
-        }
-    }
-    let (what, count) = (refusals.join(", "), offers.len());
-    Error::unserved(format!("{what}: none of its {count} providers fits"))
 }
 
 /// How long the answer may take, by what was measured of the node.

@@ -197,7 +197,7 @@ fn failure(error: &Error) -> Option<Failure> {
     }
 }
 
-fn outcome(error: &Error) -> AttemptOutcome {
+pub(super) fn outcome(error: &Error) -> AttemptOutcome {
     match error {
         Error::Connect(_) | Error::Gone | Error::Forbidden | Error::Timeout(Phase::Connect) => {
             AttemptOutcome::Connect

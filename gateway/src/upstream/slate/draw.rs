@@ -25,6 +25,7 @@ struct Seats<'a> {
     group: &'a Group<'a>,
     /// Looks at all that may keep an offer out. Otherwise that is done for the one that is chosen.
     is_strict: bool,
+    is_trial: bool,
 }
 
 /// An offer of a seat.
@@ -38,18 +39,19 @@ struct Found {
 // === impl Draw ===
 
 impl Draw<'_> {
-    pub(super) fn of(&self, group: &Group<'_>, random: &mut Random) -> Choice {
-        let quick = self.choose(group, false, random);
+    /// `is_trial`: who has waited longest goes first, whatever it is expected to cost.
+    pub(super) fn of(&self, group: &Group<'_>, is_trial: bool, random: &mut Random) -> Choice {
+        let of = |is_strict| Seats { draw: self, group, is_strict, is_trial };
+        let quick = self.choose(&of(false), random);
         match quick.best {
-            Some(best) if !self.is_ready(best.place) => self.choose(group, true, random),
+            Some(best) if !self.is_ready(best.place) => self.choose(&of(true), random),
             _ => quick,
         }
     }
 
-    fn choose(&self, group: &Group<'_>, is_strict: bool, random: &mut Random) -> Choice {
-        let seats = Seats { draw: self, group, is_strict };
+    fn choose(&self, seats: &Seats<'_>, random: &mut Random) -> Choice {
         let explain = self.slate.job.explain.as_deref();
-        let mut choice = choice::choose(&seats, &self.terms, random, |at, look, cost, unfit| {
+        let mut choice = choice::choose(seats, &self.terms, random, |at, look, cost, unfit| {
             let Some(explain) = explain else { return };
             let found = seats.found(at);
             if let Some(offer) = found.and_then(|found| self.offer(found.place)) {
@@ -77,7 +79,11 @@ impl Draw<'_> {
                 && is_open(self.slate.answer_tokens, offer, self.now)
                 // A node may have changed its prices since the slate was made.
                 && self.slate.policy.is_none_or(|policy| {
-                    offer.seller.is_none() || eligible::is_affordable(policy, &offer.terms())
+                    offer.seller.is_none() || {
+                        let terms = offer.terms();
+                        eligible::is_affordable(policy, &terms)
+                            && eligible::is_within(policy, &self.slate.bill, &terms)
+                    }
                 })
         })
     }
@@ -115,7 +121,14 @@ impl Seats<'_> {
             }
             // One seat's offers differ by their prices.
             let facts = if is_only { facts } else { priced(facts, offer) };
-            let rank = if slate.wish.is_none() { 0 } else { slate.wish.rank(offer, &facts, ask) };
+            let rank = if self.is_trial {
+                // In steps of 16 ms, which last for two years.
+                u32::try_from(seat.learned.used_ms() >> 4).unwrap_or(u32::MAX)
+            } else if slate.wish.is_none() {
+                0
+            } else {
+                slate.wish.rank(offer, &facts, ask)
+            };
             Some(Found { place, facts, rank })
         };
         let key = |found: &Found| (found.rank, found.facts.cost(ask).total());
