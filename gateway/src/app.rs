@@ -82,6 +82,7 @@ impl App {
             random: upstream::random,
             time: market.time().clone(),
             probation_share: settings.market.probation_share,
+            dialer: None,
         });
         let bench = Arc::new(Bench::new(market.clone(), upstream.clone(), &settings.market));
         let cache = Cache::new(&settings, clock.clone(), metrics.clone());

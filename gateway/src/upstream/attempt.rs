@@ -13,6 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::connect;
+use super::dial::Dial;
 use super::endpoint::{Endpoint, InFlight};
 use super::error::{ERROR_BODY_MAX, Error, Phase};
 use super::link::{LinkBody, Stale};
@@ -49,6 +50,8 @@ pub struct Context {
     pub time: Arc<market::Time>,
     /// Share of a model's requests that nodes on probation get.
     pub probation_share: f64,
+    /// What connects in the place of this machine's sockets.
+    pub dialer: Option<Arc<dyn Dial>>,
 }
 
 /// One client request and everything that is tried for it. Dropping it cancels.
@@ -284,7 +287,7 @@ pub(super) async fn send(
         };
         let link = match pooled {
             Some(link) => link,
-            None => connect::dial(dialed, context.limits.connect).await?,
+            None => connect::dial(context, dialed).await?,
         };
         match link.send(request.clone()).await {
             Ok(response) => return Ok(response),

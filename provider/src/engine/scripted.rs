@@ -2,7 +2,8 @@
 //! in a model's place, behind the same server code. It never pretends to be a model of its own accord.
 //!
 //! A script comes from the configuration; the request's member `script` (an object) overrides single
-//! members of it. Plain scripts give events, as any engine does. Scripts that misbehave on the wire
+//! members of it; a `sequence` gives each request its own, and `flap` breaks the engine now and then.
+//! Plain scripts give events, as any engine does. Scripts that misbehave on the wire
 //! (see [`Script::is_quirky`]) write their own bytes, one choice only.
 
 mod embed;
@@ -11,7 +12,9 @@ mod play;
 mod script;
 mod wire;
 
-pub use script::{Script, ScriptError, ToolCall, UsageMode};
+pub use script::{Flap, Script, ScriptError, ToolCall, UsageMode};
+
+use script::ENGINES_OWN;
 
 use super::tally::Tally;
 use super::{Answer, Engine, Error, Generation, Job, ModelInfo, Prompt, Relayed};
@@ -27,7 +30,9 @@ use openapi::usage::Usage;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How a scripted engine is set up.
 #[derive(Debug, Clone)]
@@ -75,11 +80,14 @@ impl Default for Options {
 pub struct Scripted {
     options: Options,
     counters: Arc<Counters>,
+    /// Requests so far.
+    seen: AtomicU64,
+    born: Instant,
 }
 
 impl Scripted {
     pub fn new(options: Options, counters: Arc<Counters>) -> Self {
-        Self { options, counters }
+        Self { options, counters, seen: AtomicU64::new(0), born: Instant::now() }
     }
 
     async fn play(&self, job: Job) -> Result<Answer, Error> {
@@ -112,10 +120,16 @@ impl Scripted {
             param: Some("script".to_owned()),
             code: None,
         };
+        let number = self.seen.fetch_add(1, Relaxed);
+        let own = self.options.script.of_request(number, self.born.elapsed()).map_err(invalid)?;
         match member {
-            None => Ok(self.options.script.clone()),
+            None => Ok(own),
             Some(Value::Object(members)) => {
-                self.options.script.overridden(&members).map_err(invalid)
+                if let Some(name) = ENGINES_OWN.iter().find(|name| members.contains_key(**name)) {
+                    let what = format!("`script.{name}` is the engine's, not a request's");
+                    return Err(invalid(ScriptError(what)));
+                }
+                own.overridden(&members).map_err(invalid)
             }
             Some(_) => Err(invalid(ScriptError("`script` must be an object".to_owned()))),
         }

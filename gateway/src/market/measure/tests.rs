@@ -188,6 +188,7 @@ fn context(time: Arc<Time>) -> Context {
         random,
         time,
         probation_share: 0.0,
+        dialer: None,
     }
 }
 
