@@ -1,10 +1,38 @@
-//! The choice of a provider: pure, from what it is given. It knows no HTTP, no store and no clock;
-//! randomness comes in as a number.
+//! The choice of a provider: by what a request is expected to cost there, in one currency. Pure and
+//! without allocation: it knows no HTTP, no store, no task and no clock; the time (milliseconds since the
+//! gateway began) and randomness come in as numbers. The simulator drives this very code.
 //!
-//! Today: of the candidates that are not cooling down the one the request prefers, then the least
-//! loaded, ties broken at random. The seam is made for expected cost (price, time, reputation in one currency) to come in here.
+//! `cost` is the score; `learned` what is known of one provider for one model, `flight` how one attempt
+//! teaches it; `shared` what is known of a model over all providers; `choice` the draw; `hedge` and
+//! `retry` what may be spent beyond the first attempt.
 
+mod atomic;
+mod breaker;
+pub mod choice;
+mod concurrency;
+pub mod cost;
 pub mod eligible;
+mod failures;
+mod flight;
+pub mod hedge;
+mod learned;
+mod prefix;
+mod random;
+mod retry;
+mod shared;
+mod sketch;
+mod ttft;
+mod window;
+
+pub use breaker::Gate;
+pub use cost::{Ask, Cost, Facts, Values};
+pub use flight::{Dispatch, Flight};
+pub use learned::{Failure, Learned, Prior};
+pub use prefix::{LONG_BYTES, Prefix, SHORT_BYTES};
+pub use random::Random;
+pub use retry::Retries;
+pub use shared::Shared;
+pub use sketch::Sketch;
 
 use std::time::Duration;
 

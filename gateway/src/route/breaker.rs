@@ -1,0 +1,148 @@
+//! When a provider is left alone, and when it is tried again.
+//!
+//! Closed, until 5 hard failures come in a row, or P(success < 0.7) > 0.95 by the last minute (at least 5
+//! samples). Then open for 5 s·2^k (equal jitter, at most 300 s); after that exactly one probe, which
+//! decides. Limits (429) never open it.
+
+use super::window::Window;
+
+const IN_A_ROW: u32 = 5;
+const SAMPLES_MIN: u32 = 5;
+/// The success that a provider must be able to promise.
+const SUCCESS: f64 = 0.7;
+const CONFIDENCE: f64 = 0.95;
+const BACKOFF_MS: u64 = 5_000;
+const BACKOFF_MAX_MS: u64 = 300_000;
+/// A probe that nobody heard of again for so long is lost; another may go.
+const PROBE_LOST_MS: u64 = 60_000;
+/// Good answers after which the next opening begins at the shortest pause again.
+const FORGIVEN_AFTER: u32 = 10;
+
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Breaker {
+    window: Window,
+    /// Hard failures in a row.
+    in_a_row: u32,
+    good_in_a_row: u32,
+    /// k: openings since it was last forgiven.
+    openings: u32,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Closed,
+    /// Nobody goes there until then; from then on, one.
+    Open { until_ms: u64 },
+    /// That one is on its way.
+    Probing { since_ms: u64 },
+}
+
+/// Whether a request may go there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gate {
+    Closed,
+    /// Ejected until then.
+    Open {
+        until_ms: u64,
+    },
+    /// One may try, beside a request that goes elsewhere.
+    Probe,
+}
+
+// === impl Breaker ===
+
+impl Breaker {
+    pub(super) fn gate(&self, now_ms: u64) -> Gate {
+        match self.state {
+            State::Closed => Gate::Closed,
+            State::Open { until_ms } if now_ms < until_ms => Gate::Open { until_ms },
+            State::Open { .. } => Gate::Probe,
+            State::Probing { since_ms } => {
+                let until_ms = since_ms.saturating_add(PROBE_LOST_MS);
+                if now_ms < until_ms { Gate::Open { until_ms } } else { Gate::Probe }
+            }
+        }
+    }
+
+    /// Takes the one probe. False: somebody else has it, or none is due.
+    pub(super) fn claim(&mut self, now_ms: u64) -> bool {
+        let is_due = self.gate(now_ms) == Gate::Probe;
+        if is_due {
+            self.state = State::Probing { since_ms: now_ms };
+        }
+        is_due
+    }
+
+    /// The probe came to nothing that says anything: another may go at once.
+    pub(super) fn unclaim(&mut self, now_ms: u64) {
+        if matches!(self.state, State::Probing { .. }) {
+            self.state = State::Open { until_ms: now_ms };
+        }
+    }
+
+    pub(super) fn succeeded(&mut self, now_ms: u64) {
+        self.in_a_row = 0;
+        if self.state != State::Closed {
+            self.state = State::Closed;
+            self.good_in_a_row = 0;
+            // What opened it must not open it again at the next failure.
+            self.window.clear();
+        }
+        self.window.note(false, now_ms);
+        self.good_in_a_row = self.good_in_a_row.saturating_add(1);
+        if self.good_in_a_row >= FORGIVEN_AFTER {
+            self.openings = 0;
+        }
+    }
+
+    /// A hard failure. `jitter`: from 0 to 1.
+    pub(super) fn failed(&mut self, now_ms: u64, jitter: f64) {
+        self.window.note(true, now_ms);
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        self.good_in_a_row = 0;
+        let (good, bad) = self.window.counts(now_ms);
+        let opens = match self.state {
+            State::Probing { .. } => true,
+            State::Closed => self.in_a_row >= IN_A_ROW || is_poor(good, bad),
+            // What was sent before it opened says nothing new.
+            State::Open { until_ms } => now_ms >= until_ms,
+        };
+        if opens {
+            let pause = BACKOFF_MS.saturating_mul(1 << self.openings.min(10)).min(BACKOFF_MAX_MS);
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                clippy::cast_precision_loss,
+                reason = "of 0 to 150,000"
+            )]
+            let jittered = pause / 2 + (pause as f64 / 2.0 * jitter.clamp(0.0, 1.0)) as u64;
+            self.state = State::Open { until_ms: now_ms.saturating_add(jittered) };
+            self.openings = self.openings.saturating_add(1);
+        }
+    }
+}
+
+/// P(success < 0.7) > 0.95, of a uniform prior.
+fn is_poor(good: u32, bad: u32) -> bool {
+    good + bad >= SAMPLES_MIN && below(SUCCESS, good, bad) > CONFIDENCE
+}
+
+/// P(p < x) of Beta(1 + good, 1 + bad): for whole numbers the regularised incomplete beta function is the
+/// tail of a binomial distribution (Abramowitz and Stegun 26.5.24). Large counts are scaled down, which
+/// only makes it less sure.
+fn below(x: f64, good: u32, bad: u32) -> f64 {
+    let scale = f64::from(good + bad) / 256.0;
+    let scaled = |count: u32| if scale > 1.0 { f64::from(count) / scale } else { f64::from(count) };
+    let (a, b) = (scaled(good).round() + 1.0, scaled(bad).round() + 1.0);
+    let n = a + b - 1.0;
+    // The term of j = n, then downwards to j = a.
+    let (mut term, mut sum, mut j) = (x.powf(n), 0.0, n);
+    while j >= a {
+        sum += term;
+        term *= j / (n - j + 1.0) * (1.0 - x) / x;
+        j -= 1.0;
+    }
+    sum.min(1.0)
+}

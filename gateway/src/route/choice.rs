@@ -1,0 +1,237 @@
+//! The choice of a provider in O(d), never O(n): a few are drawn, and of them the one that is expected to
+//! cost least is taken. Five uniformly, two from the consistent-hash ring by the prompt's beginning (who
+//! has it in its cache), one of the new or long unused. A full scan is no better than d = 8 and costs
+//! hundreds of times as much at 10,000 providers; d = 2 has 2.6 times the p99 of the first token.
+
+use super::breaker::Gate;
+use super::cost::{Ask, Cost, Facts};
+use super::prefix::Prefix;
+use super::random::Random;
+
+const UNIFORM: usize = 5;
+/// Up to so many are all looked at.
+const ALL_MAX: usize = 12;
+/// Whoever is loaded more is not asked.
+pub const UTILISATION_MAX: f64 = 1.25;
+/// Whoever is loaded more is no hedge.
+pub const HEDGE_UTILISATION_MAX: f64 = 0.7;
+/// Rounds of draws: with less than 14 % usable, P(all of 32 bad) is 1 %.
+const ROUNDS: usize = 4;
+const DRAWN_MAX: usize = 48;
+/// With a smaller share that is not ejected, ejection is ignored.
+const HEALTHY_MIN: f64 = 0.3;
+
+/// Who can be asked: for one model, under one policy, for one request.
+pub trait Pool {
+    /// Places are below.
+    fn len(&self) -> usize;
+
+    /// `None`: not for this request.
+    fn look(&self, place: usize) -> Option<Look>;
+
+    /// The place that comes `nth` after `key` on the ring.
+    fn near(&self, key: u64, nth: usize) -> Option<usize>;
+
+    /// One of the new or long unused.
+    fn stale(&self, random: &mut Random) -> Option<usize>;
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One candidate.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    pub facts: Facts,
+    pub gate: Gate,
+    /// It asked to be left alone until then.
+    pub paused_until_ms: u64,
+    /// What the request prefers: lower goes first, whatever it costs.
+    pub rank: u32,
+}
+
+/// Why a candidate that was drawn can't be taken now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unfit {
+    Ejected,
+    Paused,
+    Loaded,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Chosen {
+    pub place: usize,
+    pub facts: Facts,
+    pub cost: Cost,
+    rank: u32,
+}
+
+/// What came of the draws.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Choice {
+    pub best: Option<Chosen>,
+    /// One that was ejected and is due to be tried, beside the best.
+    pub probe: Option<Chosen>,
+    /// When the first of those that are paused may be asked again.
+    pub paused_until_ms: Option<u64>,
+    /// Candidates drawn, and of them those above their limit.
+    pub drawn: u32,
+    pub loaded: u32,
+    /// Mean load of those drawn, each at most 1.
+    pub utilisation: f64,
+    /// Ejection was ignored.
+    pub is_panic: bool,
+}
+
+/// How to choose.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    pub ask: Ask,
+    pub prefix: Prefix,
+    pub now_ms: u64,
+    /// [`UTILISATION_MAX`] or [`HEDGE_UTILISATION_MAX`].
+    pub utilisation_max: f64,
+}
+
+/// `seen`: told of each candidate, for who wants an explanation.
+pub fn choose<P: Pool>(
+    pool: &P,
+    terms: &Terms,
+    random: &mut Random,
+    mut seen: impl FnMut(usize, &Look, &Cost, Option<Unfit>),
+) -> Choice {
+    let mut draws = Draws::new(terms);
+    if pool.len() <= ALL_MAX {
+        // From anywhere on, so that equals share.
+        let start = random.below(pool.len());
+        for place in (start..pool.len()).chain(0..start) {
+            draws.take(pool, place, &mut seen);
+        }
+        return draws.close();
+    }
+    for round in 0..ROUNDS {
+        if round == 0 {
+            for key in [terms.prefix.short, terms.prefix.long].into_iter().filter(|key| *key != 0) {
+                pool.near(key, 0).into_iter().for_each(|place| draws.take(pool, place, &mut seen));
+            }
+            let stale = pool.stale(random);
+            stale.into_iter().for_each(|place| draws.take(pool, place, &mut seen));
+        }
+        let wanted = draws.looked + UNIFORM + if round == 0 { 0 } else { 3 };
+        // Some places are not for this request, or were drawn before.
+        for _ in 0..4 * (UNIFORM + 3) {
+            if draws.looked >= wanted {
+                break;
+            }
+            draws.take(pool, random.below(pool.len()), &mut seen);
+        }
+        if draws.choice.best.is_some() {
+            break;
+        }
+    }
+    draws.close()
+}
+
+struct Draws<'a> {
+    terms: &'a Terms,
+    places: [usize; DRAWN_MAX],
+    count: usize,
+    /// Candidates among the places.
+    looked: usize,
+    ejected: u32,
+    utilisation: f64,
+    choice: Choice,
+    /// The best of those that are ejected.
+    last_resort: Option<Chosen>,
+}
+
+// === impl Draws ===
+
+impl<'a> Draws<'a> {
+    fn new(terms: &'a Terms) -> Self {
+        Self {
+            terms,
+            places: [0; DRAWN_MAX],
+            count: 0,
+            looked: 0,
+            ejected: 0,
+            utilisation: 0.0,
+            choice: Choice::default(),
+            last_resort: None,
+        }
+    }
+
+    fn take<P: Pool>(
+        &mut self,
+        pool: &P,
+        place: usize,
+        seen: &mut impl FnMut(usize, &Look, &Cost, Option<Unfit>),
+    ) {
+        let is_drawn = self.places.iter().take(self.count).any(|drawn| *drawn == place);
+        let Some(slot) = self.places.get_mut(self.count).filter(|_| !is_drawn) else { return };
+        *slot = place;
+        self.count += 1;
+        let Some(look) = pool.look(place) else { return };
+        self.looked += 1;
+        let cost = look.facts.cost(&self.terms.ask);
+        let unfit = self.judge(&look);
+        seen(place, &look, &cost, unfit);
+        let chosen = Chosen { place, facts: look.facts, cost, rank: look.rank };
+        match unfit {
+            None => keep(&mut self.choice.best, chosen),
+            Some(Unfit::Ejected) => {
+                let is_paused = look.paused_until_ms > self.terms.now_ms;
+                if look.gate == Gate::Probe && !is_paused {
+                    keep(&mut self.choice.probe, chosen);
+                }
+                keep(&mut self.last_resort, chosen);
+            }
+            Some(Unfit::Paused) => {
+                let until = self.choice.paused_until_ms.unwrap_or(u64::MAX);
+                self.choice.paused_until_ms = Some(until.min(look.paused_until_ms));
+            }
+            Some(Unfit::Loaded) => {}
+        }
+    }
+
+    fn judge(&mut self, look: &Look) -> Option<Unfit> {
+        let utilisation = look.facts.utilisation();
+        if look.gate != Gate::Closed {
+            self.ejected += 1;
+            return Some(Unfit::Ejected);
+        }
+        let running = f64::from(look.facts.in_flight) / look.facts.limit.max(1.0);
+        self.utilisation += running.min(1.0);
+        if look.paused_until_ms > self.terms.now_ms {
+            return Some(Unfit::Paused);
+        }
+        // One that is idle has room for one, however little it can bear.
+        if utilisation > self.terms.utilisation_max && look.facts.in_flight > 0 {
+            self.choice.loaded += 1;
+            return Some(Unfit::Loaded);
+        }
+        None
+    }
+
+    fn close(mut self) -> Choice {
+        let drawn = u32::try_from(self.looked).unwrap_or(u32::MAX);
+        let healthy = drawn.saturating_sub(self.ejected);
+        self.choice.drawn = drawn;
+        self.choice.utilisation = self.utilisation / f64::from(healthy.max(1));
+        if self.choice.best.is_none() && f64::from(healthy) < HEALTHY_MIN * f64::from(drawn) {
+            self.choice.best = self.last_resort;
+            self.choice.is_panic = self.last_resort.is_some();
+        }
+        self.choice
+    }
+}
+
+/// The one of the lower rank; of equals the cheaper.
+fn keep(best: &mut Option<Chosen>, other: Chosen) {
+    let is_better =
+        best.is_none_or(|best| (other.rank, other.cost.total()) < (best.rank, best.cost.total()));
+    if is_better {
+        *best = Some(other);
+    }
+}

@@ -1,0 +1,147 @@
+//! The expected cost of a request at one provider, in dollars; lower wins. Money, time, failure and
+//! dishonesty in one currency:
+//!
+//! `C = M + V_f·T·Φ(u) + V_d·o/s + φ/(1−φ)·(V_f·(T + 1 s) + 0.3·M) + (1−h)·L_dis`
+//!
+//! Load is a steep barrier Φ and not a term to average (the lesson of Prequal, NSDI 2024).
+
+/// What a request weighs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ask {
+    /// x: tokens of the prompt, estimated from its bytes.
+    pub prompt_tokens: f64,
+    /// o: tokens that the answer is expected to have.
+    pub answer_tokens: f64,
+    pub values: Values,
+}
+
+/// What time and honesty are worth to who asks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Values {
+    /// V_f: dollars for a second until the first token.
+    pub first_token: f64,
+    /// V_d: dollars for a second from the first token to the last.
+    pub decode: f64,
+    /// L_dis: dollars lost by a dishonest answer.
+    pub dishonesty: f64,
+}
+
+/// What is known of one provider for one model, at this moment.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Facts {
+    /// π_in, π_cached, π_out: dollars for a million tokens.
+    pub price_in: f64,
+    pub price_cached: f64,
+    pub price_out: f64,
+    /// x_c: tokens of the prompt that it is expected to have in its cache.
+    pub cached_tokens: f64,
+    /// a: seconds to the first token beside those for the prompt's tokens.
+    pub base_s: f64,
+    /// b: seconds for each token of the prompt.
+    pub prompt_token_s: f64,
+    /// s: tokens a second after the first.
+    pub tokens_per_s: f64,
+    /// Requests under way there.
+    pub in_flight: u32,
+    /// L: requests that it can bear at once.
+    pub limit: f64,
+    /// φ: the probability that it fails the request.
+    pub failure: f64,
+    /// h: the probability that its answer is honest.
+    pub honesty: f64,
+}
+
+/// In dollars, term by term.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Cost {
+    /// M.
+    pub money: f64,
+    pub first_token: f64,
+    pub decode: f64,
+    pub failure: f64,
+    pub dishonesty: f64,
+}
+
+/// Seconds that a failure costs beside another's first token.
+const FAILURE_S: f64 = 1.0;
+/// Share of the price that is lost with a failure.
+const FAILURE_MONEY: f64 = 0.3;
+/// Of u, from where on the barrier rises.
+const KNEE: f64 = 0.8;
+
+// === impl Values ===
+
+impl Default for Values {
+    fn default() -> Self {
+        Self { first_token: 0.0004, decode: 0.0001, dishonesty: 0.01 }
+    }
+}
+
+impl Values {
+    /// Time is worth `factor` times as much.
+    #[must_use]
+    pub fn hurried(self, factor: f64) -> Self {
+        Self { first_token: self.first_token * factor, decode: self.decode * factor, ..self }
+    }
+
+    /// A second is worth so many dollars before the first token, and in proportion after it.
+    #[must_use]
+    pub fn worth(self, dollars_a_second: f64) -> Self {
+        let default = Self::default();
+        let decode = dollars_a_second * default.decode / default.first_token;
+        Self { first_token: dollars_a_second, decode, ..self }
+    }
+}
+
+// === impl Facts ===
+
+impl Facts {
+    /// T: seconds to the first token, of a provider without a queue.
+    pub fn first_token_s(&self, ask: &Ask) -> f64 {
+        let fresh = (ask.prompt_tokens - self.cached_tokens).max(0.0);
+        self.base_s + self.prompt_token_s * fresh
+    }
+
+    /// u: load with this request, as a share of what it can bear.
+    pub fn utilisation(&self) -> f64 {
+        (f64::from(self.in_flight) + 1.0) / self.limit.max(1.0)
+    }
+
+    /// Φ: how many times longer the first token takes by the load. One that is idle has no barrier,
+    /// however little it can bear.
+    pub fn congestion(&self) -> f64 {
+        let u = self.utilisation();
+        let barrier = if self.in_flight == 0 { 0.0 } else { 20.0 * (u - KNEE).max(0.0) };
+        1.0 + 0.5 * u + barrier
+    }
+
+    /// M: what the request is going to be charged.
+    pub fn money(&self, ask: &Ask) -> f64 {
+        let cached = self.cached_tokens.min(ask.prompt_tokens);
+        let fresh = ask.prompt_tokens - cached;
+        let micro =
+            self.price_in * fresh + self.price_cached * cached + self.price_out * ask.answer_tokens;
+        micro / 1e6
+    }
+
+    pub fn cost(&self, ask: &Ask) -> Cost {
+        let Values { first_token, decode, dishonesty } = ask.values;
+        let (money, wait) = (self.money(ask), self.first_token_s(ask));
+        let odds = self.failure / (1.0 - self.failure).max(1e-3);
+        Cost {
+            money,
+            first_token: first_token * wait * self.congestion(),
+            decode: decode * ask.answer_tokens / self.tokens_per_s.max(0.1),
+            failure: odds * (first_token * (wait + FAILURE_S) + FAILURE_MONEY * money),
+            dishonesty: (1.0 - self.honesty) * dishonesty,
+        }
+    }
+}
+
+// === impl Cost ===
+
+impl Cost {
+    pub fn total(&self) -> f64 {
+        self.money + self.first_token + self.decode + self.failure + self.dishonesty
+    }
+}

@@ -1,0 +1,172 @@
+//! When a second provider is asked because the first is late with its first token, and what that may
+//! cost. The delay is a quantile of how late first tokens are beside what was predicted of them, so that a
+//! long prompt or a slow provider is not taken for a late one (a fixed delay, or a percentile of the plain
+//! latency, would).
+
+use super::atomic::AtomicF32;
+use super::cost::{Ask, Facts};
+use super::sketch::Sketch;
+
+/// Of observed over predicted.
+const QUANTILE: f32 = 0.98;
+/// Before so many were seen, the delay is by [`RATIO`].
+const SEEN_MIN: u32 = 50;
+const RATIO: f32 = 3.0;
+const DELAY_MIN_S: f32 = 0.3;
+const DELAY_MAX_S: f32 = 8.0;
+/// Of a pool that is fuller nothing more is asked.
+const UTILISATION_MAX: f32 = 0.85;
+/// Where hedges win less often they are no help.
+const WIN_MIN: f32 = 0.25;
+/// Weight of each hedge in the share that win: the last 200 or so.
+const WIN_SHARE: f32 = 1.0 / 200.0;
+/// Credits kept at most.
+const CREDITS_MAX: f32 = 50.0;
+/// Trailing spend is halved beyond so many dollars' worth of requests.
+const FADE: f32 = 0.999;
+/// Of the answer, what a cancelled attempt is charged, about.
+const WASTED_ANSWER: f64 = 0.1;
+
+/// What may be spent on hedges.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Budget {
+    /// Hedges for each request, on average.
+    pub credits: f32,
+    /// Of what is spent in all.
+    pub spend_share: f32,
+}
+
+/// Of one model, shared by its requests.
+#[derive(Debug)]
+pub struct Hedges {
+    /// Observed over predicted, of first tokens.
+    ratios: Sketch,
+    credits: AtomicF32,
+    /// Trailing dollars: all, and what hedges cost.
+    spent: AtomicF32,
+    wasted: AtomicF32,
+    wins: AtomicF32,
+    /// Mean load of the pool.
+    utilisation: AtomicF32,
+}
+
+/// Why no hedge goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    Credits,
+    Spend,
+    Busy,
+    Losing,
+    /// What it would cost is more than the wait it would spare.
+    NotWorth,
+}
+
+// === impl Budget ===
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self { credits: 0.1, spend_share: 0.05 }
+    }
+}
+
+// === impl Hedges ===
+
+impl Default for Hedges {
+    fn default() -> Self {
+        Self {
+            ratios: Sketch::new(0.02),
+            credits: AtomicF32::new(1.0),
+            spent: AtomicF32::default(),
+            wasted: AtomicF32::default(),
+            wins: AtomicF32::new(0.5),
+            utilisation: AtomicF32::default(),
+        }
+    }
+}
+
+impl Hedges {
+    /// A request came, and its choice saw this much load.
+    pub fn request(&self, budget: &Budget, utilisation: f64) {
+        self.credits.update(|credits| (credits + budget.credits).min(CREDITS_MAX));
+        #[expect(clippy::cast_possible_truncation, reason = "of 0 to 1")]
+        let now = utilisation as f32;
+        self.utilisation.update(|mean| mean + 0.02 * (now - mean));
+    }
+
+    /// A first token came so many times as late as predicted; of attempts that were not given up.
+    pub fn observed(&self, ratio: f32) {
+        self.ratios.add(ratio);
+    }
+
+    /// Seconds after which a first token predicted in `predicted_s` is late.
+    pub fn delay_s(&self, predicted_s: f32) -> f32 {
+        (predicted_s * self.late_ratio()).clamp(DELAY_MIN_S, DELAY_MAX_S)
+    }
+
+    fn late_ratio(&self) -> f32 {
+        match self.ratios.total() >= SEEN_MIN {
+            true => self.ratios.quantile(QUANTILE).unwrap_or(RATIO),
+            false => RATIO,
+        }
+    }
+
+    /// Takes a credit for asking `second` too, `waited_s` after the first was asked.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn take(
+        &self,
+        budget: &Budget,
+        ask: &Ask,
+        predicted_s: f32,
+        waited_s: f32,
+        second: &Facts,
+    ) -> Result<(), Denied> {
+        if self.utilisation.load() > UTILISATION_MAX {
+            return Err(Denied::Busy);
+        }
+        if self.wins.load() < WIN_MIN {
+            return Err(Denied::Losing);
+        }
+        let cost = Self::wasted(second, ask);
+        if self.wasted.load() > budget.spend_share * self.spent.load() && cost > 0.0 {
+            return Err(Denied::Spend);
+        }
+        if self.saved_s(predicted_s, waited_s, second, ask) * ask.values.first_token <= cost {
+            return Err(Denied::NotWorth);
+        }
+        // Two who race for the last credit may both have it: a budget is no lock.
+        if self.credits.load() < 1.0 {
+            return Err(Denied::Credits);
+        }
+        self.credits.update(|credits| credits - 1.0);
+        Ok(())
+    }
+
+    /// Seconds that the first is expected to take still, less what the second takes.
+    fn saved_s(&self, predicted_s: f32, waited_s: f32, second: &Facts, ask: &Ask) -> f64 {
+        let ratio = waited_s / predicted_s.max(1e-3);
+        // Beyond all that was seen: as long again as it has taken.
+        let excess = self.ratios.mean_excess(ratio).unwrap_or(ratio);
+        f64::from(excess * predicted_s) - second.first_token_s(ask) * second.congestion()
+    }
+
+    /// Dollars that a cancelled attempt costs, about.
+    pub fn wasted(facts: &Facts, ask: &Ask) -> f64 {
+        let answer_tokens = ask.answer_tokens * WASTED_ANSWER;
+        facts.money(&Ask { answer_tokens, ..*ask })
+    }
+
+    /// Which of the two was first.
+    pub fn settled(&self, has_won: bool) {
+        let now = if has_won { 1.0 } else { 0.0 };
+        self.wins.update(|share| share + WIN_SHARE * (now - share));
+    }
+
+    /// What a request's answer cost, and what its losers cost; in dollars.
+    #[expect(clippy::cast_possible_truncation, reason = "seven digits are enough")]
+    pub fn spent(&self, answer: f64, losers: f64) {
+        self.spent.update(|sum| sum * FADE + (answer + losers) as f32);
+        self.wasted.update(|sum| sum * FADE + losers as f32);
+    }
+}

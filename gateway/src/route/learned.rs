@@ -1,0 +1,294 @@
+//! What is learned of one provider for one model, by requests alone. Readers load a few atomics and never
+//! wait; whoever has something to tell takes a lock of its own for some nanoseconds, twice a request.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::atomic::AtomicF32;
+use super::breaker::{Breaker, Gate};
+use super::concurrency::Concurrency;
+use super::cost::{Ask, Facts};
+use super::failures::Failures;
+use super::flight::Dispatch;
+use super::prefix::{Prefix, Prefixes};
+use super::ttft::Ttft;
+
+/// A load that a provider told counts for so long: older load makes all gateways go to the same places.
+const TOLD_MS: u64 = 500;
+/// Of each new speed in the mean.
+const SPEED_SHARE: f32 = 0.2;
+/// Tokens a second, before anything is known.
+const TOKENS_PER_S: f32 = 40.0;
+/// Beta(9.5, 0.5): an honest answer, before any audit.
+const HONEST: (f32, f32) = (9.5, 0.5);
+/// More than 4 times the prediction is learned as 4 times.
+const CLIP: f32 = 4.0;
+/// What came at a higher load says nothing about a provider without a queue.
+const UNCONGESTED: f32 = 0.7;
+
+/// Shared by all requests.
+#[derive(Debug)]
+pub struct Learned {
+    in_flight: AtomicU32,
+    /// Running and waiting there, as it told last, and when.
+    told: AtomicU32,
+    told_ms: AtomicU64,
+    prices: [AtomicF32; 3],
+    base_s: AtomicF32,
+    prompt_token_s: AtomicF32,
+    limit: AtomicF32,
+    tokens_per_s: AtomicF32,
+    honesty: AtomicF32,
+    bad: AtomicF32,
+    good: AtomicF32,
+    failures_ms: AtomicU64,
+    /// 0: the breaker is closed.
+    ejected_until_ms: AtomicU64,
+    /// Its word: not before.
+    paused_until_ms: AtomicU64,
+    used_ms: AtomicU64,
+    pub(super) prefixes: Prefixes,
+    state: Mutex<State>,
+}
+
+/// What only who learns needs.
+#[derive(Debug)]
+struct State {
+    ttft: Ttft,
+    concurrency: Concurrency,
+    failures: Failures,
+    breaker: Breaker,
+    honest: (f32, f32),
+}
+
+/// What is known before the first request.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Prior {
+    /// Seconds there and back.
+    pub round_trip_s: f32,
+    /// Requests at once that it says it bears.
+    pub advertised: Option<u32>,
+    /// Tokens a second, measured.
+    pub tokens_per_s: Option<f32>,
+}
+
+/// What became of a request there, where that says something of the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// It broke, or answered what is no answer.
+    Hard,
+    /// No first token in time.
+    Slow,
+    /// It is at its limit, and says when to come again.
+    Limited { pause_ms: u64 },
+}
+
+// === impl Learned ===
+
+impl Learned {
+    pub fn new(prior: Prior) -> Self {
+        let (ttft, line) = (Ttft::new(prior.round_trip_s), Ttft::new(prior.round_trip_s).line());
+        let concurrency = Concurrency::new(advertised(prior.advertised));
+        Self {
+            in_flight: AtomicU32::new(0),
+            told: AtomicU32::new(0),
+            told_ms: AtomicU64::new(0),
+            prices: Default::default(),
+            base_s: AtomicF32::new(line.base_s),
+            prompt_token_s: AtomicF32::new(line.prompt_token_s),
+            limit: AtomicF32::new(concurrency.limit()),
+            tokens_per_s: AtomicF32::new(prior.tokens_per_s.unwrap_or(TOKENS_PER_S)),
+            honesty: AtomicF32::new(HONEST.0 / (HONEST.0 + HONEST.1)),
+            bad: AtomicF32::default(),
+            good: AtomicF32::default(),
+            failures_ms: AtomicU64::new(0),
+            ejected_until_ms: AtomicU64::new(0),
+            paused_until_ms: AtomicU64::new(0),
+            used_ms: AtomicU64::new(0),
+            prefixes: Prefixes::default(),
+            state: Mutex::new(State {
+                ttft,
+                concurrency,
+                failures: Failures::default(),
+                breaker: Breaker::default(),
+                honest: HONEST,
+            }),
+        }
+    }
+
+    /// Dollars per million tokens: of the prompt, of a cached prompt, of the answer.
+    pub fn price(&self, prompt: f64, cached: f64, answer: f64) {
+        for (price, now) in self.prices.iter().zip([prompt, cached, answer]) {
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "seven digits of a price are enough"
+            )]
+            price.store(now as f32);
+        }
+    }
+
+    /// Requests that it says it bears at once.
+    pub fn advertise(&self, requests: Option<u32>) {
+        let mut state = self.state();
+        state.concurrency.set_max(advertised(requests));
+        self.limit.store(state.concurrency.limit());
+    }
+
+    /// Requests of all gateways that it runs or lets wait.
+    pub fn told(&self, requests: u32, now_ms: u64) {
+        self.told.store(requests, Relaxed);
+        self.told_ms.store(now_ms, Relaxed);
+    }
+
+    /// Requests of ours under way, or all that it told of just now, whichever is more: what it tells can
+    /// only keep requests away.
+    pub fn in_flight(&self, now_ms: u64) -> u32 {
+        let own = self.in_flight.load(Relaxed);
+        match now_ms.saturating_sub(self.told_ms.load(Relaxed)) < TOLD_MS {
+            true => own.max(self.told.load(Relaxed)),
+            false => own,
+        }
+    }
+
+    pub fn facts(&self, ask: &Ask, prefix: &Prefix, now_ms: u64) -> Facts {
+        let [price_in, price_cached, price_out] = &self.prices;
+        let failures = Failures {
+            bad: self.bad.load(),
+            good: self.good.load(),
+            at_ms: self.failures_ms.load(Relaxed),
+        };
+        Facts {
+            price_in: price_in.load().into(),
+            price_cached: price_cached.load().into(),
+            price_out: price_out.load().into(),
+            cached_tokens: self.prefixes.cached_tokens(prefix).min(ask.prompt_tokens),
+            base_s: self.base_s.load().into(),
+            prompt_token_s: self.prompt_token_s.load().into(),
+            tokens_per_s: self.tokens_per_s.load().into(),
+            in_flight: self.in_flight(now_ms),
+            limit: self.limit.load().into(),
+            failure: failures.probability(now_ms).into(),
+            honesty: self.honesty.load().into(),
+        }
+    }
+
+    pub fn gate(&self, now_ms: u64) -> Gate {
+        match self.ejected_until_ms.load(Relaxed) {
+            0 => Gate::Closed,
+            until_ms if now_ms < until_ms => Gate::Open { until_ms },
+            _ => Gate::Probe,
+        }
+    }
+
+    /// Until when it asked to be left alone; 0 where it did not.
+    pub fn paused_until_ms(&self) -> u64 {
+        self.paused_until_ms.load(Relaxed)
+    }
+
+    /// When it was last asked.
+    pub fn used_ms(&self) -> u64 {
+        self.used_ms.load(Relaxed)
+    }
+
+    /// Takes the one probe that is due. False: another has it.
+    pub fn claim_probe(&self, now_ms: u64) -> bool {
+        let mut state = self.state();
+        let is_claimed = state.breaker.claim(now_ms);
+        self.publish(&state, now_ms);
+        is_claimed
+    }
+
+    /// One audit's verdict.
+    pub fn audited(&self, is_honest: bool) {
+        let mut state = self.state();
+        match is_honest {
+            true => state.honest.0 += 1.0,
+            false => state.honest.1 += 1.0,
+        }
+        let (good, bad) = state.honest;
+        self.honesty.store(good / (good + bad));
+    }
+
+    pub(super) fn begun(&self, now_ms: u64) {
+        self.in_flight.fetch_add(1, Relaxed);
+        self.used_ms.store(now_ms, Relaxed);
+    }
+
+    pub(super) fn ended(&self) {
+        self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    pub(super) fn unclaim(&self, now_ms: u64) {
+        let mut state = self.state();
+        state.breaker.unclaim(now_ms);
+        self.publish(&state, now_ms);
+    }
+
+    /// The first token came, or had not come when nobody waited any more (`is_censored`): a lower bound,
+    /// which tells something only where it is beyond the prediction.
+    pub(super) fn first_token(&self, dispatch: &Dispatch, seconds: f32, is_censored: bool) {
+        let ratio = seconds / dispatch.idle_s.max(1e-3);
+        if is_censored && ratio < 1.0 {
+            return;
+        }
+        let mut state = self.state();
+        if dispatch.utilisation <= UNCONGESTED || dispatch.in_flight <= 1 {
+            state.ttft.observe(dispatch.fresh_tokens, seconds.min(CLIP * dispatch.idle_s));
+            let line = state.ttft.line();
+            self.base_s.store(line.base_s);
+            self.prompt_token_s.store(line.prompt_token_s);
+        }
+        state.concurrency.succeeded(dispatch.in_flight, dispatch.utilisation, ratio);
+        self.limit.store(state.concurrency.limit());
+    }
+
+    /// A whole answer came. `tokens_per_s`: after the first.
+    pub(super) fn succeeded(&self, now_ms: u64, tokens_per_s: Option<f32>) {
+        if let Some(speed) = tokens_per_s.filter(|speed| speed.is_finite() && *speed > 0.0) {
+            self.tokens_per_s.update(|mean| mean + SPEED_SHARE * (speed - mean));
+        }
+        let mut state = self.state();
+        state.failures.note(false, now_ms);
+        state.breaker.succeeded(now_ms);
+        self.publish(&state, now_ms);
+    }
+
+    /// `jitter`: from 0 to 1.
+    pub(super) fn failed(&self, failure: Failure, now_ms: u64, jitter: f64) {
+        let mut state = self.state();
+        state.concurrency.failed();
+        self.limit.store(state.concurrency.limit());
+        match failure {
+            Failure::Limited { pause_ms } => {
+                self.paused_until_ms.fetch_max(now_ms.saturating_add(pause_ms), Relaxed);
+                state.breaker.unclaim(now_ms);
+            }
+            Failure::Hard | Failure::Slow => {
+                state.failures.note(true, now_ms);
+                state.breaker.failed(now_ms, jitter);
+            }
+        }
+        self.publish(&state, now_ms);
+    }
+
+    fn publish(&self, state: &State, now_ms: u64) {
+        self.bad.store(state.failures.bad);
+        self.good.store(state.failures.good);
+        self.failures_ms.store(state.failures.at_ms, Relaxed);
+        let until_ms = match state.breaker.gate(now_ms) {
+            Gate::Closed => 0,
+            Gate::Open { until_ms } => until_ms.max(1),
+            Gate::Probe => 1,
+        };
+        self.ejected_until_ms.store(until_ms, Relaxed);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "small")]
+fn advertised(requests: Option<u32>) -> f32 {
+    requests.map_or(f32::MAX, |requests| requests as f32)
+}

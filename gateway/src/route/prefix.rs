@@ -1,0 +1,100 @@
+//! Which prompts' beginnings a provider has seen lately, and so may have in its cache: a guess from what
+//! was sent there, corrected by what it charges as cached.
+
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use super::atomic::AtomicF32;
+
+/// Beginnings remembered of one provider and model.
+const SEEN: usize = 16;
+/// Bytes of the beginnings that are told apart; a token is about 4 bytes.
+pub const SHORT_BYTES: usize = 1024;
+pub const LONG_BYTES: usize = 4096;
+const BYTES_A_TOKEN: f64 = 4.0;
+/// Of a remembered beginning, before the provider has charged any.
+const SHARE: f32 = 0.5;
+/// Of each new share in the mean.
+const SHARE_OF_NEW: f32 = 0.2;
+
+/// Hashes of (model, tenant, beginning); 0: the prompt is shorter.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Prefix {
+    /// Of the first [`SHORT_BYTES`].
+    pub short: u64,
+    /// Of the first [`LONG_BYTES`].
+    pub long: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Prefixes {
+    seen: [AtomicU32; SEEN],
+    next: AtomicU32,
+    /// Of what is expected in the cache, what was charged as cached.
+    share: AtomicF32,
+}
+
+// === impl Prefixes ===
+
+impl Default for Prefixes {
+    fn default() -> Self {
+        Self { seen: Default::default(), next: AtomicU32::new(0), share: AtomicF32::new(SHARE) }
+    }
+}
+
+impl Prefixes {
+    /// Expected of a prompt with this beginning.
+    pub(super) fn cached_tokens(&self, prefix: &Prefix) -> f64 {
+        Self::tokens(self.longest(prefix)) * f64::from(self.share.load())
+    }
+
+    /// A prompt was sent there.
+    pub(super) fn sent(&self, prefix: &Prefix) {
+        for key in [prefix.short, prefix.long] {
+            if key != 0 && !self.has(key) {
+                let place = self.next.fetch_add(1, Relaxed) as usize % SEEN;
+                if let Some(slot) = self.seen.get(place) {
+                    slot.store(short(key), Relaxed);
+                }
+            }
+        }
+    }
+
+    /// The provider charged so many tokens of a prompt as cached, whose beginning had been sent before.
+    pub(super) fn charged(&self, prefix: &Prefix, cached_tokens: u64) {
+        let expected = Self::tokens(self.longest(prefix));
+        if expected > 0.0 {
+            #[expect(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                reason = "a share of at most 1"
+            )]
+            let share = (cached_tokens as f64 / expected).min(1.0) as f32;
+            self.share.update(|mean| mean + SHARE_OF_NEW * (share - mean));
+        }
+    }
+
+    fn longest(&self, prefix: &Prefix) -> usize {
+        if prefix.long != 0 && self.has(prefix.long) {
+            LONG_BYTES
+        } else if prefix.short != 0 && self.has(prefix.short) {
+            SHORT_BYTES
+        } else {
+            0
+        }
+    }
+
+    fn has(&self, key: u64) -> bool {
+        let key = short(key);
+        self.seen.iter().any(|seen| seen.load(Relaxed) == key)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "at most 4096")]
+    fn tokens(bytes: usize) -> f64 {
+        bytes as f64 / BYTES_A_TOKEN
+    }
+}
+
+/// Never 0, which is an empty slot.
+fn short(key: u64) -> u32 {
+    ((key >> 32) as u32).max(1)
+}

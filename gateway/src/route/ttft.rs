@@ -1,0 +1,76 @@
+//! How long a provider takes to the first token, by the length of the prompt: `T = a + b·x`, learned by
+//! ridge regression with exponential forgetting (γ 0.97 an observation) around a prior of weight 2.
+//!
+//! Only what came without a queue may be shown to it: where it also absorbs queueing, a greedy choice
+//! herds.
+
+/// Of what came before, at each observation.
+const FORGET: f32 = 0.97;
+/// Observations that the prior is worth.
+const PRIOR: f32 = 2.0;
+/// Seconds a token of the prompt, before anything is known.
+const PROMPT_TOKEN_S: f32 = 1.0 / 4000.0;
+/// Seconds beside the way there and back, before anything is known.
+const BASE_S: f32 = 0.5;
+/// Tokens are counted in thousands within, so that the sums are of one size.
+const SCALE: f32 = 1000.0;
+/// No provider is faster.
+const BASE_MIN_S: f32 = 1e-3;
+
+/// Sums of what the observations differ from the prior by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ttft {
+    /// Seconds there and back.
+    round_trip_s: f32,
+    n: f32,
+    z: f32,
+    zz: f32,
+    r: f32,
+    rz: f32,
+}
+
+/// a and b, in seconds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Line {
+    pub(super) base_s: f32,
+    pub(super) prompt_token_s: f32,
+}
+
+// === impl Ttft ===
+
+impl Ttft {
+    pub(super) fn new(round_trip_s: f32) -> Self {
+        Self { round_trip_s, n: 0.0, z: 0.0, zz: 0.0, r: 0.0, rz: 0.0 }
+    }
+
+    fn prior(&self, tokens: f32) -> f32 {
+        BASE_S + self.round_trip_s + PROMPT_TOKEN_S * tokens
+    }
+
+    pub(super) fn observe(&mut self, tokens: f32, seconds: f32) {
+        let (z, r) = (tokens / SCALE, seconds - self.prior(tokens));
+        if !z.is_finite() || !r.is_finite() {
+            return;
+        }
+        for sum in [&mut self.n, &mut self.z, &mut self.zz, &mut self.r, &mut self.rz] {
+            *sum *= FORGET;
+        }
+        self.n += 1.0;
+        self.z += z;
+        self.zz += z * z;
+        self.r += r;
+        self.rz += r * z;
+    }
+
+    /// Solves the two normal equations.
+    pub(super) fn line(&self) -> Line {
+        let (n, zz) = (self.n + PRIOR, self.zz + PRIOR);
+        let determinant = (n * zz - self.z * self.z).max(1e-6);
+        let base = (self.r * zz - self.rz * self.z) / determinant;
+        let slope = (n * self.rz - self.z * self.r) / determinant;
+        Line {
+            base_s: (BASE_S + self.round_trip_s + base).max(BASE_MIN_S),
+            prompt_token_s: (PROMPT_TOKEN_S + slope / SCALE).max(0.0),
+        }
+    }
+}
