@@ -14,5 +14,6 @@ pub mod models;
 pub mod node;
 pub mod nodes;
 pub mod responses;
+pub mod resume;
 pub mod sign;
 pub mod usage;

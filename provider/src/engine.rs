@@ -16,6 +16,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use openapi::chat::{FinishReason, TokenLogprob, ToolCallDelta};
 use openapi::node::{Feature, Served};
+use openapi::resume::Resume;
 use openapi::usage::Usage;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -105,6 +106,8 @@ pub struct Job {
     pub evidence: bool,
     /// Index of the choice this job makes.
     pub choice: u32,
+    /// An answer that another node began, to be gone on with; then there is one choice.
+    pub resume: Option<Resume>,
     /// The request as it came, for engines that pass it on.
     pub raw: RawRequest,
 }
@@ -228,6 +231,9 @@ pub enum Error {
     Invalid { message: String, param: Option<String>, code: Option<&'static str> },
     #[error("the model `{0}` does not exist")]
     UnknownModel(String),
+    /// An answer cannot be gone on with here ([`Job::resume`]): 409.
+    #[error("{0}")]
+    Mismatch(String),
     /// Try elsewhere, or later: 503.
     #[error("{0}")]
     Unavailable(String),

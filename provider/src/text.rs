@@ -100,6 +100,11 @@ impl Text {
         verdict
     }
 
+    /// Bytes of text that were taken and not shown so far.
+    pub fn held_bytes(&self) -> u64 {
+        self.scan.held_bytes()
+    }
+
     /// A token that ends the answer and has no text.
     pub fn end(&mut self, id: u32) {
         self.waiting.push_back(Waiting { id, start: u64::MAX, logprob: None });

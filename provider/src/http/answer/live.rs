@@ -29,7 +29,8 @@ pub(in crate::http) fn stream(
 ) -> Response {
     let mut writer = Writer::new(&heading, plan.choices, plan.include_usage)
         .with_prompt_tokens(running.prompt_tokens)
-        .with_choices_per_prompt(plan.choices_per_prompt());
+        .with_choices_per_prompt(plan.choices_per_prompt())
+        .with_text_bytes(plan.job.resume.as_ref().map_or(0, |resume| resume.text_bytes));
     if plan.job.evidence {
         writer = writer.with_evidence(running.provenance);
     }

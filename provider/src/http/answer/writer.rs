@@ -89,6 +89,14 @@ impl Writer {
         self
     }
 
+    /// For an answer whose first so many bytes were written elsewhere.
+    pub(super) fn with_text_bytes(mut self, bytes: u64) -> Self {
+        if let Some(choice) = self.choices.first_mut() {
+            choice.text_bytes = bytes;
+        }
+        self
+    }
+
     pub(super) fn with_prompt_tokens(mut self, prompt_tokens: u32) -> Self {
         self.prompt_tokens = prompt_tokens;
         self
