@@ -9,6 +9,7 @@
 mod embed;
 mod plan;
 mod play;
+mod resume;
 mod script;
 mod wire;
 
@@ -54,7 +55,7 @@ pub fn weights_id() -> String {
 
 const ENGINE: &str = concat!("scripted/", env!("CARGO_PKG_VERSION"));
 /// All it can play.
-const FEATURES: [Feature; 7] = [
+const FEATURES: [Feature; 8] = [
     Feature::Chat,
     Feature::Completions,
     Feature::Embeddings,
@@ -62,6 +63,7 @@ const FEATURES: [Feature; 7] = [
     Feature::JsonSchema,
     Feature::Logprobs,
     Feature::Evidence,
+    Feature::Resume,
 ];
 
 impl Default for Options {
@@ -102,7 +104,7 @@ impl Scripted {
             tally.fail();
             return foreign(status, &script).map(Answer::Relay);
         }
-        let plan = plan::Plan::new(&script, &job);
+        let plan = self.plan(&script, &job).inspect_err(|_| tally.fail())?;
         if script.is_quirky() {
             return Ok(wire::answer(script, &job, plan, tally, self.options.created));
         }
@@ -111,6 +113,14 @@ impl Scripted {
             provenance: job.evidence.then(|| self.provenance(&job)),
             events: play::events(plan.steps, tally),
         }))
+    }
+
+    fn plan(&self, script: &Script, job: &Job) -> Result<plan::Plan, Error> {
+        let theirs = job.resume.as_ref().and_then(|resume| resume.prompt_ids_sha256.as_ref());
+        if theirs.is_some_and(|theirs| *theirs != prompt_sha256(job)) {
+            return Err(resume::mismatch("its prompt"));
+        }
+        plan::Plan::new(script, job)
     }
 
     /// The engine's script, with what a request's own (`member`) changes in it.
@@ -140,16 +150,15 @@ impl Scripted {
     }
 
     fn provenance(&self, job: &Job) -> Provenance {
-        let hash = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
         Provenance {
             weights_id: self.weights_id(),
             quant: "none".to_owned(),
             kv_dtype: "none".to_owned(),
             engine: ENGINE.to_owned(),
-            template_sha256: hash(b""),
+            template_sha256: hex::encode(Sha256::digest(b"")),
             sampler: "scripted".to_owned(),
             seed: job.sampling.seed,
-            prompt_ids_sha256: hash(plan::prompt_text(&job.prompt).as_bytes()),
+            prompt_ids_sha256: prompt_sha256(job),
             usage: Usage::default(),
         }
     }
@@ -187,6 +196,10 @@ impl Engine for Scripted {
     fn health(&self) -> Result<(), String> {
         Ok(())
     }
+}
+
+fn prompt_sha256(job: &Job) -> String {
+    hex::encode(Sha256::digest(plan::prompt_text(&job.prompt).as_bytes()))
 }
 
 /// The request's own script: a member this API doesn't otherwise know.
