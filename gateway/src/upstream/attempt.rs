@@ -334,7 +334,7 @@ async fn read_some(mut body: LinkBody) -> Bytes {
 }
 
 /// What a node's answer says of its load.
-fn told(headers: &HeaderMap) -> Option<Load> {
+pub(super) fn told(headers: &HeaderMap) -> Option<Load> {
     let text = headers.get(LOAD_HEADER)?.to_str().ok()?;
     if text.len() > LOAD_BYTES_MAX {
         return None;
