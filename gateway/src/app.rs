@@ -85,6 +85,7 @@ impl App {
             time: market.time().clone(),
             probation_share: settings.market.probation_share,
             seeds: upstream::Seeds::draw()?,
+            dialer: None,
         });
         let bench = Arc::new(Bench::new(market.clone(), upstream.clone(), &settings.market));
         let cache = Cache::new(&settings, clock.clone(), metrics.clone());

@@ -13,6 +13,7 @@ mod body;
 mod call;
 mod connect;
 mod cuttable;
+pub mod dial;
 mod endpoint;
 mod error;
 mod guard;

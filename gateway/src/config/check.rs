@@ -145,6 +145,7 @@ fn keys(raw: Vec<RawKey>, problems: &mut Problems) -> Vec<Key> {
             tokens_per_minute: raw.tokens_per_minute,
             concurrent_streams: raw.concurrent_streams,
             choices_max: raw.choices_max,
+            hedges_max: raw.hedges_max,
             models: raw.models,
             regions: raw.regions,
             providers: raw.providers,

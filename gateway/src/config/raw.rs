@@ -53,6 +53,7 @@ pub(super) struct RawKey {
     pub(super) tokens_per_minute: Option<u64>,
     pub(super) concurrent_streams: Option<u64>,
     pub(super) choices_max: Option<u64>,
+    pub(super) hedges_max: Option<u64>,
     pub(super) models: Option<Vec<String>>,
     pub(super) regions: Option<Vec<String>>,
     pub(super) providers: Option<Vec<String>>,

@@ -33,6 +33,8 @@ pub struct Figures {
     /// Tokens a second.
     pub prefill_tps: Option<f64>,
     pub decode_tps: Option<f64>,
+    /// Whether it gives up what nobody waits for.
+    pub cancels: Option<bool>,
 }
 
 impl Known {

@@ -13,6 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::connect;
+use super::dial::Dial;
 use super::endpoint::{Endpoint, InFlight};
 use super::error::{ERROR_BODY_MAX, Error, Phase};
 use super::link::{LinkBody, Stale};
@@ -51,6 +52,8 @@ pub struct Context {
     pub probation_share: f64,
     /// Of answers that another node may have to go on with.
     pub seeds: super::seed::Seeds,
+    /// What connects in the place of this machine's sockets.
+    pub dialer: Option<Arc<dyn Dial>>,
 }
 
 /// One client request and everything that is tried for it. Dropping it cancels.
@@ -286,7 +289,7 @@ pub(super) async fn send(
         };
         let link = match pooled {
             Some(link) => link,
-            None => connect::dial(dialed, context.limits.connect).await?,
+            None => connect::dial(context, dialed).await?,
         };
         match link.send(request.clone()).await {
             Ok(response) => return Ok(response),
@@ -333,7 +336,7 @@ async fn read_some(mut body: LinkBody) -> Bytes {
 }
 
 /// What a node's answer says of its load.
-fn told(headers: &HeaderMap) -> Option<Load> {
+pub(super) fn told(headers: &HeaderMap) -> Option<Load> {
     let text = headers.get(LOAD_HEADER)?.to_str().ok()?;
     if text.len() > LOAD_BYTES_MAX {
         return None;

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-use super::attempt::{Context, judge_head, send};
+use super::attempt::{Context, judge_head, send, told};
 use super::endpoint::InFlight;
 use super::error::Error;
 use super::link::LinkBody;
@@ -69,6 +69,9 @@ impl Call {
         let in_flight = offer.endpoint.begin();
         let response = send(context, &own.0, offer).await?;
         let (parts, body) = response.into_parts();
+        if let Some(member) = offer.member() {
+            told(&parts.headers).into_iter().for_each(|load| member.loaded(load));
+        }
         let (parts, body) = judge_head(parts, body).await?;
         let wanted = match own.0.endpoint {
             Endpoint::ChatCompletions | Endpoint::Completions => "text/event-stream",
