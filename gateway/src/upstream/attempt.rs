@@ -12,6 +12,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::connect;
+use super::dial::Dial;
 use super::endpoint::{Endpoint, InFlight};
 use super::error::{ERROR_BODY_MAX, Error, Phase};
 use super::link::{LinkBody, Stale};
@@ -48,6 +49,10 @@ pub struct Context {
     pub probation_share: f64,
     pub routing: Routing,
     pub hedging: Hedging,
+    /// Of answers that another node may have to go on with.
+    pub seeds: super::seed::Seeds,
+    /// What connects in the place of this machine's sockets.
+    pub dialer: Option<Arc<dyn Dial>>,
 }
 
 /// One client request and everything that is tried for it. Dropping it cancels.
@@ -235,7 +240,7 @@ pub(super) async fn send(
     job: &Job,
     offer: &Offer,
 ) -> Result<Response<LinkBody>, Error> {
-    let request = job.request(offer);
+    let request = job.request(context, offer);
     let dialed = match &offer.endpoint.way {
         Way::Tunnel(tunnel) => return tunnel.send(request).await,
         Way::Dialed(dialed) => dialed,
@@ -248,7 +253,7 @@ pub(super) async fn send(
         };
         let link = match pooled {
             Some(link) => link,
-            None => connect::dial(dialed, context.limits.connect).await?,
+            None => connect::dial(context, dialed).await?,
         };
         match link.send(request.clone()).await {
             Ok(response) => return Ok(response),

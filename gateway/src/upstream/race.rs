@@ -20,12 +20,11 @@ use super::purse::Purse;
 use super::record::Record;
 use super::request::{Job, Wanted};
 use super::slate::Slate;
-use super::tally::{Asker, Signals, Tally, outcome};
+use super::tally::{Signals, Tally, outcome};
 use crate::market::{Model, Offer};
 use crate::metrics::Label as _;
 use crate::route::choice::{Choice, Chosen, UTILISATION_MAX};
 use crate::route::hedge::Hedges;
-use crate::route::{Flight, Gate};
 
 mod second;
 
@@ -344,7 +343,7 @@ impl<'a> Race<'a> {
     fn start(&mut self, chosen: Chosen, why: Why) {
         let (context, job, model) = (self.context, self.job, self.model);
         let Some(offer) = model.offers.get(chosen.place) else { return };
-        let (number, now_ms) = (self.made, self.now_ms());
+        let number = self.made;
         self.made += 1;
         self.tried.push(chosen.place);
         self.purse.take(self.wasted(&chosen));
@@ -352,25 +351,15 @@ impl<'a> Race<'a> {
         if let Some(member) = offer.member() {
             member.asked();
         }
-        let ask = self.slate.ask();
-        let is_probe =
-            offer.learned.gate(now_ms) == Gate::Probe && offer.learned.claim_probe(now_ms);
-        if is_probe {
-            context.metrics.probes.inc();
-        }
-        let prefix = self.slate.prefix();
-        let flight = Flight::begin(&offer.learned, &chosen.facts, ask, prefix, now_ms, is_probe);
-        let predicted_s = flight.dispatch().predicted_s;
+        let tally = Tally::begin(context, job, (model, offer), self.slate, &chosen.facts)
+            .racing(number, &self.signals);
+        let predicted_s = tally.dispatch().predicted_s;
         let patience = Patience::new(
             &model.shared.hedges,
             &context.hedging,
             &context.limits,
-            flight.dispatch(),
+            tally.dispatch(),
         );
-        model.shared.line.started(now_ms);
-        let asker = Asker { tenant: job.tenant, prompt_bytes: job.summary.prompt_bytes };
-        let tally =
-            Tally::new(context, (model, &**offer), asker, flight, (number, self.signals.clone()));
         let begun = Instant::now();
         if why == Why::First || why == Why::Retry {
             self.hedge_at = (self.purse.hedges > 0).then_some(begun + patience.late);

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use super::attempt::Context;
 use super::error::{Error, Phase};
+use super::request::Job;
+use super::slate::Slate;
 use crate::market::{Model, Offer, Time};
 use crate::metrics::{AttemptOutcome, ConnectionState, Held, Metrics};
-use crate::route::{self, Failure, Flight, Gate, Learned};
+use crate::route::{self, Dispatch, Facts, Failure, Flight, Gate, Learned};
 use crate::stream::Progress;
 
 /// A provider at its limit that does not say for how long is left alone for so long.
@@ -22,24 +24,18 @@ pub(super) struct Tally {
     metrics: Arc<Metrics>,
     time: Arc<Time>,
     random: fn() -> u64,
-    asker: Asker,
+    /// Whose habits the answer is a sample of.
+    tenant: u64,
+    prompt_bytes: usize,
     outcome: AttemptOutcome,
     /// The route knows how it ended.
     is_told: bool,
-    number: u32,
-    signals: Arc<Signals>,
+    race: Option<(u32, Arc<Signals>)>,
     learned: Arc<Learned>,
     flight: Flight,
     _active: Held,
     /// The last member: by then the flight is over.
     freed: Freed,
-}
-
-/// Whose habits an answer is a sample of.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Asker {
-    pub(super) tenant: u64,
-    pub(super) prompt_bytes: usize,
 }
 
 /// What the attempts of one race tell each other.
@@ -57,28 +53,47 @@ struct Freed(Arc<Model>);
 // === impl Tally ===
 
 impl Tally {
-    pub(super) fn new(
+    /// An attempt at `offer` goes, which was chosen by these facts.
+    pub(super) fn begin(
         context: &Context,
+        job: &Job,
         (model, offer): (&Arc<Model>, &Offer),
-        asker: Asker,
-        flight: Flight,
-        (number, signals): (u32, Arc<Signals>),
+        slate: &Slate<'_>,
+        facts: &Facts,
     ) -> Self {
+        let now_ms = context.time.now().run_ms;
+        let is_due = offer.learned.gate(now_ms) == Gate::Probe;
+        let is_probe = is_due && offer.learned.claim_probe(now_ms);
+        if is_probe {
+            context.metrics.probes.inc();
+        }
+        model.shared.line.started(now_ms);
         let active = Held::new(context.metrics.upstream_connections.get(ConnectionState::Active));
+        let (ask, prefix) = (slate.ask(), slate.prefix());
         Self {
             metrics: context.metrics.clone(),
             time: context.time.clone(),
             random: context.random,
-            asker,
+            tenant: job.tenant,
+            prompt_bytes: job.summary.prompt_bytes,
             outcome: AttemptOutcome::Cancelled,
             is_told: false,
-            number,
-            signals,
+            race: None,
             learned: offer.learned.clone(),
-            flight,
+            flight: Flight::begin(&offer.learned, facts, ask, prefix, now_ms, is_probe),
             _active: active,
             freed: Freed(model.clone()),
         }
+    }
+
+    /// As one of a race, by its number.
+    pub(super) fn racing(mut self, number: u32, signals: &Arc<Signals>) -> Self {
+        self.race = Some((number, signals.clone()));
+        self
+    }
+
+    pub(super) fn dispatch(&self) -> &Dispatch {
+        self.flight.dispatch()
     }
 
     /// The first content came.
@@ -88,7 +103,9 @@ impl Tally {
         shared.hedges.observed(ratio);
         // It may turn out to bear more than was known.
         shared.line.freed();
-        self.signals.content(self.number);
+        if let Some((number, signals)) = &self.race {
+            signals.content(*number);
+        }
     }
 
     /// The whole answer came; of so many tokens.
@@ -99,8 +116,7 @@ impl Tally {
         self.outcome = AttemptOutcome::Ok;
         self.is_told = true;
         self.flight.succeeded(self.time.now().run_ms, tokens, cached);
-        let Asker { tenant, prompt_bytes } = self.asker;
-        self.freed.0.shared.answered(tenant, prompt_bytes, usage.prompt_tokens, tokens);
+        self.freed.0.shared.answered(self.tenant, self.prompt_bytes, usage.prompt_tokens, tokens);
         tokens
     }
 
@@ -126,7 +142,8 @@ impl Tally {
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        if self.signals.is_late(self.number) && !self.is_told {
+        let is_late = self.race.as_ref().is_some_and(|(number, race)| race.is_late(*number));
+        if is_late && !self.is_told {
             self.note(&Error::Timeout(Phase::FirstContent));
         }
         if !self.is_told {
