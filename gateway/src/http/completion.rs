@@ -28,6 +28,7 @@ use explained::Explained;
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-quorate-provider");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-quorate-attempts");
+const HEDGED: HeaderName = HeaderName::from_static("x-quorate-hedged");
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Who asks, and with what beside the body.
@@ -114,6 +115,7 @@ fn exchange(
         request_id: request_id.header(),
         fallback,
         deadline: begun + patience,
+        continuation: None,
     };
     Ok(Exchange::new(app.upstream.clone(), job, record))
 }
@@ -149,7 +151,8 @@ async fn whole(mut exchange: Exchange, slot: Option<Slot>) -> Response {
             }
             let mut response = json(explained::whole(answer.body, exchange.job().explain.as_ref()));
             let attempts = exchange.record.attempts();
-            let head = Head { provider: Some(answer.provider), attempts };
+            let is_hedged = exchange.record.is_hedged();
+            let head = Head { provider: Some(answer.provider), attempts, is_hedged };
             name_provider(response.headers_mut(), head);
             response
         }
@@ -179,6 +182,9 @@ fn name_provider(headers: &mut HeaderMap, head: Head) {
     if let Some(provider) = head.provider {
         headers.insert(PROVIDER, provider);
         headers.insert(ATTEMPTS, HeaderValue::from(head.attempts));
+        if head.is_hedged {
+            headers.insert(HEDGED, HeaderValue::from_static("1"));
+        }
     }
 }
 

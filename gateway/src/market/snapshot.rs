@@ -44,6 +44,8 @@ pub struct Model {
     pub ring: Ring,
     /// What is learned of it over all providers; outlives the snapshot.
     pub shared: Arc<Shared>,
+    /// Some provider goes on with an answer by its text.
+    pub continues: bool,
 }
 
 /// A model's name as a client wrote it.
@@ -241,6 +243,7 @@ impl Model {
         card.context_length = offers.iter().filter_map(|offer| offer.context).max();
         let (index, crowd) = (Index::new(&offers), Crowd::new(&offers));
         let ring = Ring::new(crowd.providers(&offers));
-        Self { id, offers, card, index, crowd, ring, shared }
+        let continues = offers.iter().any(|offer| offer.endpoint.continues);
+        Self { id, offers, card, index, crowd, ring, shared, continues }
     }
 }

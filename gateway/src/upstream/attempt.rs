@@ -1,11 +1,10 @@
-//! The attempts of one request: choose, ask, judge the head, and on failure the next provider, until
-//! one is good or the budget of attempts and time is spent.
+//! One request and its attempts, model after model; and one attempt: ask, judge the head, read as far as
+//! the goal. Which attempts are made when is `race`'s.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts};
+use http::{HeaderMap, Response, StatusCode, header, response::Parts};
 use openapi::node::LOAD_HEADER;
 use openapi::node::control::Load;
-use smallvec::SmallVec;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,30 +12,26 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::connect;
+use super::dial::Dial;
 use super::endpoint::{Endpoint, InFlight};
 use super::error::{ERROR_BODY_MAX, Error, Phase};
-use super::explain::Why;
 use super::link::{LinkBody, Stale};
 use super::opened::Opened;
+use super::purse::Purse;
+use super::race;
 use super::record::Record;
 use super::request::{Job, Wanted};
-use super::slate::Slate;
+use super::retry_after;
+use super::tally::Tally;
 use super::way::Way;
 use super::whole;
-use crate::config::Limits;
+use crate::config::{Hedging, Limits, Routing};
 use crate::market::{self, Member, Model, Offer};
-use crate::metrics::{AttemptOutcome, ConnectionState, Held, Label as _, Metrics};
-use crate::route::choice::UTILISATION_MAX;
-use crate::route::{self, Failure, Flight};
+use crate::metrics::Metrics;
 use crate::stream::Progress;
 
-const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 /// A longer word of a node about its load is not read.
 const LOAD_BYTES_MAX: usize = 256;
-/// Ways that were gone and don't count as attempts: any number of nodes may leave at once, and a request
-/// is to find one that has not.
-const GONE_MAX: usize = 32;
 /// How long a provider may take to end a body whose answer is complete.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
@@ -52,6 +47,12 @@ pub struct Context {
     pub time: Arc<market::Time>,
     /// Share of a model's requests that nodes on probation get.
     pub probation_share: f64,
+    pub routing: Routing,
+    pub hedging: Hedging,
+    /// Of answers that another node may have to go on with.
+    pub seeds: super::seed::Seeds,
+    /// What connects in the place of this machine's sockets.
+    pub dialer: Option<Arc<dyn Dial>>,
 }
 
 /// One client request and everything that is tried for it. Dropping it cancels.
@@ -87,8 +88,6 @@ pub(super) struct Try {
     pub(super) parts: Parts,
     tally: Tally,
     _in_flight: InFlight,
-    /// Learns of it.
-    flight: Option<(Flight, Arc<market::Time>)>,
 }
 
 impl Exchange {
@@ -127,125 +126,51 @@ impl Exchange {
     /// The models in their order, each as long as it has providers to try. All share one budget, of
     /// which every model that is still to come keeps one attempt, as far as it goes.
     async fn attempts(&mut self, goal: Goal) -> Result<Good, Error> {
-        let attempts_max = usize::try_from(self.context.limits.attempts).unwrap_or(usize::MAX);
-        let wanted = self.job.wanted.clone();
-        let (mut spent, mut worst) = (0, None);
-        for (number, wanted) in wanted.iter().enumerate() {
-            let to_come = self.job.wanted.len().saturating_sub(number + 1);
-            let left = attempts_max.saturating_sub(spent);
-            if left == 0 {
+        let Self { context, job, record } = self;
+        let (context, job): (&Arc<Context>, &Job) = (context, job);
+        let mut purse = Purse::new(&context.limits, &context.hedging, job);
+        let (mut worst, mut beyond) = (None, None);
+        for (number, wanted) in job.wanted.iter().enumerate() {
+            if purse.is_empty() {
                 break;
             }
-            let may_spend = left.saturating_sub(to_come).max(1);
-            match self.attempts_at(goal, wanted, may_spend, &mut spent).await {
-                Ok(good) => return Ok(good),
-                // A refusal is one model's: another may take what this one does not.
-                Err(error) if error.is_retryable() || error.is_refusal() => {
-                    worst = Some(more_telling(worst, error));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Err(worst.unwrap_or_else(|| Error::unserved("no model is named")))
-    }
-
-    async fn attempts_at(
-        &mut self,
-        goal: Goal,
-        wanted: &Wanted,
-        may_spend: usize,
-        spent: &mut usize,
-    ) -> Result<Good, Error> {
-        let context = self.context.clone();
-        let model = &wanted.model;
-        let slate = Slate::new(&context, wanted, &self.job)?;
-        let mut tried = SmallVec::<[usize; 4]>::new();
-        let (mut worst, mut refused): (Option<Error>, Option<Error>) = (None, None);
-        let mut nobody = None;
-        // Attempts that cost nothing: the way was gone before anything was sent.
-        let mut free = 0;
-        while tried.len() < may_spend.saturating_add(free).min(slate.attempts_max) {
-            let choice = slate.pick(&context, &tried, UTILISATION_MAX, &|_| true);
-            let chosen = choice.best.and_then(|best| Some((best, model.offers.get(best.place)?)));
-            let Some((best, offer)) = chosen else {
-                nobody = Some(slate.nobody(&choice, context.time.now().run_ms));
-                break;
-            };
-            let index = best.place;
-            tried.push(index);
-            *spent += 1;
-            self.record.attempt(&offer.endpoint, &model.id);
-            if let Some(member) = offer.member() {
-                member.asked();
-            }
-            let now_ms = context.time.now().run_ms;
-            let flight = || {
-                let (ask, prefix) = (slate.ask(), slate.prefix());
-                Flight::begin(&offer.learned, &best.facts, ask, prefix, now_ms, false)
-            };
-            let begun = flight();
-            let explain = self.job.explain.as_deref();
-            let why = if *spent > 1 { Why::Retry } else { Why::First };
-            let number = explain.map(|explain| explain.began(offer, why));
-            let result = match ask(&context, &self.job, model, offer).await {
-                Ok(attempt) => {
-                    let attempt = attempt.learning(begun, &context.time);
-                    reach(goal, &context, &self.job, attempt).await
-                }
-                Err(error) => Err(error),
-            };
-            let error = match result {
-                Ok(good) => {
-                    explain.zip(number).inspect(|(explain, number)| explain.ended(*number, "won"));
-                    return Ok(good);
-                }
-                Err(error) => error,
-            };
-            explain.zip(number).inspect(|(explain, number)| {
-                explain.ended(*number, outcome(&error).as_str());
-            });
-            if matches!(error, Error::Gone) && free < GONE_MAX {
-                free += 1;
-                *spent = spent.saturating_sub(1);
-            }
-            note(&offer.endpoint, offer.member(), &error);
-            if let Some(failure) = failure(&error) {
-                flight().failed(
-                    failure,
-                    context.time.now().run_ms,
-                    route::draw((context.random)()),
-                );
-            }
-            self.record.failed_attempt(&offer.endpoint, &error);
-            let is_word = offer.member().is_some() && matches!(error, Error::Rejected { .. });
-            if is_word && refused.is_none() {
-                // One node's word about the request: else who refuses all that comes, at once and
-                // always idle, would get most of it. Another's word is enough.
-                refused = Some(error);
+            if !is_larger(wanted, beyond) {
                 continue;
             }
-            if !error.is_retryable() {
+            purse.next_model(job.wanted.len().saturating_sub(number + 1));
+            let error = match race::at(context, job, wanted, goal, record, &mut purse).await {
+                Ok(good) => return Ok(good),
+                Err(error) => error,
+            };
+            // A refusal is one model's: another may take what this one does not.
+            if !error.is_retryable() && !error.is_refusal() {
                 return Err(error);
+            }
+            if error.is_about_context() {
+                beyond = beyond.max(wanted.model.card.context_length);
             }
             worst = Some(more_telling(worst, error));
         }
-        Err(refused.or(worst).or(nobody).unwrap_or_else(|| Error::NoProvider {
-            reason: "all of its providers are at their limit of connections".into(),
-            retry_after: Some(RETRY_AFTER_DEFAULT),
-        }))
+        Err(worst.unwrap_or_else(|| Error::unserved("no model is named")))
     }
 }
 
-/// What the error says of the provider, if it does.
-fn failure(error: &Error) -> Option<Failure> {
-    match error {
-        Error::RateLimited { retry_after } => {
-            let pause = retry_after.unwrap_or(RETRY_AFTER_DEFAULT).as_millis();
-            Some(Failure::Limited { pause_ms: u64::try_from(pause).unwrap_or(u64::MAX) })
-        }
-        Error::Timeout(_) => Some(Failure::Slow),
-        error => error.is_failure().then_some(Failure::Hard),
-    }
+/// Whether a model may take what was too long for one of so many tokens; true where nobody knows.
+fn is_larger(wanted: &Wanted, beyond: Option<u64>) -> bool {
+    beyond.zip(wanted.model.card.context_length).is_none_or(|(beyond, its)| its > beyond)
+}
+
+/// One attempt, to the goal.
+pub(super) async fn attempt(
+    goal: Goal,
+    context: &Context,
+    job: &Job,
+    model: &Arc<Model>,
+    offer: &Offer,
+    tally: Tally,
+) -> Result<Good, Error> {
+    let attempt = ask(context, job, model, offer, tally).await?;
+    reach(goal, context, job, attempt).await
 }
 
 async fn reach(goal: Goal, context: &Context, job: &Job, attempt: Try) -> Result<Good, Error> {
@@ -257,35 +182,38 @@ async fn reach(goal: Goal, context: &Context, job: &Job, attempt: Try) -> Result
 
 /// Which of two failures the client is told: a limit is told only when there was nothing else, since
 /// it makes the client come back.
-fn more_telling(earlier: Option<Error>, later: Error) -> Error {
+pub(super) fn more_telling(earlier: Option<Error>, later: Error) -> Error {
     match (earlier, later) {
-        (Some(earlier), Error::RateLimited { .. } | Error::NoProvider { .. }) => earlier,
+        (
+            Some(Error::RateLimited { retry_after: one }),
+            Error::RateLimited { retry_after: other },
+        ) => {
+            let soonest = one.zip(other).map(|(one, other)| one.min(other));
+            Error::RateLimited { retry_after: soonest.or(one).or(other) }
+        }
+        (
+            Some(earlier),
+            Error::RateLimited { .. } | Error::NoProvider { .. } | Error::Busy { .. },
+        ) => earlier,
         (_, later) => later,
     }
 }
 
-/// Lets the endpoint's health know.
-pub(super) fn note(endpoint: &Endpoint, member: Option<&Arc<Member>>, error: &Error) {
+/// Puts a failure into a node's books.
+pub(super) fn note(_: &Endpoint, member: Option<&Arc<Member>>, error: &Error) {
     if let Some(member) = member.filter(|_| error.is_failure()) {
         member.failed();
-    }
-    match error {
-        Error::RateLimited { retry_after } => {
-            endpoint.pause(retry_after.unwrap_or(RETRY_AFTER_DEFAULT));
-        }
-        error if error.is_failure() => endpoint.failed(),
-        _ => {}
     }
 }
 
 /// Sends the request to one provider, up to a head that promises an answer.
-async fn ask(
+pub(super) async fn ask(
     context: &Context,
     job: &Job,
     model: &Arc<Model>,
     offer: &Offer,
+    mut tally: Tally,
 ) -> Result<Try, Error> {
-    let mut tally = Tally::new(context.metrics.clone());
     let in_flight = offer.endpoint.begin();
     let head = async {
         let response = send(context, job, offer).await?;
@@ -300,8 +228,7 @@ async fn ask(
         Ok(Ok((parts, body))) => {
             let (endpoint, model) = (offer.endpoint.clone(), model.clone());
             let member = offer.member().cloned();
-            let flight = None;
-            Ok(Try { endpoint, member, model, body, parts, tally, _in_flight: in_flight, flight })
+            Ok(Try { endpoint, member, model, body, parts, tally, _in_flight: in_flight })
         }
         Ok(Err(error)) => Err(tally.failed(error)),
         Err(_) => Err(tally.failed(Error::Timeout(Phase::Head))),
@@ -313,7 +240,7 @@ pub(super) async fn send(
     job: &Job,
     offer: &Offer,
 ) -> Result<Response<LinkBody>, Error> {
-    let request = job.request(offer);
+    let request = job.request(context, offer);
     let dialed = match &offer.endpoint.way {
         Way::Tunnel(tunnel) => return tunnel.send(request).await,
         Way::Dialed(dialed) => dialed,
@@ -326,7 +253,7 @@ pub(super) async fn send(
         };
         let link = match pooled {
             Some(link) => link,
-            None => connect::dial(dialed, context.limits.connect).await?,
+            None => connect::dial(context, dialed).await?,
         };
         match link.send(request.clone()).await {
             Ok(response) => return Ok(response),
@@ -346,7 +273,7 @@ pub(super) async fn judge_head(parts: Parts, body: LinkBody) -> Result<(Parts, L
         return Ok((parts, body));
     }
     if status == StatusCode::TOO_MANY_REQUESTS {
-        let retry_after = retry_after(parts.headers.get(header::RETRY_AFTER));
+        let retry_after = retry_after::read(&parts.headers);
         return Err(Error::RateLimited { retry_after });
     }
     if Error::is_about_request(status) {
@@ -381,85 +308,21 @@ pub(super) fn told(headers: &HeaderMap) -> Option<Load> {
     Load::from_header(text)
 }
 
-/// Seconds only; a date is not worth a calendar here. No provider sends a client away for days.
-fn retry_after(value: Option<&HeaderValue>) -> Option<Duration> {
-    let seconds = value?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
-}
-
-/// Counts an attempt exactly once, whatever becomes of it.
-struct Tally {
-    metrics: Arc<Metrics>,
-    outcome: AttemptOutcome,
-    _active: Held,
-}
-
-impl Tally {
-    fn new(metrics: Arc<Metrics>) -> Self {
-        let active = Held::new(metrics.upstream_connections.get(ConnectionState::Active));
-        Self { metrics, outcome: AttemptOutcome::Cancelled, _active: active }
-    }
-
-    fn failed(&mut self, error: Error) -> Error {
-        self.outcome = outcome(&error);
-        error
-    }
-}
-
-impl Drop for Tally {
-    fn drop(&mut self) {
-        self.metrics.attempts.get(self.outcome).inc();
-    }
-}
-
-/// As counted here by the ids; the provider's own number where it told none. No more than there is text
-/// for, whatever was told.
-fn tokens(progress: &Progress) -> u64 {
-    let counted: usize = progress.ids.iter().map(Vec::len).sum();
-    let told = match counted {
-        0 => progress.usage.map_or(0, |usage| usage.completion_tokens),
-        counted => counted as u64,
-    };
-    told.min(progress.text_bytes)
-}
-
-fn outcome(error: &Error) -> AttemptOutcome {
-    match error {
-        Error::Connect(_) | Error::Gone | Error::Forbidden | Error::Timeout(Phase::Connect) => {
-            AttemptOutcome::Connect
-        }
-        Error::Timeout(_) => AttemptOutcome::Timeout,
-        Error::Broken(_) => AttemptOutcome::Head,
-        Error::Rejected { .. } | Error::RateLimited { .. } | Error::Status(_) => {
-            AttemptOutcome::Status
-        }
-        Error::NotAStream(_) | Error::ErrorEvent(_) | Error::Stream(_) | Error::Truncated => {
-            AttemptOutcome::Stream
-        }
-        Error::NoProvider { .. } | Error::Draining => AttemptOutcome::Cancelled,
-    }
-}
-
 impl Try {
-    fn learning(self, flight: Flight, time: &Arc<market::Time>) -> Self {
-        Self { flight: Some((flight, time.clone())), ..self }
-    }
-
     pub(super) fn succeeded(&mut self, progress: &Progress) {
-        if let Some((flight, time)) = &mut self.flight {
-            let now_ms = time.now().run_ms;
-            flight.first_token(now_ms);
-            flight.succeeded(now_ms, tokens(progress), None);
-        }
-        self.tally.outcome = AttemptOutcome::Ok;
-        self.endpoint.succeeded();
+        let tokens = self.tally.succeeded(progress);
         if let Some(member) = &self.member {
-            member.answered(tokens(progress));
+            member.answered(tokens);
         }
     }
 
     pub(super) fn failed(&mut self, error: &Error) {
-        self.tally.outcome = outcome(error);
+        self.tally.note(error);
+    }
+
+    /// The first content came.
+    pub(super) fn content(&mut self) {
+        self.tally.content();
     }
 
     pub(super) fn is_event_stream(&self) -> bool {

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::attempt::Context;
 use super::endpoint::Endpoint;
 use super::explain::Explain;
+use super::resume::{Continuation, goes_on};
 use crate::auth::Grant;
 use crate::config;
 use crate::market::{Model, Offer};
@@ -52,20 +53,23 @@ pub struct Job {
     pub fallback: Fallback,
     /// When the client's patience, or ours, ends.
     pub deadline: Instant,
+    /// What there is of the answer already, where another provider is to go on with it.
+    pub continuation: Option<Continuation>,
 }
 
 impl Job {
     /// The request for `offer`: the client's bytes with as few splices as can be. Always streamed
     /// where it can be, as closing a stream is the only cancel that servers honour.
-    pub(super) fn request(&self, offer: &Offer) -> Request<Full<Bytes>> {
+    pub(super) fn request(&self, context: &Context, offer: &Offer) -> Request<Full<Bytes>> {
         let stream = self.endpoint != request::Endpoint::Embeddings;
         let body = self.summary.upstream_body(
             &self.body,
             Rewrite {
                 model: &offer.upstream_model,
                 stream,
-                seed: None,
+                seed: goes_on(offer).then(|| context.seeds.of(&self.request_id)),
                 dialect: offer.endpoint.dialect,
+                continuation: self.continuation.as_ref().map(Continuation::borrowed),
             },
         );
         let accept = if stream { "text/event-stream" } else { "application/json" };
@@ -98,6 +102,20 @@ impl Job {
             request::Endpoint::ChatCompletions | request::Endpoint::Completions => limits.head,
             request::Endpoint::Embeddings => limits.head.saturating_add(limits.first_content),
         }
+    }
+
+    /// Providers that may be asked beside others.
+    pub(super) fn hedges_max(&self) -> u32 {
+        let wanted = match (self.hedge, self.urgency) {
+            (Hedge::Off, _) => 0,
+            (Hedge::Priority, _) | (Hedge::Auto, Urgency::High) => 2,
+            (Hedge::Auto, Urgency::Normal | Urgency::Low) => 1,
+        };
+        // What is made several times over is dear, and vectors have no first token.
+        let is_single = self.summary.choices <= 1;
+        let may = is_single && self.endpoint != request::Endpoint::Embeddings;
+        let key_max = self.grant.account.rules.hedges_max.unwrap_or(u32::MAX);
+        if may { wanted.min(key_max) } else { 0 }
     }
 
     /// What the client of this request must see of an attempt.

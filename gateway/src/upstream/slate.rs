@@ -65,7 +65,7 @@ impl<'a> Slate<'a> {
         if model.offers.is_empty() {
             return Err(no_provider_now("no provider offers it"));
         }
-        let ask = ask(model, policy, job);
+        let ask = ask(model, policy, job, context.routing.values);
         let limits = Limits { policy, scope, needs: needs(job), bill: bill(&ask, job) };
         let admitted = limits.admitted(model, &ask);
         if admitted.as_ref().is_some_and(FixedBitSet::is_clear) {
@@ -97,6 +97,11 @@ impl<'a> Slate<'a> {
     /// What the request weighs, as expected.
     pub(super) fn ask(&self) -> &Ask {
         &self.ask
+    }
+
+    /// Not all of the model's providers may be asked.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.admitted.is_some()
     }
 
     pub(super) fn prefix(&self) -> Prefix {
@@ -177,7 +182,7 @@ fn merge(all: &mut Choice, next: Choice) {
     all.loaded += next.loaded;
 }
 
-fn ask(model: &Model, policy: Option<&Policy>, job: &Job) -> Ask {
+fn ask(model: &Model, policy: Option<&Policy>, job: &Job, usual: Values) -> Ask {
     let summary = &job.summary;
     // Pictures are no text.
     let bytes = summary.prompt_bytes.saturating_sub(summary.media.bytes);
@@ -185,14 +190,13 @@ fn ask(model: &Model, policy: Option<&Policy>, job: &Job) -> Ask {
     Ask {
         prompt_tokens: model.shared.prompt_tokens(bytes),
         answer_tokens: answers * f64::from(summary.choices.max(1)),
-        values: policy.map(values).unwrap_or_default(),
+        values: policy.map_or(usual, |policy| values(policy, usual)),
     }
 }
 
 /// What time is worth to who asks with this policy.
-fn values(policy: &Policy) -> Values {
-    let values = policy.value_of_time.map(|value| Values::default().worth(value));
-    let values = values.unwrap_or_default();
+fn values(policy: &Policy, usual: Values) -> Values {
+    let values = policy.value_of_time.map_or(usual, |value| usual.worth(value));
     match policy.sort {
         Some(Sort::Price) => values.hurried(PATIENT),
         Some(Sort::Latency) => Values { first_token: values.first_token * HURRIED, ..values },
