@@ -101,6 +101,8 @@ pub struct Upstream {
     pub allow_private: bool,
     /// What it must read in other words than the client wrote.
     pub dialect: Dialect,
+    /// It can go on with an answer that another provider began, told as the assistant's turn so far.
+    pub continues: bool,
     pub models: Vec<UpstreamModel>,
 }
 

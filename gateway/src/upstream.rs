@@ -24,6 +24,8 @@ mod pool;
 mod quiet;
 mod record;
 mod request;
+mod resume;
+mod seed;
 mod slate;
 mod tunnel;
 mod vectors;
@@ -40,6 +42,8 @@ pub use health::Health;
 pub use pool::Pool;
 pub use record::{Record, Who};
 pub use request::{Job, Wanted};
+pub use resume::Continuation;
+pub use seed::Seeds;
 pub use tunnel::{Lines, Tunnel};
 pub use whole::{Answer, whole};
 

@@ -132,8 +132,8 @@ limits! {
         "From request to a provider's response head; then the next provider is tried.";
     first_content_ms => first_content: Duration = 60 * SECOND, 10..=HOUR,
         "From a provider's response head to its first content; then the next provider is tried.";
-    stall_ms => stall: Duration = 30 * SECOND, 10..=HOUR,
-        "Between two pieces of a provider's answer; then the stream ends with an error event.";
+    stall_ms => stall: Duration = 10 * SECOND, 10..=HOUR,
+        "Between two tokens of a provider's answer, at most; then another provider goes on with it, or the stream ends with an error event.";
     request_ms => request: Duration = 600 * SECOND, 100..=24 * HOUR,
         "A whole request, all attempts together; then 504, or an error event in a stream.";
     hold_ms => hold: Duration = 10 * SECOND, 10..=HOUR,

@@ -72,6 +72,7 @@ pub(super) struct RawUpstream {
     pub(super) allow_private: bool,
     pub(super) max_tokens_member: Option<String>,
     pub(super) developer_role: Option<String>,
+    pub(super) prefill: Option<String>,
     pub(super) models: Vec<RawUpstreamModel>,
 }
 

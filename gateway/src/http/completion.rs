@@ -104,6 +104,7 @@ fn exchange(
         request_id: request_id.header(),
         fallback,
         deadline: begun + patience,
+        continuation: None,
     };
     Ok(Exchange::new(app.upstream.clone(), job, record))
 }

@@ -38,6 +38,8 @@ pub struct Model {
     pub index: Index,
     /// The offers by what they have in their caches.
     pub ring: Ring,
+    /// Some provider goes on with an answer by its text.
+    pub continues: bool,
 }
 
 /// A model's name as a client wrote it.
@@ -214,6 +216,7 @@ impl Model {
         let mut card = Card::new(&*id, created, owner.as_deref().unwrap_or(SHARED));
         card.context_length = offers.iter().filter_map(|offer| offer.context).max();
         let (index, ring) = (Index::new(&offers), Ring::new(&offers));
-        Self { id, offers, card, index, ring }
+        let continues = offers.iter().any(|offer| offer.endpoint.continues);
+        Self { id, offers, card, index, ring, continues }
     }
 }

@@ -81,8 +81,8 @@ pub(super) struct Spots {
     /// The value of `seed`.
     pub(super) seed: Option<Span>,
     pub(super) options: Option<Options>,
-    /// Members for the gateway alone, from key to value: `provider`, `verification`, `models`.
-    pub(super) ours: [Option<Span>; 3],
+    /// Members for the gateway alone, from key to value: `provider`, `verification`, `models`, `quorate`.
+    pub(super) ours: [Option<Span>; 4],
     pub(super) max_tokens: Option<Spot>,
     pub(super) max_completion_tokens: Option<Spot>,
     /// The value of a chat's `messages`.

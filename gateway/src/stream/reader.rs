@@ -104,6 +104,11 @@ impl Reader {
         self.said.as_ref()
     }
 
+    /// Content was seen, and of the upstream that goes on with it some as well.
+    pub(crate) fn has_news(&self) -> bool {
+        self.progress.content_seen && !self.joint.is_open()
+    }
+
     /// What comes now is another upstream's. All that was seen of the answer stays.
     pub(crate) fn go_on(&mut self, seam: Seam) {
         self.begun = false;

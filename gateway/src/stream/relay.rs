@@ -44,6 +44,11 @@ impl Relay {
         self.reader.said()
     }
 
+    /// Whether the upstream that is read has brought any content.
+    pub fn has_news(&self) -> bool {
+        self.reader.has_news()
+    }
+
     /// What is pushed from now on comes from another upstream, which goes on with the answer: of the one
     /// before nothing more is read, and what it left unfinished (an event cut in two) is dropped.
     pub fn go_on(&mut self, seam: Seam) {

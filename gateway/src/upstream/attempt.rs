@@ -50,6 +50,8 @@ pub struct Context {
     pub time: Arc<market::Time>,
     /// Share of a model's requests that nodes on probation get.
     pub probation_share: f64,
+    /// Of answers that another node may have to go on with.
+    pub seeds: super::seed::Seeds,
     /// What connects in the place of this machine's sockets.
     pub dialer: Option<Arc<dyn Dial>>,
 }
@@ -242,7 +244,7 @@ pub(super) fn note(endpoint: &Endpoint, member: Option<&Arc<Member>>, error: &Er
 }
 
 /// Sends the request to one provider, up to a head that promises an answer.
-async fn ask(
+pub(super) async fn ask(
     context: &Context,
     job: &Job,
     model: &Arc<Model>,
@@ -274,7 +276,7 @@ pub(super) async fn send(
     job: &Job,
     offer: &Offer,
 ) -> Result<Response<LinkBody>, Error> {
-    let request = job.request(offer);
+    let request = job.request(context, offer);
     let dialed = match &offer.endpoint.way {
         Way::Tunnel(tunnel) => return tunnel.send(request).await,
         Way::Dialed(dialed) => dialed,

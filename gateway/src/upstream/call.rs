@@ -55,6 +55,7 @@ impl Own {
             request_id,
             fallback: Fallback { id: id.into(), created: 0 },
             deadline: Instant::now(),
+            continuation: None,
         }))
     }
 }

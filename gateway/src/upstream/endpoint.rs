@@ -26,6 +26,8 @@ pub struct Endpoint {
     pub id_header: HeaderValue,
     pub(super) way: Way,
     pub(super) dialect: Dialect,
+    /// Whether it goes on with an answer that it is told as the assistant's turn so far.
+    pub(crate) continues: bool,
     /// HTTP/1.1 asks for it; HTTP/2 has it in its URIs.
     pub(super) host_header: Option<HeaderValue>,
     pub(super) authorization: Option<HeaderValue>,
@@ -73,6 +75,7 @@ impl Endpoint {
         let (way, host) = dialed(url, security, upstream.allow_private, limits).map_err(invalid)?;
         Ok(Self {
             dialect: upstream.dialect,
+            continues: upstream.continues,
             host_header: Some(host),
             authorization,
             ..Self::by(
@@ -93,6 +96,7 @@ impl Endpoint {
                 .map_err(|_| Invalid::new(id, "id does not fit into a header"))?,
             way,
             dialect: Dialect::default(),
+            continues: false,
             host_header: None,
             authorization: None,
             uris,

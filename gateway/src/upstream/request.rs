@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::attempt::Context;
 use super::endpoint::Endpoint;
+use super::resume::{Continuation, goes_on};
 use crate::auth::Grant;
 use crate::config;
 use crate::market::{Model, Offer};
@@ -42,20 +43,23 @@ pub struct Job {
     pub fallback: Fallback,
     /// When the client's patience, or ours, ends.
     pub deadline: Instant,
+    /// What there is of the answer already, where another provider is to go on with it.
+    pub continuation: Option<Continuation>,
 }
 
 impl Job {
     /// The request for `offer`: the client's bytes with as few splices as can be. Always streamed
     /// where it can be, as closing a stream is the only cancel that servers honour.
-    pub(super) fn request(&self, offer: &Offer) -> Request<Full<Bytes>> {
+    pub(super) fn request(&self, context: &Context, offer: &Offer) -> Request<Full<Bytes>> {
         let stream = self.endpoint != request::Endpoint::Embeddings;
         let body = self.summary.upstream_body(
             &self.body,
             Rewrite {
                 model: &offer.upstream_model,
                 stream,
-                seed: None,
+                seed: goes_on(offer).then(|| context.seeds.of(&self.request_id)),
                 dialect: offer.endpoint.dialect,
+                continuation: self.continuation.as_ref().map(Continuation::borrowed),
             },
         );
         let accept = if stream { "text/event-stream" } else { "application/json" };

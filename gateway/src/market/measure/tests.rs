@@ -204,6 +204,7 @@ fn context(time: Arc<Time>) -> Context {
         random,
         time,
         probation_share: 0.0,
+        seeds: crate::upstream::Seeds::draw().expect("random numbers"),
         dialer: None,
     }
 }
@@ -222,6 +223,7 @@ async fn measured(behaviour: Node, asked: Asked) -> (Result<Measured, Error>, u3
         api_key: None,
         region: None,
         allow_private: false,
+        continues: false,
         dialect: Dialect::default(),
         models: Vec::new(),
     };
