@@ -38,6 +38,8 @@ pub struct Head {
     /// Absent while the first content is still to come.
     pub provider: Option<http::HeaderValue>,
     pub attempts: u32,
+    /// Two providers were asked at once.
+    pub is_hedged: bool,
 }
 
 /// A `text/event-stream`. Dropping it cancels the attempt.
@@ -104,6 +106,7 @@ pub async fn stream(
         State::Relaying(relaying) => Head {
             provider: Some(relaying.opened.attempt.endpoint.id_header.clone()),
             attempts: relaying.exchange.record.attempts(),
+            is_hedged: relaying.exchange.record.is_hedged(),
         },
         _ => Head::default(),
     };

@@ -11,10 +11,13 @@ use std::sync::Arc;
 use super::attempt::{Context, Exchange, Try, ask, note};
 use super::endpoint::Endpoint;
 use super::error::Error;
+use super::explain::Why;
 use super::opened::{Opened, Saying};
-use super::slate::{Asked, Slate};
+use super::slate::Slate;
+use super::tally::Tally;
 use crate::market::{Model, Offer};
 use crate::request;
+use crate::route::choice::UTILISATION_MAX;
 use crate::stream::Seam;
 
 /// Providers asked to go on with one answer, beside the attempts before its first content.
@@ -42,6 +45,7 @@ pub(super) struct Lost {
 /// Whom to ask next, and how.
 struct Next {
     offer: Arc<Offer>,
+    tally: Tally,
     continuation: Continuation,
     seam: Seam,
 }
@@ -104,14 +108,14 @@ impl Lost {
     async fn attempts(&mut self) -> Option<Try> {
         let context = self.exchange.context.clone();
         while self.fail_overs < FAIL_OVERS_MAX {
-            let Next { offer, continuation, seam } = self.next(&context)?;
+            let Next { offer, tally, continuation, seam } = self.next(&context)?;
             self.fail_overs += 1;
-            self.exchange.record.attempt(&offer.endpoint, &self.model.id);
+            self.exchange.record.attempt(&offer.endpoint, &self.model.id, Why::Resume);
             if let Some(member) = offer.member() {
                 member.asked();
             }
             self.exchange.job.continuation = Some(continuation);
-            let error = match self.ask(&context, &offer, seam).await {
+            let error = match self.ask(&context, &offer, tally, seam).await {
                 Ok(attempt) => return Some(attempt),
                 Err(error) => error,
             };
@@ -122,8 +126,14 @@ impl Lost {
         None
     }
 
-    async fn ask(&mut self, context: &Context, offer: &Offer, seam: Seam) -> Result<Try, Error> {
-        let mut attempt = ask(context, &self.exchange.job, &self.model, offer).await?;
+    async fn ask(
+        &mut self,
+        context: &Context,
+        offer: &Offer,
+        tally: Tally,
+        seam: Seam,
+    ) -> Result<Try, Error> {
+        let mut attempt = ask(context, &self.exchange.job, &self.model, offer, tally).await?;
         self.said.relay.go_on(seam);
         // Of a provider that failed to go on, nothing has been sent.
         self.said.out.clear();
@@ -136,29 +146,27 @@ impl Lost {
         let model = &self.model;
         let job = &self.exchange.job;
         let wanted = job.wanted.iter().find(|wanted| wanted.model.id == model.id)?;
-        let asked = Asked {
-            policy: wanted.policy.as_deref(),
-            scope: &job.grant.scope,
-            answer_tokens: job.summary.max_tokens,
-        };
-        let slate = Slate::new(context, model, &asked).ok()?;
+        let slate = Slate::new(context, wanted, job).ok()?;
         if slate.attempts_max < 2 {
             return None;
         }
         let is_new = |offer: &Offer| !self.had.iter().any(|had| Arc::ptr_eq(had, &offer.endpoint));
         let pick = |may: &dyn Fn(&Offer) -> bool| {
-            let place = slate.pick(context, &[], &|offer| is_new(offer) && may(offer))?;
-            model.offers.get(place).cloned()
+            let may = |offer: &Offer| is_new(offer) && may(offer);
+            let chosen = slate.pick(context, &[], UTILISATION_MAX, &may).best?;
+            let offer = model.offers.get(chosen.place)?.clone();
+            let tally = Tally::begin(context, job, (model, &offer), &slate, &chosen.facts);
+            Some((offer, tally))
         };
         if let Some((first, resume)) = self.exact()
-            && let Some(offer) = pick(&|offer| is_kin(first, offer))
+            && let Some((offer, tally)) = pick(&|offer| is_kin(first, offer))
         {
             let continuation = Continuation::Resume(resume);
-            return Some(Next { offer, continuation, seam: Seam::Exact });
+            return Some(Next { offer, tally, continuation, seam: Seam::Exact });
         }
         let (continuation, seam) = self.prefill()?;
-        let offer = pick(&|offer| offer.endpoint.continues)?;
-        Some(Next { offer, continuation, seam })
+        let (offer, tally) = pick(&|offer| offer.endpoint.continues)?;
+        Some(Next { offer, tally, continuation, seam })
     }
 
     /// What the node made that was asked last, and its tokens, where all of them are known.

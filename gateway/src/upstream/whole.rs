@@ -88,6 +88,7 @@ async fn assemble(
         }
         if !has_content && progress.content_seen {
             has_content = true;
+            attempt.content();
             watch = Watch::new(context.limits.stall);
         } else if progress.events != events && has_content {
             watch.touch();
@@ -103,6 +104,8 @@ async fn read_json(
     attempt: &mut Try,
 ) -> Result<(Bytes, Progress), Error> {
     let mut watch = Watch::new(context.limits.first_content);
+    // Whoever does not stream has done its work when it sends a head.
+    attempt.content();
     let mut read = BytesMut::new();
     while let Some(chunk) =
         poll_fn(|cx| poll_watched(attempt, &mut watch, Phase::FirstContent, cx)).await
