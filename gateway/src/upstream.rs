@@ -22,6 +22,7 @@ mod guard;
 mod health;
 mod link;
 mod opened;
+mod pace;
 mod patience;
 mod pool;
 mod purse;
