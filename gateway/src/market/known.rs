@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::evidence::Evidence;
 use crate::route::{Learned, Prior};
-use crate::upstream::Health;
 
 /// Names under which it sold something unlisted: twice what it may sell at once. Beyond, the oldest is
 /// forgotten. The catalogue bounds the listed ones.
@@ -30,8 +29,6 @@ pub struct Known {
     /// By the name it is sold under.
     learned: Mutex<IndexMap<Arc<str>, Arc<Learned>>>,
     pub evidence: Evidence,
-    /// Of requests that clients sent there.
-    pub(super) health: Arc<Health>,
 }
 
 /// What the gateway measured of a node. Absent: not yet.
