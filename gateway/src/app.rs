@@ -84,6 +84,8 @@ impl App {
             random: upstream::random,
             time: market.time().clone(),
             probation_share: settings.market.probation_share,
+            routing: settings.routing,
+            hedging: settings.hedging,
             seeds: upstream::Seeds::draw()?,
             dialer: None,
         });

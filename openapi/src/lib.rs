@@ -8,6 +8,7 @@ pub mod embeddings;
 pub mod error;
 pub mod events;
 pub mod evidence;
+pub mod explain;
 pub mod gumbel;
 pub mod keys;
 pub mod models;

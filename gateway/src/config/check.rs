@@ -32,6 +32,8 @@ pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Optio
     let aliases = aliases::aliases(raw.alias, &models, &upstreams, problems);
     let market = market::market(raw.market, &upstreams, problems);
     let limits = raw.limits.check(problems);
+    let routing = raw.routing.check(problems);
+    let hedging = raw.hedging.check(problems);
     let cache = raw.cache.check(problems);
     let telemetry = telemetry(raw.telemetry, problems);
     let server = server?;
@@ -46,6 +48,8 @@ pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Optio
         aliases,
         market,
         limits,
+        routing,
+        hedging,
         cache,
         telemetry,
     })

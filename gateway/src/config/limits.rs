@@ -143,7 +143,11 @@ limits! {
     drain_ms => drain: Duration = 30 * SECOND, 0..=HOUR,
         "Streams may go on so long after SIGTERM; then they are cut with an error event.";
     attempts => attempts: u32 = 3, 1..=16,
-        "Providers tried for one request; then the last failure is the answer.";
+        "Attempts at providers for one request, second ones at late providers among them; then the last failure is the answer.";
+    queued => queued: usize = 1024, 0..=100_000,
+        "Requests of one model that wait for a provider with room; further ones, the least urgent first, are answered 429.";
+    queue_wait_ms => queue_wait: Duration = 10 * SECOND, 0..=HOUR,
+        "A request that would wait longer for a provider with room is answered 429, with the expected wait.";
     upstream_connections => upstream_connections: usize = 1024, 1..=100_000,
         "Connections to one provider, or requests over its tunnel (there at most 1,024); further attempts go elsewhere.";
     upstream_idle => upstream_idle: usize = 256, 0..=100_000,

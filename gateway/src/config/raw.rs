@@ -7,9 +7,11 @@ use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
 use super::cache::RawCache;
+use super::hedging::RawHedging;
 use super::limits::RawLimits;
 use super::market::RawMarket;
 use super::problem::{Error, Problems};
+use super::routing::RawRouting;
 
 /// More errors of shape than this are not worth printing.
 const ERRORS_MAX: usize = 100;
@@ -25,6 +27,8 @@ pub(super) struct Raw {
     pub(super) alias: Vec<RawAlias>,
     pub(super) market: RawMarket,
     pub(super) limits: RawLimits,
+    pub(super) routing: RawRouting,
+    pub(super) hedging: RawHedging,
     pub(super) cache: RawCache,
     pub(super) telemetry: RawTelemetry,
 }

@@ -116,9 +116,9 @@ fn endpoint(app: &App, offer: &Offer) -> ModelEndpoint {
         prompt_usd_per_million: prices.prompt,
         completion_usd_per_million: prices.completion,
         cached_usd_per_million: prices.cached,
-        status: match offer.endpoint.cool_down().is_zero() {
-            true => EndpointStatus::Ready,
-            false => EndpointStatus::CoolingDown,
+        status: match offer.is_left_alone(app.market.time().now().run_ms) {
+            false => EndpointStatus::Ready,
+            true => EndpointStatus::CoolingDown,
         },
         in_flight: offer.endpoint.in_flight(),
         verified: offer.verified,

@@ -71,8 +71,9 @@ impl Saying {
         } else {
             Err(Error::NotAStream("something else than an event stream".to_owned()))
         };
-        if let Err(error) = &result {
-            attempt.failed(error);
+        match &result {
+            Ok(()) => attempt.content(),
+            Err(error) => attempt.failed(error),
         }
         result
     }

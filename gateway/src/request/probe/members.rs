@@ -161,7 +161,10 @@ impl<'a> Found<'a> {
                 self.spots.messages = Some(value.span);
                 self.messages = self.messages.map(|(count, _)| (count, value.text));
             }
-            "prompt" => self.prompt = raw,
+            "prompt" => {
+                self.spots.prompt = raw.map(|_| value.span);
+                self.prompt = raw;
+            }
             "input" => self.input = raw,
             "stream" => {
                 self.spots.stream = Some(value.span);
