@@ -189,11 +189,6 @@ impl Offer {
         }
     }
 
-    /// Ejected after failures, or paused by its own word.
-    pub fn is_left_alone(&self, now_ms: u64) -> bool {
-        self.learned.gate(now_ms) != Gate::Closed || self.learned.paused_until_ms() > now_ms
-    }
-
     /// The node behind it; a static upstream has none.
     pub fn member(&self) -> Option<&Arc<Member>> {
         self.seller.as_ref().map(|seller| &seller.member)
