@@ -16,7 +16,7 @@ use crate::config::{Upstream, UpstreamModel};
 use crate::request::Target;
 use crate::request::policy::Sort;
 use crate::route::eligible::Terms;
-use crate::route::{Gate, Learned, Prior, Shared};
+use crate::route::{Learned, Prior, Shared};
 use crate::upstream::Endpoint;
 
 #[derive(Debug, Default)]
