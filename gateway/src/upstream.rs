@@ -21,6 +21,7 @@ mod explain;
 mod guard;
 mod link;
 mod opened;
+mod pace;
 mod patience;
 mod pool;
 mod purse;

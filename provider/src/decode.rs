@@ -42,6 +42,7 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Decode {
     sampler: Sampler,
+    logprobs: bool,
     guide: Option<Guide>,
     text: Text,
     eos: Vec<u32>,
@@ -69,6 +70,7 @@ impl Decode {
         let (events, receiver) = mpsc::channel(events_max(max_tokens));
         let decode = Self {
             sampler: Sampler::new(sampling, &ids, logprobs),
+            logprobs: logprobs.is_some(),
             guide,
             text: Text::new(Arc::clone(&model.tokenizer), text),
             eos: model.tokenizer.eos().to_vec(),
@@ -187,6 +189,7 @@ impl Decode {
         if self.outcome.is_some() {
             return Ok(Step::Over);
         }
+        self.tell_early();
         let whole = verdict == Verdict::Stop || self.guide.as_ref().is_some_and(Guide::is_done);
         if whole {
             self.finish(FinishReason::Stop);
@@ -194,6 +197,15 @@ impl Decode {
             self.finish(FinishReason::Length);
         }
         Ok(if self.outcome.is_some() { Step::Over } else { Step::Token(id) })
+    }
+
+    fn tell_early(&mut self) {
+        if !self.logprobs {
+            let ids = self.text.early_ids();
+            if !ids.is_empty() {
+                self.send_all(vec![Delta { ids, ..Delta::default() }]);
+            }
+        }
     }
 
     fn finish(&mut self, reason: FinishReason) {

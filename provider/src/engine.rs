@@ -213,7 +213,8 @@ pub enum Event {
     Raw(Bytes),
 }
 
-/// A piece of the answer. At least one of the texts or a tool call is set.
+/// A piece of the answer. At least one of the texts or a tool call is set, or it tells the ids of
+/// tokens whose text comes later.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Delta {
     pub content: Option<String>,
@@ -222,6 +223,12 @@ pub struct Delta {
     /// The tokens this piece was made from, in order.
     pub ids: Vec<u32>,
     pub logprobs: Vec<TokenLogprob>,
+}
+
+impl Delta {
+    pub fn is_ids_alone(&self) -> bool {
+        self.content.is_none() && self.reasoning.is_none() && self.tool_call.is_none()
+    }
 }
 
 #[derive(Debug, Clone, thiserror::Error)]

@@ -11,6 +11,7 @@ use std::task::{Context as Cx, Poll, ready};
 use super::attempt::{Exchange, Goal, Good, Try, note};
 use super::error::{Error, Phase};
 use super::opened::Opened;
+use super::pace::Pace;
 use super::resume::Lost;
 use super::watch::{Expired, Watch};
 use crate::metrics::{Held, Outcome};
@@ -64,9 +65,7 @@ enum State {
 struct Relaying {
     exchange: Exchange,
     opened: Opened,
-    stall: Watch,
-    /// Events and token ids.
-    seen: u64,
+    pace: Pace,
     is_complete: bool,
     /// To be told once what came before it has been sent.
     failure: Option<Error>,
@@ -140,12 +139,12 @@ impl Relaying {
     ) -> Box<Self> {
         exchange.record.came(opened.progress().text_bytes);
         let is_complete = opened.said.is_over;
-        let stall = Watch::new(exchange.context.limits.stall).until(exchange.job.deadline);
+        let limit = exchange.context.limits.stall;
+        let pace = Pace::new(&opened.attempt.model, limit).until(exchange.job.deadline);
         Box::new(Self {
             exchange,
             opened,
-            stall,
-            seen: 0,
+            pace,
             is_complete,
             failure: None,
             fail_overs,
@@ -173,13 +172,7 @@ impl Relaying {
                     self.is_complete = !is_more;
                     let progress = self.opened.progress();
                     self.exchange.record.came(progress.text_bytes);
-                    // Comments are no progress, but for those that tell tokens.
-                    let ids: usize = progress.ids.iter().map(Vec::len).sum();
-                    let seen = progress.events + ids as u64;
-                    if seen != self.seen {
-                        self.seen = seen;
-                        self.stall.touch();
-                    }
+                    self.pace.came(progress);
                 }
                 Poll::Ready(Err(error)) => {
                     // What came before the failure goes first.
@@ -206,7 +199,7 @@ impl Relaying {
         if self.exchange.context.shutdown.is_cut() {
             return Poll::Ready(Error::Draining);
         }
-        self.stall.poll(cx).map(|expired| {
+        self.pace.poll(cx).map(|expired| {
             Error::Timeout(match expired {
                 Expired::Idle => Phase::MidStream,
                 Expired::End => Phase::Request,

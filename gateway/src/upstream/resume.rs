@@ -7,17 +7,19 @@ use openapi::node::{Feature, Served};
 use openapi::resume::Resume;
 use smallvec::SmallVec;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::attempt::{Context, Exchange, Try, ask, note};
 use super::endpoint::Endpoint;
-use super::error::Error;
+use super::error::{Error, Phase};
 use super::explain::Why;
 use super::opened::{Opened, Saying};
+use super::patience::Patience;
 use super::slate::Slate;
 use super::tally::Tally;
 use crate::market::{Model, Offer};
 use crate::request;
-use crate::route::choice::UTILISATION_MAX;
+use crate::route::choice::{Chosen, UTILISATION_MAX};
 use crate::stream::Seam;
 
 /// Providers asked to go on with one answer, beside the attempts before its first content.
@@ -110,18 +112,21 @@ impl Lost {
         while self.fail_overs < FAIL_OVERS_MAX {
             let Next { offer, tally, continuation, seam } = self.next(&context)?;
             self.fail_overs += 1;
+            self.had.push(offer.endpoint.clone());
+            let patience = self.patience(&context, &tally);
             self.exchange.record.attempt(&offer.endpoint, &self.model.id, Why::Resume);
             if let Some(member) = offer.member() {
                 member.asked();
             }
             self.exchange.job.continuation = Some(continuation);
-            let error = match self.ask(&context, &offer, tally, seam).await {
-                Ok(attempt) => return Some(attempt),
-                Err(error) => error,
+            let asked = tokio::time::timeout(patience, self.ask(&context, &offer, tally, seam));
+            let error = match asked.await {
+                Ok(Ok(attempt)) => return Some(attempt),
+                Ok(Err(error)) => error,
+                Err(_) => Error::Timeout(Phase::FirstContent),
             };
             note(&offer.endpoint, offer.member(), &error);
             self.exchange.record.failed_attempt(&offer.endpoint, &error);
-            self.had.push(offer.endpoint.clone());
         }
         None
     }
@@ -142,9 +147,31 @@ impl Lost {
         Ok(attempt)
     }
 
+    /// Until the next is asked in its place. Where there is none, it has all the time.
+    fn patience(&self, context: &Context, tally: &Tally) -> Duration {
+        if self.fail_overs >= FAIL_OVERS_MAX || self.choose(context, |_, _, _| ()).is_none() {
+            return Duration::MAX;
+        }
+        let (hedges, hedging) = (&self.model.shared.hedges, &context.hedging);
+        Patience::new(hedges, hedging, &context.limits, tally.dispatch()).given_up
+    }
+
     fn next(&self, context: &Context) -> Option<Next> {
-        let model = &self.model;
-        let job = &self.exchange.job;
+        let (job, model) = (&self.exchange.job, &self.model);
+        let begin = |slate: &Slate<'_>, chosen: &Chosen, offer: &Arc<Offer>| {
+            (offer.clone(), Tally::begin(context, job, (model, offer), slate, &chosen.facts))
+        };
+        let ((offer, tally), continuation, seam) = self.choose(context, begin)?;
+        Some(Next { offer, tally, continuation, seam })
+    }
+
+    /// Chooses among those who can go on, of whom nobody is asked yet.
+    fn choose<T>(
+        &self,
+        context: &Context,
+        take: impl Fn(&Slate<'_>, &Chosen, &Arc<Offer>) -> T,
+    ) -> Option<(T, Continuation, Seam)> {
+        let (job, model) = (&self.exchange.job, &self.model);
         let wanted = job.wanted.iter().find(|wanted| wanted.model.id == model.id)?;
         let slate = Slate::new(context, wanted, job).ok()?;
         if slate.attempts_max < 2 {
@@ -154,19 +181,16 @@ impl Lost {
         let pick = |may: &dyn Fn(&Offer) -> bool| {
             let may = |offer: &Offer| is_new(offer) && may(offer);
             let chosen = slate.pick(context, &[], UTILISATION_MAX, &may).best?;
-            let offer = model.offers.get(chosen.place)?.clone();
-            let tally = Tally::begin(context, job, (model, &offer), &slate, &chosen.facts);
-            Some((offer, tally))
+            Some(take(&slate, &chosen, model.offers.get(chosen.place)?))
         };
         if let Some((first, resume)) = self.exact()
-            && let Some((offer, tally)) = pick(&|offer| is_kin(first, offer))
+            && let Some(taken) = pick(&|offer| is_kin(first, offer))
         {
-            let continuation = Continuation::Resume(resume);
-            return Some(Next { offer, tally, continuation, seam: Seam::Exact });
+            return Some((taken, Continuation::Resume(resume), Seam::Exact));
         }
         let (continuation, seam) = self.prefill()?;
-        let (offer, tally) = pick(&|offer| offer.endpoint.continues)?;
-        Some(Next { offer, tally, continuation, seam })
+        let taken = pick(&|offer| offer.endpoint.continues)?;
+        Some((taken, continuation, seam))
     }
 
     /// What the node made that was asked last, and its tokens, where all of them are known.

@@ -29,6 +29,9 @@ impl Sent {
         let known = self.ids.min(delta.ids.len());
         delta.ids.drain(..known);
         self.ids -= known;
+        if delta.is_ids_alone() {
+            return Ok((!delta.ids.is_empty()).then_some(delta));
+        }
         if self.bytes == 0 {
             return Ok(Some(delta));
         }

@@ -131,6 +131,13 @@ impl Writer {
         let mut out = Vec::with_capacity(self.opening.len() + 160);
         match event {
             Event::Raw(bytes) => return bytes,
+            Event::Delta(delta) if delta.is_ids_alone() => {
+                self.ids(index, &delta.ids, &mut out);
+                // A comment alone: no client takes it for an event.
+                if !out.is_empty() {
+                    out.push(b'\n');
+                }
+            }
             Event::Delta(delta) => {
                 self.ids(index, &delta.ids, &mut out);
                 self.delta(index, delta, &mut out);
