@@ -66,8 +66,8 @@ impl Default for Scenario {
             arrivals: Arrivals::Poisson,
             lengths: Lengths::Chat,
             faults: Faults::default(),
-            requests: 400_000,
-            warm_up: 100_000,
+            requests: 500_000,
+            warm_up: 200_000,
         }
     }
 }
@@ -81,7 +81,7 @@ impl Scenario {
     /// At other utilisations, with more providers, and with what may go wrong in other measure.
     pub fn all() -> Vec<Self> {
         let base = Self::default();
-        let liars = Faults { liars: 0.20, ..Faults::default() };
+        let liars = |liars| Faults { liars, ..Faults::default() };
         vec![
             Self { utilization: 0.2, ..base.clone() },
             Self { utilization: 0.4, ..base.clone() },
@@ -92,12 +92,13 @@ impl Scenario {
             Self { name: "gamma-cv13", arrivals: Arrivals::Gamma(13.0), ..base.clone() },
             Self { name: "code", lengths: Lengths::Code, ..base.clone() },
             Self { name: "long", lengths: Lengths::Long, ..base.clone() },
-            Self { name: "liars-20", faults: liars, ..base },
+            Self { name: "liars-0", faults: liars(0.0), ..base.clone() },
+            Self { name: "liars-20", faults: liars(0.20), ..base },
         ]
     }
 
     /// Enough to see the standard figures in a minute.
     pub fn quick() -> Self {
-        Self { requests: 240_000, warm_up: 100_000, ..Self::default() }
+        Self { requests: 360_000, warm_up: 200_000, ..Self::default() }
     }
 }
