@@ -24,8 +24,13 @@ fn benches(criterion: &mut Criterion) {
         });
         let Ok(probe) = Probe::parse(&body, Endpoint::ChatCompletions) else { continue };
         let summary = probe.into_summary();
-        let rewrite =
-            Rewrite { model: "qwen3-8b", stream: true, seed: Some(7), dialect: Dialect::default() };
+        let rewrite = Rewrite {
+            model: "qwen3-8b",
+            stream: true,
+            seed: Some(7),
+            dialect: Dialect::default(),
+            continuation: None,
+        };
         group.bench_function(format!("rewrite/{size}"), |bencher| {
             bencher.iter(|| summary.upstream_body(black_box(&body), rewrite).len());
         });

@@ -72,7 +72,13 @@ fn a_request_is_read_without_building_anything() {
     })
     .count_total;
     let summary = summary.unwrap();
-    let rewrite = Rewrite { model: "up", stream: true, seed: Some(1), dialect: Dialect::default() };
+    let rewrite = Rewrite {
+        model: "up",
+        stream: true,
+        seed: Some(1),
+        dialect: Dialect::default(),
+        continuation: None,
+    };
     let written = measure(|| drop(summary.upstream_body(&body, rewrite))).count_total;
     println!("request: {read} allocations to read, {written} to rewrite");
     // The model's name; then three splices and the body.

@@ -133,6 +133,7 @@ fuzz_target!(|data: &[u8]| {
                 _ => DeveloperRole::System,
             },
         },
+        continuation: None,
     };
     let out = summary.upstream_body(&body, rewrite);
     let Some(given) = Members::of_object(std::str::from_utf8(&body).unwrap()) else { return };

@@ -51,6 +51,8 @@ pub enum Error {
     Market(#[from] market::Error),
     #[error(transparent)]
     Store(#[from] store::Error),
+    #[error("no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
     #[error(transparent)]
     Identity(#[from] identity::key::Error),
 }
@@ -82,6 +84,10 @@ impl App {
             random: upstream::random,
             time: market.time().clone(),
             probation_share: settings.market.probation_share,
+            routing: settings.routing,
+            hedging: settings.hedging,
+            seeds: upstream::Seeds::draw()?,
+            dialer: None,
         });
         let bench = Arc::new(Bench::new(market.clone(), upstream.clone(), &settings.market));
         let cache = Cache::new(&settings, clock.clone(), metrics.clone());

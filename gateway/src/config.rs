@@ -7,10 +7,12 @@ mod cache;
 mod check;
 mod cors;
 mod env;
+mod hedging;
 mod limits;
 mod market;
 mod problem;
 mod raw;
+mod routing;
 
 use secrecy::SecretString;
 use std::net::SocketAddr;
@@ -19,9 +21,11 @@ use url::Url;
 
 pub use cache::Cache;
 pub use cors::CorsOrigins;
+pub use hedging::Hedging;
 pub use limits::{LIMITS, Limit, Limits};
 pub use market::{Alias, Join, Market, Named, Place, TlsFiles};
 pub use problem::{Error, Problem};
+pub use routing::Routing;
 
 pub(crate) use check::is_model_name;
 
@@ -44,6 +48,8 @@ pub struct Settings {
     /// Providers that join by themselves.
     pub market: Market,
     pub limits: Limits,
+    pub routing: Routing,
+    pub hedging: Hedging,
     pub cache: Cache,
     pub telemetry: Telemetry,
 }
@@ -101,6 +107,8 @@ pub struct Upstream {
     pub allow_private: bool,
     /// What it must read in other words than the client wrote.
     pub dialect: Dialect,
+    /// It can go on with an answer that another provider began, told as the assistant's turn so far.
+    pub continues: bool,
     pub models: Vec<UpstreamModel>,
 }
 

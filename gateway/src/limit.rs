@@ -40,6 +40,8 @@ pub struct Rules {
     pub concurrent_streams: Option<NonZeroU32>,
     /// The most a request may ask for as `n`.
     pub choices_max: Option<NonZeroU32>,
+    /// The most providers that one request may have asked because others are late.
+    pub hedges_max: Option<u32>,
 }
 
 /// One key's limits and what is used of them.
@@ -114,6 +116,7 @@ impl Rules {
             tokens_per_minute: self.tokens_per_minute.or(other.tokens_per_minute),
             concurrent_streams: self.concurrent_streams.or(other.concurrent_streams),
             choices_max: self.choices_max.or(other.choices_max),
+            hedges_max: self.hedges_max.or(other.hedges_max),
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod aliases;
 mod catalogue;
+mod crowd;
 pub mod evidence;
 mod gate;
 mod hello;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) use aliases::Aliases;
+pub use crowd::{Crowd, Seat};
 pub use index::Index;
 pub use join::{Admission, LeaseToken, Presented};
 pub use known::{Figures, Known};

@@ -2,6 +2,7 @@
 //! knows no provider and no policy, and it checks only the members the gateway acts on.
 
 mod check;
+pub mod continuation;
 mod dialect;
 mod error;
 mod media;
@@ -12,6 +13,7 @@ pub mod rewrite;
 pub(crate) mod syntax;
 pub mod target;
 
+pub use continuation::Continuation;
 pub use dialect::{DeveloperRole, Dialect, TokenLimit};
 pub use error::Error;
 pub use media::Media;

@@ -4,7 +4,7 @@
 //!
 //! `cost` is the score; `learned` what is known of one provider for one model, `flight` how one attempt
 //! teaches it; `shared` what is known of a model over all providers; `choice` the draw; `hedge` and
-//! `retry` what may be spent beyond the first attempt.
+//! `retry` what may be spent beyond the first attempt; `queue` who waits where nobody has room.
 
 mod atomic;
 mod breaker;
@@ -16,7 +16,9 @@ mod failures;
 mod flight;
 pub mod hedge;
 mod learned;
+mod line;
 mod prefix;
+pub mod queue;
 mod random;
 mod retry;
 mod shared;
@@ -28,7 +30,9 @@ pub use breaker::Gate;
 pub use cost::{Ask, Cost, Facts, Values};
 pub use flight::{Dispatch, Flight};
 pub use learned::{Failure, Learned, Prior};
+pub use line::{Line, Standing};
 pub use prefix::{LONG_BYTES, Prefix, SHORT_BYTES};
+pub use queue::{Queue, Shed, Ticket, Urgency, Wait};
 pub use random::Random;
 pub use retry::Retries;
 pub use shared::Shared;

@@ -13,6 +13,7 @@ use crate::http::Edge;
 use crate::http::admin::{Token, TokenError, publish_addr};
 use crate::metrics::{ConnectionState, Phase};
 use crate::nodes;
+use crate::route::Gate;
 use crate::server::Listener;
 use crate::shutdown::{Drained, Shutdown};
 use crate::upstream::Pool;
@@ -143,7 +144,17 @@ async fn sweep(app: Arc<App>) {
             idle += endpoint.pool().map_or(0, Pool::sweep);
         }
         app.metrics.upstream_connections.get(ConnectionState::Idle).set(idle);
+        app.metrics.ejected.set(ejected(&app));
     }
+}
+
+/// Providers that are left alone after failures, each of their models by itself.
+fn ejected(app: &App) -> i64 {
+    let snapshot = app.market.snapshot();
+    let now_ms = app.market.time().now().run_ms;
+    let offers = snapshot.models().iter().flat_map(|model| &model.offers);
+    let count = offers.filter(|offer| offer.learned.gate(now_ms) != Gate::Closed).count();
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 // === impl Signals ===

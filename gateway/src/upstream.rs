@@ -8,22 +8,33 @@
 //! polled inside the response body, so that dropping the body is the cancellation, in every phase,
 //! and a streamed token costs no hop between tasks.
 
+mod admission;
 mod attempt;
 mod body;
 mod call;
 mod connect;
 mod cuttable;
+pub mod dial;
 mod endpoint;
 mod error;
+mod explain;
 mod guard;
-mod health;
 mod link;
 mod opened;
+mod pace;
+mod patience;
 mod pool;
+mod purse;
 mod quiet;
+mod race;
 mod record;
 mod request;
+mod resume;
+mod retry_after;
+mod seed;
 mod slate;
+mod tally;
+pub mod testing;
 mod tunnel;
 mod vectors;
 mod watch;
@@ -35,10 +46,13 @@ pub use body::{ErrorEvent, Head, Streaming, stream};
 pub use call::{Call, Own};
 pub use endpoint::{Endpoint, Invalid};
 pub use error::{Error, Phase};
-pub use health::Health;
+pub use explain::{Explain, Why};
 pub use pool::Pool;
 pub use record::{Record, Who};
 pub use request::{Job, Wanted};
+pub use resume::Continuation;
+pub use seed::Seeds;
+pub use slate::tenant;
 pub use tunnel::{Lines, Tunnel};
 pub use whole::{Answer, whole};
 

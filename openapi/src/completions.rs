@@ -67,6 +67,10 @@ pub struct Request {
     pub logit_bias: Option<BTreeMap<String, f64>>,
     #[serde(default)]
     pub seed: Option<i64>,
+    /// What a gateway says to a node. Not for clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub quorate: Option<crate::resume::Extension>,
     /// Members this version does not know, kept in order.
     #[serde(flatten)]
     #[schema(ignore)]

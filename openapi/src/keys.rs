@@ -14,6 +14,8 @@ pub struct KeyLimits {
     pub concurrent_streams: Option<u32>,
     /// The most a request may ask for as `n`.
     pub choices_max: Option<u32>,
+    /// Further providers that one request may have asked because the first is late; 0 for none.
+    pub hedges_max: Option<u32>,
 }
 
 /// What a key may reach. A list that is null allows all.
@@ -68,6 +70,8 @@ pub struct KeyRequest {
     pub concurrent_streams: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub choices_max: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedges_max: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]

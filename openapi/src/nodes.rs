@@ -93,6 +93,10 @@ pub struct Measured {
     pub decode_tps: Option<f64>,
     /// From request to first content of a short prompt.
     pub ttft_ms: Option<f64>,
+    /// Whether it stops working on an answer that nobody waits for any more. Of an honest node this is how
+    /// little a cancelled attempt costs.
+    #[serde(default)]
+    pub cancels: Option<bool>,
     /// Unix milliseconds.
     pub at_ms: i64,
 }

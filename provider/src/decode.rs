@@ -2,7 +2,10 @@
 //! is what runs inside an engine's sampling step; it knows no engine. It never panics and never
 //! blocks: the channel holds every event an answer can have.
 
+mod sent;
+
 use openapi::chat::FinishReason;
+use openapi::resume::Resume;
 use openapi::usage::{CompletionTokensDetails, Usage};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -11,8 +14,9 @@ use crate::counters::Counters;
 use crate::engine::{Delta, Error, Event, Sampling};
 use crate::grammar::{Guide, Mask};
 use crate::model::{Model, Prepared};
-use crate::sampler::Sampler;
+use crate::sampler::{Pick, Sampler};
 use crate::text::{Rest, Text, Verdict};
+use sent::{Sent, mismatch};
 
 /// What an answer's caller reads from.
 pub type Events = mpsc::Receiver<Result<Event, Error>>;
@@ -38,12 +42,14 @@ pub enum Outcome {
 #[derive(Debug)]
 pub struct Decode {
     sampler: Sampler,
+    logprobs: bool,
     guide: Option<Guide>,
     text: Text,
     eos: Vec<u32>,
     prompt_tokens: u32,
     max_tokens: u32,
     generated: u32,
+    sent: Sent,
     events: mpsc::Sender<Result<Event, Error>>,
     counters: Arc<Counters>,
     outcome: Option<Outcome>,
@@ -64,12 +70,14 @@ impl Decode {
         let (events, receiver) = mpsc::channel(events_max(max_tokens));
         let decode = Self {
             sampler: Sampler::new(sampling, &ids, logprobs),
+            logprobs: logprobs.is_some(),
             guide,
             text: Text::new(Arc::clone(&model.tokenizer), text),
             eos: model.tokenizer.eos().to_vec(),
             prompt_tokens: u32::try_from(ids.len()).unwrap_or(u32::MAX),
             max_tokens,
             generated: 0,
+            sent: Sent::default(),
             events,
             counters,
             outcome: None,
@@ -77,8 +85,34 @@ impl Decode {
         (decode, ids, receiver)
     }
 
-    pub fn max_tokens(&self) -> u32 {
-        self.max_tokens
+    /// Goes on with an answer that another node began: its tokens are taken as if they had been drawn
+    /// here, and of what they make only that is sent which the caller does not have. They may end the
+    /// answer. To be called before the first step.
+    ///
+    /// # Errors
+    /// [`Error::Mismatch`]: this would be another answer.
+    pub fn resume(&mut self, resume: &Resume) -> Result<(), Error> {
+        self.sent = Sent::new(resume);
+        for id in &resume.ids {
+            if self.outcome.is_some() {
+                return Err(mismatch("it ends before the last of its tokens"));
+            }
+            self.sampler.replay(*id);
+            self.generated = self.generated.saturating_add(1);
+            let pick = Pick { id: *id, logprob: None };
+            self.take(pick).map_err(|_| mismatch("the grammar does not allow its tokens"))?;
+        }
+        // Text that is held back here may have left there with a later token, which comes again.
+        let held = if self.outcome.is_some() { 0 } else { self.text.held_bytes() };
+        if self.outcome == Some(Outcome::Failed) || self.sent.bytes() > held {
+            return Err(mismatch("its tokens make another text here"));
+        }
+        Ok(())
+    }
+
+    /// How many tokens may still be drawn.
+    pub fn tokens_left(&self) -> u32 {
+        self.max_tokens.saturating_sub(self.generated)
     }
 
     pub fn outcome(&self) -> Option<Outcome> {
@@ -135,6 +169,11 @@ impl Decode {
         let pick = pick.ok_or_else(none)?;
         Counters::add(&self.counters.tokens_generated);
         self.generated = self.generated.saturating_add(1);
+        self.take(pick)
+    }
+
+    /// What follows from a token.
+    fn take(&mut self, pick: Pick) -> Result<Step, Error> {
         let id = pick.id;
         if self.eos.contains(&id) {
             self.text.end(id);
@@ -147,6 +186,10 @@ impl Decode {
         let mut deltas = Vec::new();
         let verdict = self.text.push(pick, &mut deltas);
         self.send_all(deltas);
+        if self.outcome.is_some() {
+            return Ok(Step::Over);
+        }
+        self.tell_early();
         let whole = verdict == Verdict::Stop || self.guide.as_ref().is_some_and(Guide::is_done);
         if whole {
             self.finish(FinishReason::Stop);
@@ -156,10 +199,22 @@ impl Decode {
         Ok(if self.outcome.is_some() { Step::Over } else { Step::Token(id) })
     }
 
+    fn tell_early(&mut self) {
+        if !self.logprobs {
+            let ids = self.text.early_ids();
+            if !ids.is_empty() {
+                self.send_all(vec![Delta { ids, ..Delta::default() }]);
+            }
+        }
+    }
+
     fn finish(&mut self, reason: FinishReason) {
         let mut deltas = Vec::new();
         let Rest { ids, tool_calls, stopped, reasoning_tokens } = self.text.finish(&mut deltas);
         self.send_all(deltas);
+        if self.outcome.is_some() {
+            return;
+        }
         let mut usage = Usage::new(self.prompt_tokens.into(), self.generated.into());
         if reasoning_tokens > 0 {
             usage.completion_tokens_details = Some(CompletionTokensDetails { reasoning_tokens });
@@ -179,7 +234,11 @@ impl Decode {
 
     fn send_all(&mut self, deltas: Vec<Delta>) {
         for delta in deltas {
-            self.send(Ok(Event::Delta(delta)));
+            match self.sent.strip(delta) {
+                Ok(Some(delta)) => self.send(Ok(Event::Delta(delta))),
+                Ok(None) => {}
+                Err(error) => return self.fail(error),
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use openapi::chat::{FinishReason, TokenLogprob, ToolCallDelta};
 use openapi::node::{Feature, Served};
+use openapi::resume::Resume;
 use openapi::usage::Usage;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -105,6 +106,8 @@ pub struct Job {
     pub evidence: bool,
     /// Index of the choice this job makes.
     pub choice: u32,
+    /// An answer that another node began, to be gone on with; then there is one choice.
+    pub resume: Option<Resume>,
     /// The request as it came, for engines that pass it on.
     pub raw: RawRequest,
 }
@@ -210,7 +213,8 @@ pub enum Event {
     Raw(Bytes),
 }
 
-/// A piece of the answer. At least one of the texts or a tool call is set.
+/// A piece of the answer. At least one of the texts or a tool call is set, or it tells the ids of
+/// tokens whose text comes later.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Delta {
     pub content: Option<String>,
@@ -221,6 +225,12 @@ pub struct Delta {
     pub logprobs: Vec<TokenLogprob>,
 }
 
+impl Delta {
+    pub fn is_ids_alone(&self) -> bool {
+        self.content.is_none() && self.reasoning.is_none() && self.tool_call.is_none()
+    }
+}
+
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The caller's fault: 400.
@@ -228,6 +238,9 @@ pub enum Error {
     Invalid { message: String, param: Option<String>, code: Option<&'static str> },
     #[error("the model `{0}` does not exist")]
     UnknownModel(String),
+    /// An answer cannot be gone on with here ([`Job::resume`]): 409.
+    #[error("{0}")]
+    Mismatch(String),
     /// Try elsewhere, or later: 503.
     #[error("{0}")]
     Unavailable(String),

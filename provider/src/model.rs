@@ -4,6 +4,8 @@
 pub mod encoder;
 
 use openapi::chat::Request;
+use openapi::resume::Resume;
+use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,6 +39,19 @@ pub struct Prepared {
     pub max_tokens: u32,
     pub text: Options,
     pub guide: Option<Guide>,
+}
+
+// === impl Prepared ===
+
+impl Prepared {
+    /// Of the prompt's ids, as a provenance tells it.
+    pub fn ids_sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        for id in &self.ids {
+            hash.update(id.to_le_bytes());
+        }
+        hex::encode(hash.finalize())
+    }
 }
 
 // === impl Model ===
@@ -107,6 +122,14 @@ impl Model {
         if job.max_tokens == Some(0) {
             return Err(invalid("at least 1".to_owned(), "max_tokens"));
         }
+        let prepared = self.prompt(job)?;
+        if let Some(resume) = &job.resume {
+            self.check(resume, &prepared)?;
+        }
+        Ok(prepared)
+    }
+
+    fn prompt(&self, job: &Job) -> Result<Prepared, Error> {
         match &job.prompt {
             Prompt::Chat(request) => self.chat(job, request),
             Prompt::Text(text) => {
@@ -186,6 +209,24 @@ impl Model {
         let form = ToolForm::of_template(template.source());
         let id_of = |token: &str| self.tokenizer.id_of(token);
         self.grammars.tool_calls(form, &choice, &id_of).map(Some)
+    }
+
+    /// Whether an answer to this prompt can have begun so.
+    fn check(&self, resume: &Resume, prepared: &Prepared) -> Result<(), Error> {
+        let param = "quorate.resume.ids";
+        if let Some(id) = resume.ids.iter().find(|id| !self.is_id(**id)) {
+            return Err(invalid(format!("token id {id} is not in the vocabulary"), param));
+        }
+        if resume.ids.len() > prepared.max_tokens as usize {
+            let message = format!("an answer has at most {} tokens here", prepared.max_tokens);
+            return Err(invalid(message, param));
+        }
+        match &resume.prompt_ids_sha256 {
+            Some(hash) if *hash != prepared.ids_sha256() => {
+                Err(Error::Mismatch("the prompt is rendered differently here".to_owned()))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn is_id(&self, id: u32) -> bool {

@@ -62,10 +62,15 @@ impl Sampler {
         self.penalise(&mut candidates);
         candidates::sort(&mut candidates);
         let id = self.draw(candidates)?;
-        *self.generated.entry(id).or_default() += 1;
-        self.step += 1;
+        self.replay(id);
         let logprob = self.logprobs.map(|k| logprobs::of(row, id, usize::from(k)));
         Some(Pick { id, logprob })
+    }
+
+    /// Takes a token that was drawn elsewhere, as if it had been drawn here.
+    pub fn replay(&mut self, id: u32) {
+        *self.generated.entry(id).or_default() += 1;
+        self.step += 1;
     }
 
     fn candidates(&self, row: &[f32], allowed: Option<Allowed<'_>>) -> Vec<Candidate> {

@@ -1,5 +1,6 @@
 //! For tests and benches, here and in the gateway: the shipped server on a loopback port.
 
+use crate::admission::Admission;
 use crate::app::{self, Joining, Running, Serving, Setup};
 use crate::clock::{Clock as _, Fixed, System};
 use crate::config::{Flags, Settings};
@@ -8,13 +9,17 @@ use crate::engine::Engine;
 use crate::engine::scripted::{Options, Script, ScriptError, Scripted};
 use crate::http;
 use crate::identity::Identity;
+use crate::metrics::Metrics;
 use crate::offer::{Sequence, Terms};
 use crate::shutdown::Shutdown;
+use axum::Router;
 use serde_json::Value;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 /// The date all test servers believe in, Unix seconds.
 pub const NOW: i64 = 1_700_000_000;
@@ -103,6 +108,52 @@ pub async fn scripted(model: &str, script: Value) -> io::Result<Running> {
         Options { models: vec![model.to_owned()], created: NOW, script, ..Options::default() };
     let engine = Arc::new(Scripted::new(options, Arc::clone(&counters)));
     serve(engine, counters).await
+}
+
+/// A scripted provider without a port: connections are brought to it, in whatever time and network
+/// the test has.
+#[derive(Debug, Clone)]
+pub struct Portless {
+    router: Router,
+    pub counters: Arc<Counters>,
+    pub admission: Admission,
+    shutdown: Shutdown,
+}
+
+impl Portless {
+    pub fn new(options: Options) -> Self {
+        let counters = Arc::new(Counters::default());
+        let engine: Arc<dyn Engine> = Arc::new(Scripted::new(options, Arc::clone(&counters)));
+        let Serving { requests: limits, queue, .. } = defaults();
+        let admission = Admission::new(engine.concurrency(), queue);
+        let shutdown = Shutdown::default();
+        let router = http::router(http::Context {
+            engine,
+            admission: admission.clone(),
+            shutdown: shutdown.clone(),
+            clock: Arc::new(Fixed(NOW)),
+            metrics: Arc::new(Metrics::new(Arc::clone(&counters), admission.clone())),
+            limits,
+            bodies: Arc::new(Semaphore::new(limits.bodies_bytes)),
+            counters: Arc::clone(&counters),
+            guard: http::Guard::default(),
+            links: None,
+        });
+        Self { router, counters, admission, shutdown }
+    }
+
+    /// Serves one connection to its end.
+    ///
+    /// # Errors
+    /// It did not end well.
+    pub async fn serve<S>(&self, stream: S) -> Result<(), http::listen::Failed>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let peer = http::Peer::Plain(([127, 0, 0, 1], 0).into());
+        let limits = defaults().connections;
+        http::listen::over(stream, peer, self.router.clone(), limits, self.shutdown.clone()).await
+    }
 }
 
 /// A script from JSON.

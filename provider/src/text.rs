@@ -23,6 +23,9 @@ pub use scan::Verdict;
 use scan::{Found, Scan};
 pub use tools::Calls;
 
+/// So many tokens without text are told by their ids.
+const EARLY_IDS: usize = 8;
+
 /// How one answer is read.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -55,6 +58,8 @@ struct Waiting {
     /// Where its text begins.
     start: u64,
     logprob: Option<TokenLogprob>,
+    /// Its id has left, ahead of its text.
+    told: bool,
 }
 
 /// What is left when an answer has ended.
@@ -88,7 +93,7 @@ impl Text {
         let tokenizer = Arc::clone(&self.tokenizer);
         let (bytes, shown) = visible(&tokenizer, id);
         let logprob = logprob.filter(|_| shown).map(|logprob| self.named(id, &logprob));
-        self.waiting.push_back(Waiting { id, start: self.decoded, logprob });
+        self.waiting.push_back(Waiting { id, start: self.decoded, logprob, told: false });
         if self.scan.is_thinking() {
             self.reasoning_tokens += 1;
         }
@@ -100,9 +105,26 @@ impl Text {
         verdict
     }
 
+    /// Bytes of text that were taken and not shown so far.
+    pub fn held_bytes(&self) -> u64 {
+        self.scan.held_bytes()
+    }
+
+    /// Ids whose text is held back for long (a tool call's): they leave ahead of it, so that the work is
+    /// seen and is not lost with this node. Log-probabilities leave with their text, so not for answers
+    /// that have any.
+    pub fn early_ids(&mut self) -> Vec<u32> {
+        let untold = || self.waiting.iter().rev().take_while(|token| !token.told).count();
+        if self.waiting.len() < EARLY_IDS || untold() < EARLY_IDS {
+            return Vec::new();
+        }
+        let untold = self.waiting.iter_mut().filter(|token| !token.told);
+        untold.map(|token| (token.told = true, token.id).1).collect()
+    }
+
     /// A token that ends the answer and has no text.
     pub fn end(&mut self, id: u32) {
-        self.waiting.push_back(Waiting { id, start: u64::MAX, logprob: None });
+        self.waiting.push_back(Waiting { id, start: u64::MAX, logprob: None, told: false });
     }
 
     /// No more tokens come: adds what was held back. A character that is not whole is dropped.
@@ -112,7 +134,7 @@ impl Text {
         self.show(found, deltas);
         Rest {
             stopped,
-            ids: self.waiting.drain(..).map(|token| token.id).collect(),
+            ids: self.waiting.drain(..).filter(|token| !token.told).map(|token| token.id).collect(),
             tool_calls: self.scan.has_calls(),
             reasoning_tokens: self.reasoning_tokens,
         }
@@ -121,7 +143,7 @@ impl Text {
     fn show(&mut self, found: Vec<Found>, deltas: &mut Vec<Delta>) {
         for Found { mut delta, end } in found {
             while let Some(token) = self.waiting.pop_front_if(|token| token.start < end) {
-                delta.ids.push(token.id);
+                delta.ids.extend((!token.told).then_some(token.id));
                 delta.logprobs.extend(token.logprob);
             }
             deltas.push(delta);

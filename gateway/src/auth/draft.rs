@@ -10,6 +10,8 @@ use crate::limit::{RATE_MAX, Rules};
 /// `n` can't be more anyway.
 const CHOICES_MAX: u32 = 128;
 const STREAMS_MAX: u32 = 1_000_000;
+/// No request is hedged more often anyway.
+const HEDGES_MAX: u32 = 2;
 /// Entries of one list.
 const ENTRIES_MAX: usize = 64;
 const ENTRY_BYTES_MAX: usize = 256;
@@ -21,6 +23,7 @@ pub struct Draft {
     pub tokens_per_minute: Option<u64>,
     pub concurrent_streams: Option<u64>,
     pub choices_max: Option<u64>,
+    pub hedges_max: Option<u64>,
     pub models: Option<Vec<String>>,
     pub regions: Option<Vec<String>>,
     pub providers: Option<Vec<String>>,
@@ -33,6 +36,7 @@ impl From<KeyRequest> for Draft {
             tokens_per_minute: request.tokens_per_minute,
             concurrent_streams: request.concurrent_streams,
             choices_max: request.choices_max,
+            hedges_max: request.hedges_max,
             models: request.models,
             regions: request.regions,
             providers: request.providers,
@@ -53,11 +57,17 @@ impl Draft {
             number
         };
         let rules = Rules {
+            hedges_max: None,
             requests_per_minute: number("requests_per_minute", self.requests_per_minute, RATE_MAX),
             tokens_per_minute: number("tokens_per_minute", self.tokens_per_minute, RATE_MAX),
             concurrent_streams: number("concurrent_streams", self.concurrent_streams, STREAMS_MAX),
             choices_max: number("choices_max", self.choices_max, CHOICES_MAX),
         };
+        let hedges_max = self.hedges_max.map(|value| u32::try_from(value).unwrap_or(u32::MAX));
+        if let Some(value) = hedges_max.filter(|value| *value > HEDGES_MAX) {
+            fault("hedges_max", format!("{value} is not between 0 and {HEDGES_MAX}"));
+        }
+        let rules = Rules { hedges_max, ..rules };
         for (name, list) in
             [("models", &self.models), ("regions", &self.regions), ("providers", &self.providers)]
         {
@@ -122,6 +132,7 @@ mod tests {
             tokens_per_minute: Some(u64::MAX),
             concurrent_streams: Some(1_000_001),
             choices_max: Some(129),
+            hedges_max: Some(3),
             models: list(&["a*b"]),
             regions: list(&["eu*"]),
             providers: list(&[]),
@@ -134,6 +145,7 @@ mod tests {
                 "tokens_per_minute",
                 "concurrent_streams",
                 "choices_max",
+                "hedges_max",
                 "models",
                 "regions",
                 "providers"

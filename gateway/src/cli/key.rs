@@ -64,6 +64,9 @@ struct Create {
     /// The most a request may ask for as `n`.
     #[arg(long, value_name = "N")]
     choices_max: Option<u64>,
+    /// Further providers that one request may have asked because the first is late; 0 for none.
+    #[arg(long, value_name = "N")]
+    hedges_max: Option<u64>,
     /// Models it may use; a name that ends in `*` stands for all that begin so.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     models: Option<Vec<String>>,
@@ -229,6 +232,7 @@ impl Create {
             tokens_per_minute: self.tokens_per_minute,
             concurrent_streams: self.concurrent_streams,
             choices_max: self.choices_max,
+            hedges_max: self.hedges_max,
             models: self.models,
             regions: self.regions,
             providers: self.providers,

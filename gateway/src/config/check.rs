@@ -32,6 +32,8 @@ pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Optio
     let aliases = aliases::aliases(raw.alias, &models, &upstreams, problems);
     let market = market::market(raw.market, &upstreams, problems);
     let limits = raw.limits.check(problems);
+    let routing = raw.routing.check(problems);
+    let hedging = raw.hedging.check(problems);
     let cache = raw.cache.check(problems);
     let telemetry = telemetry(raw.telemetry, problems);
     let server = server?;
@@ -46,6 +48,8 @@ pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Optio
         aliases,
         market,
         limits,
+        routing,
+        hedging,
         cache,
         telemetry,
     })
@@ -145,6 +149,7 @@ fn keys(raw: Vec<RawKey>, problems: &mut Problems) -> Vec<Key> {
             tokens_per_minute: raw.tokens_per_minute,
             concurrent_streams: raw.concurrent_streams,
             choices_max: raw.choices_max,
+            hedges_max: raw.hedges_max,
             models: raw.models,
             regions: raw.regions,
             providers: raw.providers,

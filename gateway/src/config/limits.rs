@@ -132,8 +132,8 @@ limits! {
         "From request to a provider's response head; then the next provider is tried.";
     first_content_ms => first_content: Duration = 60 * SECOND, 10..=HOUR,
         "From a provider's response head to its first content; then the next provider is tried.";
-    stall_ms => stall: Duration = 30 * SECOND, 10..=HOUR,
-        "Between two pieces of a provider's answer; then the stream ends with an error event.";
+    stall_ms => stall: Duration = 10 * SECOND, 10..=HOUR,
+        "Between two tokens of a provider's answer, at most; then another provider goes on with it, or the stream ends with an error event.";
     request_ms => request: Duration = 600 * SECOND, 100..=24 * HOUR,
         "A whole request, all attempts together; then 504, or an error event in a stream.";
     hold_ms => hold: Duration = 10 * SECOND, 10..=HOUR,
@@ -143,7 +143,11 @@ limits! {
     drain_ms => drain: Duration = 30 * SECOND, 0..=HOUR,
         "Streams may go on so long after SIGTERM; then they are cut with an error event.";
     attempts => attempts: u32 = 3, 1..=16,
-        "Providers tried for one request; then the last failure is the answer.";
+        "Attempts at providers for one request, second ones at late providers among them; then the last failure is the answer.";
+    queued => queued: usize = 1024, 0..=100_000,
+        "Requests of one model that wait for a provider with room; further ones, the least urgent first, are answered 429.";
+    queue_wait_ms => queue_wait: Duration = 10 * SECOND, 0..=HOUR,
+        "A request that would wait longer for a provider with room is answered 429, with the expected wait.";
     upstream_connections => upstream_connections: usize = 1024, 1..=100_000,
         "Connections to one provider, or requests over its tunnel (there at most 1,024); further attempts go elsewhere.";
     upstream_idle => upstream_idle: usize = 256, 0..=100_000,

@@ -7,9 +7,11 @@ use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
 use super::cache::RawCache;
+use super::hedging::RawHedging;
 use super::limits::RawLimits;
 use super::market::RawMarket;
 use super::problem::{Error, Problems};
+use super::routing::RawRouting;
 
 /// More errors of shape than this are not worth printing.
 const ERRORS_MAX: usize = 100;
@@ -25,6 +27,8 @@ pub(super) struct Raw {
     pub(super) alias: Vec<RawAlias>,
     pub(super) market: RawMarket,
     pub(super) limits: RawLimits,
+    pub(super) routing: RawRouting,
+    pub(super) hedging: RawHedging,
     pub(super) cache: RawCache,
     pub(super) telemetry: RawTelemetry,
 }
@@ -53,6 +57,7 @@ pub(super) struct RawKey {
     pub(super) tokens_per_minute: Option<u64>,
     pub(super) concurrent_streams: Option<u64>,
     pub(super) choices_max: Option<u64>,
+    pub(super) hedges_max: Option<u64>,
     pub(super) models: Option<Vec<String>>,
     pub(super) regions: Option<Vec<String>>,
     pub(super) providers: Option<Vec<String>>,
@@ -71,6 +76,7 @@ pub(super) struct RawUpstream {
     pub(super) allow_private: bool,
     pub(super) max_tokens_member: Option<String>,
     pub(super) developer_role: Option<String>,
+    pub(super) prefill: Option<String>,
     pub(super) models: Vec<RawUpstreamModel>,
 }
 

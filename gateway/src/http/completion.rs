@@ -2,9 +2,10 @@
 //! attempts are made; then the answer gets its headers. It knows no endpoint's own shape.
 
 use axum::body::Body;
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Deferred;
@@ -21,9 +22,13 @@ use crate::stream::{Fallback, error_event};
 use crate::upstream::{self, Exchange, Head, Job, Record, Streaming, Who};
 
 mod cached;
+mod explained;
+
+use explained::Explained;
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-quorate-provider");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-quorate-attempts");
+const HEDGED: HeaderName = HeaderName::from_static("x-quorate-hedged");
 const NO_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Who asks, and with what beside the body.
@@ -76,6 +81,8 @@ fn exchange(
     let probe = Probe::parse(&body, endpoint)?;
     let wanted = wanted::wanted(&app.market.snapshot(), &probe, options, &caller.principal)?;
     let summary = probe.into_summary();
+    let policy = wanted.first().and_then(|wanted| wanted.policy.as_deref());
+    let hedge = policy.map(|policy| policy.hedge).unwrap_or_default();
     let request_id = &caller.context.request_id;
     let begun = Instant::from_std(caller.context.started);
     let who = Who {
@@ -100,15 +107,21 @@ fn exchange(
         wanted,
         grant: caller.principal.grant.clone(),
         summary,
+        urgency: options.urgency,
+        hedge,
+        tenant: upstream::tenant(&caller.principal.key_name),
+        explain: options.explain.then(Arc::default),
         body,
         request_id: request_id.header(),
         fallback,
         deadline: begun + patience,
+        continuation: None,
     };
     Ok(Exchange::new(app.upstream.clone(), job, record))
 }
 
 async fn streamed(exchange: Exchange, slot: Option<Slot>) -> Response {
+    let explain = exchange.job().explain.clone();
     match upstream::stream(exchange, event).await {
         Ok((head, body)) => {
             let body = match slot {
@@ -117,6 +130,10 @@ async fn streamed(exchange: Exchange, slot: Option<Slot>) -> Response {
                     Body::new(Recorded::new(body, Streaming::is_complete, slot, provider))
                 }
                 None => Body::new(body),
+            };
+            let body = match explain {
+                Some(explain) => Body::new(Explained::new(body, explain)),
+                None => body,
             };
             let mut response = event_stream(body);
             name_provider(response.headers_mut(), head);
@@ -132,9 +149,10 @@ async fn whole(mut exchange: Exchange, slot: Option<Slot>) -> Response {
             if let Some(slot) = slot {
                 slot.keep(&answer.body, Some(answer.provider.clone()));
             }
-            let mut response = json(answer.body);
+            let mut response = json(explained::whole(answer.body, exchange.job().explain.as_ref()));
             let attempts = exchange.record.attempts();
-            let head = Head { provider: Some(answer.provider), attempts };
+            let is_hedged = exchange.record.is_hedged();
+            let head = Head { provider: Some(answer.provider), attempts, is_hedged };
             name_provider(response.headers_mut(), head);
             response
         }
@@ -164,6 +182,9 @@ fn name_provider(headers: &mut HeaderMap, head: Head) {
     if let Some(provider) = head.provider {
         headers.insert(PROVIDER, provider);
         headers.insert(ATTEMPTS, HeaderValue::from(head.attempts));
+        if head.is_hedged {
+            headers.insert(HEDGED, HeaderValue::from_static("1"));
+        }
     }
 }
 
@@ -173,7 +194,7 @@ fn failed(mut exchange: Exchange, error: upstream::Error) -> Response {
     let error = Error::from_upstream(error, exchange.model());
     let row = error.row();
     exchange.record.failed(row.status.as_u16(), row.outcome, &cause);
-    error.into_response()
+    explained::error(error.to_response(), exchange.job().explain.as_ref())
 }
 
 /// An error as the last event of a stream.

@@ -38,6 +38,7 @@ pub(super) fn limits(rules: &Rules) -> KeyLimits {
         tokens_per_minute: rules.tokens_per_minute.map(NonZeroU32::get),
         concurrent_streams: rules.concurrent_streams.map(NonZeroU32::get),
         choices_max: rules.choices_max.map(NonZeroU32::get),
+        hedges_max: rules.hedges_max,
     }
 }
 

@@ -198,7 +198,7 @@ fn direct(app: &App, admission: &Admission) -> Result<Option<Arc<Endpoint>>, Err
         &app.settings.limits,
     );
     let endpoint = endpoint.map_err(|invalid| wrong(invalid.what))?;
-    Ok(Some(Arc::new(endpoint.with_health(admission.health()))))
+    Ok(Some(Arc::new(endpoint)))
 }
 
 fn outcome(refusal: &Refusal) -> JoinOutcome {

@@ -4,10 +4,12 @@ use http::{HeaderMap, HeaderName};
 use std::time::Duration;
 
 use super::error::Error;
+use crate::request::policy::Urgency;
 
 const TIMEOUT_MS: HeaderName = HeaderName::from_static("x-quorate-timeout-ms");
 const CACHE: HeaderName = HeaderName::from_static("x-quorate-cache");
 const PRIORITY: HeaderName = HeaderName::from_static("x-quorate-priority");
+const EXPLAIN: HeaderName = HeaderName::from_static("x-quorate-explain");
 pub(super) const PROVIDER: HeaderName = HeaderName::from_static("x-quorate-provider");
 pub(super) const VERIFY: HeaderName = HeaderName::from_static("x-quorate-verify");
 
@@ -16,6 +18,9 @@ pub(super) const VERIFY: HeaderName = HeaderName::from_static("x-quorate-verify"
 pub(super) struct Options<'a> {
     /// The client's own patience with the whole request, from its head on.
     pub(super) timeout: Option<Duration>,
+    pub(super) urgency: Urgency,
+    /// Whether the answer is to say how its provider was chosen.
+    pub(super) explain: bool,
     /// Whether an answer that was kept will do.
     pub(super) cache: Option<bool>,
     /// As the body's `provider`, which goes before it.
@@ -37,9 +42,17 @@ impl<'a> Options<'a> {
                 return Err(wrong(&TIMEOUT_MS, "expected a number of milliseconds of at least 1"));
             }
         };
-        if !matches!(single(headers, &PRIORITY)?, None | Some("low" | "normal" | "high")) {
-            return Err(wrong(&PRIORITY, "expected low, normal or high"));
-        }
+        let urgency = match single(headers, &PRIORITY)? {
+            None | Some("normal") => Urgency::Normal,
+            Some("low") => Urgency::Low,
+            Some("high") => Urgency::High,
+            Some(_) => return Err(wrong(&PRIORITY, "expected low, normal or high")),
+        };
+        let explain = match single(headers, &EXPLAIN)? {
+            None | Some("0") => false,
+            Some("1") => true,
+            Some(_) => return Err(wrong(&EXPLAIN, "expected 0 or 1")),
+        };
         let cache = match single(headers, &CACHE)? {
             None => None,
             Some("on") => Some(true),
@@ -48,6 +61,8 @@ impl<'a> Options<'a> {
         };
         Ok(Self {
             timeout,
+            urgency,
+            explain,
             cache,
             provider: single(headers, &PROVIDER)?,
             verification: single(headers, &VERIFY)?,

@@ -31,7 +31,7 @@ pub(super) fn wanted(
     verification(probe, options)?;
     let policy = policy.map(Arc::new);
     let summary = probe.summary();
-    let mut wanted = SmallVec::new();
+    let mut wanted = SmallVec::<[Wanted; 1]>::new();
     for (number, name) in std::iter::once(&summary.model).chain(&summary.models).enumerate() {
         let found = snapshot.resolve(name);
         let Some(target) = found else {
@@ -42,9 +42,22 @@ pub(super) fn wanted(
         models::allow(principal, &model.id, &target.asked)?;
         reachable(principal, model)?;
         let policy = narrowed(policy.as_ref(), &target);
-        wanted.push(Wanted { model: model.clone(), policy });
+        // Clients put `model` into `models` too; it is asked for once.
+        if !wanted.iter().any(|earlier| is_same(earlier, model, policy.as_ref())) {
+            wanted.push(Wanted { model: model.clone(), policy });
+        }
     }
     Ok(wanted)
+}
+
+/// Of the same model, by the request's own policy.
+fn is_same(earlier: &Wanted, model: &Arc<Model>, policy: Option<&Arc<Policy>>) -> bool {
+    let is_policy_same = match (&earlier.policy, policy) {
+        (Some(earlier), Some(policy)) => Arc::ptr_eq(earlier, policy),
+        (None, None) => true,
+        _ => false,
+    };
+    is_policy_same && Arc::ptr_eq(&earlier.model, model)
 }
 
 /// Refuses a model all of whose providers are out of the key's reach.

@@ -2,13 +2,14 @@
 //! or a short list of places where few have it. Says the same as `route::eligible`, which a test compares.
 
 use fixedbitset::FixedBitSet;
-use std::collections::HashMap;
+use openapi::node::Feature;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::snapshot::Offer;
 use crate::auth::Scope;
 use crate::request::Policy;
-use crate::route::eligible;
+use crate::route::eligible::{self, NEEDS, Needs};
 
 #[derive(Debug, Default)]
 pub struct Index {
@@ -19,6 +20,10 @@ pub struct Index {
     /// By the provider's id and by its operator.
     parties: HashMap<Arc<str>, Places>,
     has_members: bool,
+    /// In the order of [`NEEDS`], where not all have it: who has.
+    able: [Option<FixedBitSet>; NEEDS.len()],
+    /// By the context that is declared, tokens.
+    contexts: BTreeMap<u64, Places>,
 }
 
 /// Where in the list of offers.
@@ -58,6 +63,8 @@ impl Index {
             quantizations: packed(quantizations, len),
             parties: packed(parties, len),
             has_members: offers.iter().any(|offer| offer.seller.is_some()),
+            able: NEEDS.map(|(feature, _)| who_has(feature, offers)),
+            contexts: contexts(offers),
         }
     }
 
@@ -88,6 +95,38 @@ impl Index {
             }
         }
         left
+    }
+
+    /// Where the offers are of who can do what the request needs; absent: all can.
+    pub fn able(&self, needs: &Needs) -> Option<FixedBitSet> {
+        let able = self.able.iter().zip(needs.list()).filter(|(_, is_needed)| *is_needed);
+        able.filter_map(|(able, _)| able.as_ref()).fold(None, |left: Option<FixedBitSet>, able| {
+            Some(match left {
+                None => able.clone(),
+                Some(mut left) => {
+                    left.intersect_with(able);
+                    left
+                }
+            })
+        })
+    }
+
+    /// Where the offers are whose declared context is below so many tokens; absent: none is.
+    pub fn shorter(&self, tokens: u64) -> Option<FixedBitSet> {
+        let mut shorter = self.contexts.range(..tokens).map(|(_, places)| places).peekable();
+        shorter.peek()?;
+        let mut found = FixedBitSet::with_capacity(self.len);
+        shorter.for_each(|places| places.add_to(&mut found));
+        Some(found)
+    }
+
+    /// Where the offers are of a provider, or of an operator's providers.
+    pub fn party(&self, name: &str) -> Vec<usize> {
+        match self.parties.get(name) {
+            None => Vec::new(),
+            Some(Places::Few(places)) => places.iter().map(|place| *place as usize).collect(),
+            Some(Places::Many(places)) => places.ones().collect(),
+        }
     }
 
     fn narrow(&self, left: &mut FixedBitSet, policy: &Policy) {
@@ -132,6 +171,26 @@ impl Index {
         }
         found
     }
+}
+
+fn who_has(feature: Feature, offers: &[Arc<Offer>]) -> Option<FixedBitSet> {
+    let has =
+        |offer: &Offer| offer.served().is_none_or(|served| served.features.contains(&feature));
+    let mut able = FixedBitSet::with_capacity(offers.len());
+    for (place, offer) in offers.iter().enumerate() {
+        able.set(place, has(offer));
+    }
+    (!able.is_full()).then_some(able)
+}
+
+fn contexts(offers: &[Arc<Offer>]) -> BTreeMap<u64, Places> {
+    let mut contexts: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+    for (place, offer) in (0u32..).zip(offers) {
+        if let Some(context) = offer.context {
+            contexts.entry(context).or_default().push(place);
+        }
+    }
+    contexts.into_iter().map(|(at, places)| (at, Places::new(places, offers.len()))).collect()
 }
 
 fn add_text(map: &mut HashMap<Box<str>, Vec<u32>>, text: &str, place: u32) {

@@ -12,7 +12,7 @@ use super::member::Member;
 use super::membership::Membership;
 use super::refusal::Refusal;
 use super::registry::Inner;
-use crate::upstream::{Endpoint, Health};
+use crate::upstream::Endpoint;
 
 /// A hello and what the connection it came on says of it.
 #[derive(Debug)]
@@ -64,15 +64,6 @@ impl Market {
     /// From here on requests may go there. Ends an earlier membership of the same node.
     pub fn attach(&self, admission: Admission, endpoint: Arc<Endpoint>) -> Membership {
         self.inner.attach(admission, endpoint)
-    }
-}
-
-// === impl Admission ===
-
-impl Admission {
-    /// How the node has been doing, on earlier connections too.
-    pub fn health(&self) -> Arc<Health> {
-        self.member.known.health.clone()
     }
 }
 

@@ -2,12 +2,16 @@
 //! when the node comes back, so that leaving is worth nothing. Numbers alone; never a prompt.
 
 use arc_swap::{ArcSwap, ArcSwapOption};
-use std::sync::Arc;
+use indexmap::IndexMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::evidence::Evidence;
-use crate::upstream::Health;
+use crate::route::{Learned, Prior};
 
+/// Names under which it sold something unlisted: twice what it may sell at once. Beyond, the oldest is
+/// forgotten. The catalogue bounds the listed ones.
+const UNLISTED_MAX: usize = 2 * openapi::node::MODELS_MAX;
 /// Refuted claims; from then on all are refused.
 const REFUTED_MAX: usize = 64;
 
@@ -22,9 +26,9 @@ pub struct Known {
     /// The claims that measurements refuted, the last one last.
     refuted_regions: ArcSwap<Vec<String>>,
     figures: ArcSwapOption<Figures>,
+    /// By the name it is sold under.
+    learned: Mutex<IndexMap<Arc<str>, Arc<Learned>>>,
     pub evidence: Evidence,
-    /// Of requests that clients sent there.
-    pub(super) health: Arc<Health>,
 }
 
 /// What the gateway measured of a node. Absent: not yet.
@@ -33,6 +37,8 @@ pub struct Figures {
     /// Tokens a second.
     pub prefill_tps: Option<f64>,
     pub decode_tps: Option<f64>,
+    /// Whether it gives up what nobody waits for.
+    pub cancels: Option<bool>,
 }
 
 impl Known {
@@ -62,6 +68,27 @@ impl Known {
 
     pub fn set_figures(&self, figures: Figures) {
         self.figures.store(Some(Arc::new(figures)));
+        #[expect(clippy::cast_possible_truncation, reason = "a speed")]
+        let speed = figures.decode_tps.filter(|speed| *speed > 0.0).map(|speed| speed as f32);
+        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        speed.into_iter().for_each(|speed| learned.values().for_each(|one| one.measured(speed)));
+    }
+
+    /// What is learned of it by requests for the model of this name, now or on earlier leases.
+    pub(super) fn learned(&self, name: &str, is_listed: bool, prior: &Prior) -> Arc<Learned> {
+        let mut all = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(learned) = all.get(name) {
+            learned.advertise(prior.advertised);
+            return learned.clone();
+        }
+        if !is_listed && all.len() >= UNLISTED_MAX {
+            // An unlisted name has the provider's in it.
+            let oldest = all.keys().position(|name| name.contains('@'));
+            oldest.into_iter().for_each(|at| drop(all.shift_remove_index(at)));
+        }
+        let learned = Arc::new(Learned::new(*prior));
+        all.insert(name.into(), learned.clone());
+        learned
     }
 
     pub(super) fn asked(&self) {

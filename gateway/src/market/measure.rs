@@ -211,8 +211,8 @@ impl Bench {
             Ok(Ok(measured)) => {
                 member.known.evidence.measure(&offer.upstream_model, measured);
                 if is_first {
-                    let Measured { prefill_tps, decode_tps, .. } = measured;
-                    member.known.set_figures(Figures { prefill_tps, decode_tps });
+                    let Measured { prefill_tps, decode_tps, cancels, .. } = measured;
+                    member.known.set_figures(Figures { prefill_tps, decode_tps, cancels });
                 }
                 self.context.metrics.measurements.get(Measurement::Ok).inc();
                 return true;

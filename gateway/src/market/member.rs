@@ -10,11 +10,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::known::Known;
+use super::known::{Figures, Known};
 use super::membership::Ending;
 use super::region::Way;
 use super::time::Now;
 use crate::auth::Digest;
+use crate::route::{Learned, Prior};
 
 /// No new request is sent so long before rented capacity ends.
 pub const RENTED_MARGIN: Duration = Duration::from_secs(60);
@@ -37,6 +38,8 @@ pub struct Member {
     /// Unix milliseconds.
     pub joined_ms: i64,
     pub known: Arc<Known>,
+    /// Of the names in `selling`, what is learned of it.
+    learned: Vec<Arc<Learned>>,
     pub(super) on_sale: ArcSwap<OnSale>,
     pub(super) ending: Ending,
     pub(super) token: Digest,
@@ -93,6 +96,16 @@ pub struct Prices {
     pub completion: Option<f64>,
 }
 
+// === impl Prices ===
+
+impl Prices {
+    /// A price that nobody named counts as nothing, and a cached prompt's as any prompt's.
+    pub(super) fn tell(&self, learned: &Learned) {
+        let prompt = self.prompt.unwrap_or_default();
+        learned.price(prompt, self.cached.unwrap_or(prompt), self.completion.unwrap_or_default());
+    }
+}
+
 /// What a member begins with.
 #[derive(Debug)]
 pub(super) struct Joined {
@@ -119,7 +132,15 @@ pub(super) struct Joined {
 
 impl Member {
     pub(super) fn new(joined: Joined, now: Now, lease_ms: u64) -> Self {
-        Self {
+        let prior = Prior {
+            advertised: Some(joined.hello.capacity.running_max),
+            tokens_per_s: speed(joined.known.figures()),
+            ..Prior::default()
+        };
+        let of = |selling: &Selling| joined.known.learned(&selling.name, selling.verified, &prior);
+        let learned = joined.selling.iter().map(of).collect();
+        let member = Self {
+            learned,
             node: joined.node,
             operator_key: joined.operator_key,
             provider: joined.provider,
@@ -142,6 +163,21 @@ impl Member {
             kv_used: AtomicU32::new(f32::NAN.to_bits()),
             round_trip_us: AtomicU64::new(0),
             round_trips: AtomicU32::new(0),
+        };
+        member.tell_prices();
+        member
+    }
+
+    /// Of one of the names in `selling`.
+    pub(super) fn learned(&self, at: usize) -> Option<&Arc<Learned>> {
+        self.learned.get(at)
+    }
+
+    /// Where a name stands for several of its models, the last one's count.
+    fn tell_prices(&self) {
+        for (selling, learned) in self.selling.iter().zip(&self.learned) {
+            let place = self.hello.models.iter().position(|served| served.id == selling.model);
+            place.into_iter().for_each(|place| self.prices(place).tell(learned));
         }
     }
 
@@ -207,8 +243,10 @@ impl Member {
         })
     }
 
-    /// A load that the node told.
-    pub fn loaded(&self, load: Load) {
+    /// A load that the node told, at this moment in running milliseconds.
+    pub fn loaded(&self, load: Load, now_ms: u64) {
+        let requests = load.running.saturating_add(load.queued);
+        self.learned.iter().for_each(|learned| learned.told(requests, now_ms));
         self.load.store((u64::from(load.running) << 32) | u64::from(load.queued), Relaxed);
         let kv_used = load.kv_used.filter(|used| (0.0..=1.0).contains(used));
         self.kv_used.store(kv_used.unwrap_or(f32::NAN).to_bits(), Relaxed);
@@ -247,6 +285,7 @@ impl Member {
         match next.sequence > before {
             true => {
                 self.known.offered(next.sequence);
+                self.tell_prices();
                 Ok(())
             }
             false => Err(before),
@@ -285,7 +324,10 @@ impl Member {
     pub(super) fn way(&self, round_trip: Duration) {
         let us = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX).max(1);
         let shorter = |known| (known == 0 || us < known).then_some(us);
-        let _unchanged = self.round_trip_us.fetch_update(Relaxed, Relaxed, shorter);
+        if self.round_trip_us.fetch_update(Relaxed, Relaxed, shorter).is_ok() {
+            let round_trip_s = Duration::from_micros(us).as_secs_f32();
+            self.learned.iter().for_each(|learned| learned.round_trip(round_trip_s));
+        }
         self.round_trips.fetch_add(1, Relaxed);
     }
 
@@ -298,6 +340,11 @@ impl Member {
     pub fn served(&self, place: usize) -> Option<&Served> {
         self.hello.models.get(place)
     }
+}
+
+fn speed(figures: Figures) -> Option<f32> {
+    #[expect(clippy::cast_possible_truncation, reason = "a speed")]
+    figures.decode_tps.filter(|speed| *speed > 0.0).map(|speed| speed as f32)
 }
 
 fn code(standing: Standing) -> u8 {

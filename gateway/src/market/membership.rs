@@ -79,7 +79,7 @@ impl Membership {
     /// Renews the lease.
     pub fn heartbeat(&self, load: Load) {
         self.inner.renew(&self.member);
-        self.member.loaded(load);
+        self.member.loaded(load, self.inner.time.run_ms());
     }
 
     /// New prices; in force at once where nothing is wrong with them.

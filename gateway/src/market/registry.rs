@@ -46,7 +46,7 @@ impl Inner {
         settings: &Settings,
         identity: Arc<SecretKey>,
         time: Arc<Time>,
-        base: writer::Base,
+        mut base: writer::Base,
     ) -> Self {
         let config = settings.market.clone();
         Self {
@@ -218,6 +218,9 @@ impl Inner {
             };
             tracing::info!(provider = &*member.provider, reason = bye.reason, "a lease is over");
             self.end(&member, Standing::Gone, Some(bye));
+        }
+        if self.table().graduate() {
+            self.changed.notify_one();
         }
     }
 

@@ -8,41 +8,65 @@
 
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher as _;
-use std::sync::Arc;
-
-use super::snapshot::Offer;
 
 const POINTS: u32 = 16;
 
+/// Points for each entry of `starts`.
+const POINTS_A_START: usize = 4;
+
 #[derive(Debug, Default)]
 pub struct Ring {
-    /// Sorted: 32 bits of hash, then the place in the list of offers.
+    /// Sorted: 32 bits of hash, then the number of the seat.
     points: Vec<u64>,
+    /// By the hash's first bits, the first point that has at least these: a look-up touches two places
+    /// in memory and not twenty.
+    starts: Vec<u32>,
+    /// Of the hash that `starts` leaves out.
+    shift: u32,
 }
 
 // === impl Ring ===
 
 impl Ring {
-    pub(super) fn new(offers: &[Arc<Offer>]) -> Self {
-        let mut points = Vec::with_capacity(offers.len() * POINTS as usize);
-        for (place, offer) in (0u64..).zip(offers) {
+    /// Of the providers, by seat.
+    pub(super) fn new<'a>(providers: impl ExactSizeIterator<Item = &'a str>) -> Self {
+        let mut points = Vec::with_capacity(providers.len() * POINTS as usize);
+        for (seat, provider) in (0u64..).zip(providers) {
             for number in 0..POINTS {
-                points.push((u64::from(point(&offer.endpoint.id, number)) << 32) | place);
+                points.push((u64::from(point(provider, number)) << 32) | seat);
             }
         }
         points.sort_unstable();
-        Self { points }
+        let buckets = (points.len() / POINTS_A_START).next_power_of_two();
+        let shift = u32::BITS - buckets.trailing_zeros().min(u32::BITS - 1);
+        let mut starts = vec![0u32; buckets + 1];
+        for point in &points {
+            let bucket = usize::try_from((point >> 32) >> shift).unwrap_or(0);
+            if let Some(count) = starts.get_mut(bucket + 1) {
+                *count += 1;
+            }
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        Self { points, starts, shift }
     }
 
-    /// Places of the offers that come next after `key`, each once, endlessly round the ring until all
-    /// points were seen.
+    /// The seats that come next after `key`, endlessly round the ring until all points were seen; never
+    /// one twice in a row.
     pub fn from(&self, key: u64) -> impl Iterator<Item = usize> {
-        let start = self.points.partition_point(|point| point >> 32 < key >> 32);
+        let hash = key >> 32;
+        let bucket = usize::try_from(hash >> self.shift).unwrap_or(0);
+        let start = self.starts.get(bucket).map_or(0, |start| *start as usize);
+        let rest = self.points.get(start..).unwrap_or_default();
+        let start = start + rest.iter().take_while(|point| *point >> 32 < hash).count();
         let (before, after) = self.points.split_at(start);
         let mut last = None;
         after.iter().chain(before).filter_map(move |point| {
-            let place = usize::try_from(point & u64::from(u32::MAX)).ok()?;
-            (last.replace(place) != Some(place)).then_some(place)
+            let seat = usize::try_from(point & u64::from(u32::MAX)).ok()?;
+            (last.replace(seat) != Some(seat)).then_some(seat)
         })
     }
 }

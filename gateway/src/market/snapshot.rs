@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::aliases::Aliases;
+use super::crowd::Crowd;
 use super::index::Index;
 use super::member::{Member, Prices};
 use super::ring::Ring;
@@ -15,6 +16,7 @@ use crate::config::{Upstream, UpstreamModel};
 use crate::request::Target;
 use crate::request::policy::Sort;
 use crate::route::eligible::Terms;
+use crate::route::{Learned, Prior, Shared};
 use crate::upstream::Endpoint;
 
 #[derive(Debug, Default)]
@@ -36,8 +38,14 @@ pub struct Model {
     pub card: Card,
     /// The offers by what policies filter by.
     pub index: Index,
-    /// The offers by what they have in their caches.
+    /// The providers, as the choice draws them.
+    pub crowd: Crowd,
+    /// The providers' seats by what they have in their caches.
     pub ring: Ring,
+    /// What is learned of it over all providers; outlives the snapshot.
+    pub shared: Arc<Shared>,
+    /// Some provider goes on with an answer by its text.
+    pub continues: bool,
 }
 
 /// A model's name as a client wrote it.
@@ -66,6 +74,9 @@ pub struct Offer {
     pub verified: bool,
     /// Absent: a static upstream.
     pub seller: Option<Seller>,
+    /// What is learned of the provider for this model. A node's is one for all of its offers of a model,
+    /// and outlives its lease.
+    pub learned: Arc<Learned>,
     /// Of the configuration; a node's are in its signed offer.
     listed: Prices,
 }
@@ -142,15 +153,19 @@ impl Offer {
         upstream: &Upstream,
         served: &UpstreamModel,
     ) -> Self {
+        let listed = Prices { prompt: served.price_in, cached: None, completion: served.price_out };
+        let learned = Learned::new(Prior::default());
+        listed.tell(&learned);
         Self {
             endpoint,
+            learned: Arc::new(learned),
             upstream_model: served.upstream_model.as_str().into(),
             region: upstream.region.as_deref().map(Arc::from),
             quantization: served.quantization.as_deref().map(Arc::from),
             context: served.context,
             verified: false,
             seller: None,
-            listed: Prices { prompt: served.price_in, cached: None, completion: served.price_out },
+            listed,
         }
     }
 
@@ -159,9 +174,11 @@ impl Offer {
         seller: Seller,
         served: &Served,
         verified: bool,
+        learned: Arc<Learned>,
     ) -> Self {
         Self {
             endpoint,
+            learned,
             upstream_model: served.id.as_str().into(),
             region: seller.member.hello.region.clone(),
             quantization: served.quantization.as_deref().map(Arc::from),
@@ -190,6 +207,11 @@ impl Offer {
         }
     }
 
+    /// Whether both prices are known.
+    pub fn is_priced(&self) -> bool {
+        self.seller.is_some() || self.listed.prompt.and(self.listed.completion).is_some()
+    }
+
     /// What policies look at.
     pub fn terms(&self) -> Terms<'_> {
         let prices = self.prices();
@@ -200,6 +222,7 @@ impl Offer {
             quantization: self.quantization.as_deref(),
             price_in: prices.prompt,
             price_out: prices.completion,
+            features: self.served().map(|served| served.features.as_slice()),
         }
     }
 }
@@ -208,12 +231,19 @@ impl Offer {
 
 impl Model {
     /// The owner is named if there is one only.
-    pub(super) fn new(id: Arc<str>, created: i64, offers: Vec<Arc<Offer>>) -> Self {
+    pub(super) fn new(
+        id: Arc<str>,
+        created: i64,
+        offers: Vec<Arc<Offer>>,
+        shared: Arc<Shared>,
+    ) -> Self {
         let first = offers.first().map(|offer| offer.endpoint.operator.clone());
         let owner = first.filter(|o| offers.iter().all(|offer| offer.endpoint.operator == *o));
         let mut card = Card::new(&*id, created, owner.as_deref().unwrap_or(SHARED));
         card.context_length = offers.iter().filter_map(|offer| offer.context).max();
-        let (index, ring) = (Index::new(&offers), Ring::new(&offers));
-        Self { id, offers, card, index, ring }
+        let (index, crowd) = (Index::new(&offers), Crowd::new(&offers));
+        let ring = Ring::new(crowd.providers(&offers));
+        let continues = offers.iter().any(|offer| offer.endpoint.continues);
+        Self { id, offers, card, index, crowd, ring, shared, continues }
     }
 }

@@ -1,6 +1,7 @@
 //! Who is here, which places are kept, and what is sold under which name: the state that snapshots are
 //! made of. It is behind one lock that no request takes.
 
+use openapi::node::Standing;
 use openapi::sign::PublicKey;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -26,6 +27,8 @@ pub(super) struct Table {
     sold: HashMap<Arc<str>, Sellers>,
     /// Models whose offers are not as in the snapshot.
     dirty: HashSet<Arc<str>>,
+    /// Nodes that were on probation when their models were last made.
+    newcomers: HashSet<PublicKey>,
     pub(super) knowns: Knowns,
     nodes_max: usize,
 }
@@ -68,6 +71,7 @@ impl Table {
             names: HashMap::new(),
             sold: HashMap::new(),
             dirty: HashSet::new(),
+            newcomers: HashSet::new(),
             knowns: Knowns::new(nodes_max),
             nodes_max,
         }
@@ -117,6 +121,9 @@ impl Table {
         let earlier = self.rise(&member.node, None);
         self.knowns.here(member.node, &member.known);
         self.sell(member, &endpoint);
+        if member.standing() == Standing::Probation {
+            self.newcomers.insert(member.node);
+        }
         self.seats.insert(member.node, Seat { member: member.clone(), endpoint });
         earlier
     }
@@ -142,6 +149,7 @@ impl Table {
             }
             self.dirty.insert(name);
         }
+        self.newcomers.remove(node);
         self.tokens.remove(&member.token);
         self.release(&member.provider);
         self.knowns.left(node);
@@ -150,13 +158,15 @@ impl Table {
 
     fn sell(&mut self, member: &Arc<Member>, endpoint: &Arc<Endpoint>) {
         let mut offers: BTreeMap<Arc<str>, Vec<Arc<Offer>>> = BTreeMap::new();
-        for selling in &member.selling {
+        for (at, selling) in member.selling.iter().enumerate() {
+            let Some(learned) = member.learned(at) else { continue };
             let served = member.hello.models.iter().enumerate();
             let Some((place, served)) = { served }.find(|(_, s)| s.id == selling.model) else {
                 continue;
             };
             let seller = Seller { member: member.clone(), place };
-            let offer = Offer::of_member(endpoint.clone(), seller, served, selling.verified);
+            let (endpoint, learned) = (endpoint.clone(), learned.clone());
+            let offer = Offer::of_member(endpoint, seller, served, selling.verified, learned);
             offers.entry(selling.name.as_str().into()).or_default().push(Arc::new(offer));
         }
         for (name, offers) in offers {
@@ -175,6 +185,20 @@ impl Table {
 
     pub(super) fn len(&self) -> usize {
         self.seats.len()
+    }
+
+    /// Makes the models anew of those whose probation is over. True if there are any.
+    pub(super) fn graduate(&mut self) -> bool {
+        let seats = &self.seats;
+        let is_new = |node: &PublicKey| {
+            seats.get(node).is_some_and(|seat| seat.member.standing() == Standing::Probation)
+        };
+        let graduates: Vec<_> = self.newcomers.extract_if(|node| !is_new(node)).collect();
+        for seat in graduates.iter().filter_map(|node| self.seats.get(node)) {
+            let names = seat.member.selling.iter().map(|selling| selling.name.as_str().into());
+            self.dirty.extend(names);
+        }
+        !graduates.is_empty()
     }
 
     /// What has changed since it was last asked; `None`: nothing.

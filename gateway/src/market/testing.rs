@@ -133,6 +133,7 @@ impl Node {
             api_key: None,
             region: None,
             allow_private: true,
+            continues: false,
             dialect: Dialect::default(),
             models: Vec::new(),
         };

@@ -9,6 +9,7 @@ use super::aliases::Aliases;
 use super::registry::Inner;
 use super::snapshot::{Model, Offer, Snapshot};
 use super::table::Changes;
+use crate::route::Shared;
 use crate::shutdown::Shutdown;
 use crate::upstream::Endpoint;
 
@@ -33,15 +34,20 @@ pub(super) struct Base {
     pub(super) aliases: Arc<Aliases>,
     /// What nodes sell beside: `id@provider`.
     pub(super) unlisted: BTreeMap<Arc<str>, Arc<Model>>,
+    /// What is learned of each model that is listed or sold, by its id.
+    pub(super) shared: HashMap<Arc<str>, Arc<Shared>>,
 }
 
 // === impl Base ===
 
 impl Base {
     /// Before anybody has joined.
-    pub(super) fn first(&self) -> Snapshot {
-        let by_id = |id: &Arc<str>| (id.clone(), self.model(id, Vec::new()));
-        let models: HashMap<Arc<str>, Arc<Model>> = self.listed.iter().map(by_id).collect();
+    pub(super) fn first(&mut self) -> Snapshot {
+        let mut models: HashMap<Arc<str>, Arc<Model>> = HashMap::new();
+        for id in self.listed.clone() {
+            let model = self.model(&id, Vec::new());
+            models.insert(id, model);
+        }
         let mut snapshot = Snapshot { aliases: self.aliases.clone(), ..Snapshot::default() };
         for (id, model) in &models {
             self.name(&mut snapshot, id, model);
@@ -51,10 +57,11 @@ impl Base {
         snapshot
     }
 
-    fn model(&self, id: &Arc<str>, sold: Vec<Arc<Offer>>) -> Arc<Model> {
+    fn model(&mut self, id: &Arc<str>, sold: Vec<Arc<Offer>>) -> Arc<Model> {
         let mut offers = self.static_offers.get(id).cloned().unwrap_or_default();
         offers.extend(sold);
-        Arc::new(Model::new(id.clone(), self.created, offers))
+        let shared = self.shared.entry(id.clone()).or_default().clone();
+        Arc::new(Model::new(id.clone(), self.created, offers, shared))
     }
 
     fn name(&self, snapshot: &mut Snapshot, id: &Arc<str>, model: &Arc<Model>) {
@@ -74,6 +81,7 @@ impl Base {
             let is_listed = self.names.contains_key(&id);
             if sold.is_empty() && !is_listed {
                 self.unlisted.remove(&id);
+                self.shared.remove(&id);
                 snapshot.by_name.remove(&id);
                 continue;
             }

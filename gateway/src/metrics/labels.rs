@@ -110,6 +110,28 @@ label! {
 }
 
 label! {
+    /// What became of asking a second provider beside a late one.
+    HedgeOutcome {
+        Sent = "sent",
+        Won = "won",
+    }
+}
+
+label! {
+    /// Why no second provider was asked beside a late one.
+    HedgeDenial {
+        Credits = "credits",
+        Spend = "spend",
+        Busy = "busy",
+        Losing = "losing",
+        NotWorth = "not_worth",
+        Attempts = "attempts",
+        Price = "price",
+        Nobody = "nobody",
+    }
+}
+
+label! {
     /// What the cache said to a request that asked it.
     CacheOutcome {
         Hit = "hit",

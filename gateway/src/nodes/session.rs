@@ -47,7 +47,7 @@ pub(super) async fn run(shared: Arc<Shared>, ticket: Ticket, upgraded: Upgraded,
     let endpoint = match direct {
         Some(endpoint) => endpoint,
         None => match Endpoint::tunnel(&provider, &admission.operator, tunnel.clone(), token) {
-            Ok(endpoint) => Arc::new(endpoint.with_health(admission.health())),
+            Ok(endpoint) => Arc::new(endpoint),
             Err(error) => return tracing::error!(%error, "a node can't be reached"),
         },
     };

@@ -89,6 +89,15 @@ pub enum Hedge {
     Priority,
 }
 
+/// How a request stands beside others that wait; by header.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Urgency {
+    Low,
+    #[default]
+    Normal,
+    High,
+}
+
 /// A bound at percentiles; a bare number is the median's.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]

@@ -81,12 +81,14 @@ pub(super) struct Spots {
     /// The value of `seed`.
     pub(super) seed: Option<Span>,
     pub(super) options: Option<Options>,
-    /// Members for the gateway alone, from key to value: `provider`, `verification`, `models`.
-    pub(super) ours: [Option<Span>; 3],
+    /// Members for the gateway alone, from key to value: `provider`, `verification`, `models`, `quorate`.
+    pub(super) ours: [Option<Span>; 4],
     pub(super) max_tokens: Option<Spot>,
     pub(super) max_completion_tokens: Option<Spot>,
     /// The value of a chat's `messages`.
     pub(super) messages: Option<Span>,
+    /// The value of `prompt`.
+    pub(super) prompt: Option<Span>,
 }
 
 /// A member that may be renamed or taken out.
@@ -127,5 +129,13 @@ impl<'a> Probe<'a> {
 
     pub fn into_summary(self) -> Summary {
         self.summary
+    }
+}
+
+impl Summary {
+    /// The prompt as JSON, as far as it lies in one piece of the body.
+    pub fn opening<'a>(&self, body: &'a [u8]) -> &'a [u8] {
+        let span = self.spots.messages.or(self.spots.prompt);
+        span.and_then(|span| body.get(span.start..span.end)).unwrap_or_default()
     }
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::probe::Options;
-use super::{Dialect, Summary};
+use super::{Continuation, Dialect, Summary};
 use crate::json::Span;
 use crate::stream::splice::{Edits, apply, insert_first, remove_all, replace};
 
@@ -19,6 +19,8 @@ pub struct Rewrite<'a> {
     /// The seed to put in where the client gave none.
     pub seed: Option<i64>,
     pub dialect: Dialect,
+    /// An answer that it is to go on with.
+    pub continuation: Option<Continuation<'a>>,
 }
 
 impl Summary {
@@ -69,6 +71,9 @@ impl Summary {
         }
         if self.spots.messages.is_some() {
             rewrite.dialect.translate(body, &self.spots, &mut unwanted, &mut edits);
+        }
+        if let Some(continuation) = rewrite.continuation {
+            continuation.splice(body, &self.spots, &mut edits);
         }
         remove_all(body, self.spots.open, &mut unwanted, &mut edits);
         if edits.is_empty() { body.clone() } else { apply(body, &mut edits).into() }

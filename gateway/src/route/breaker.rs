@@ -75,10 +75,11 @@ impl Breaker {
         is_due
     }
 
-    /// The probe came to nothing that says anything: another may go at once.
+    /// The probe came to nothing that says anything: another may go after the shortest pause. Not at once,
+    /// or one who always loses its race would get every request.
     pub(super) fn unclaim(&mut self, now_ms: u64) {
         if matches!(self.state, State::Probing { .. }) {
-            self.state = State::Open { until_ms: now_ms };
+            self.state = State::Open { until_ms: now_ms.saturating_add(BACKOFF_MS) };
         }
     }
 

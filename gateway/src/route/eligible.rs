@@ -3,7 +3,9 @@
 
 use crate::auth::Scope;
 use crate::request::Policy;
-use crate::request::policy::{DataCollection, Sort};
+use openapi::node::Feature;
+
+use crate::request::policy::{DataCollection, MaxPrice, Sort};
 
 /// One offer as a policy sees it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -16,6 +18,52 @@ pub struct Terms<'a> {
     pub price_in: Option<f64>,
     /// Dollars per million answer tokens.
     pub price_out: Option<f64>,
+    /// What the provider declares; absent for one that declares nothing, and is taken to have all.
+    pub features: Option<&'a [Feature]>,
+}
+
+/// What a request needs of who serves it, whatever its policy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    pub tools: bool,
+    pub json_schema: bool,
+    pub logprobs: bool,
+    pub vision: bool,
+}
+
+/// What a request takes at most, for who bounds its price.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Bill {
+    /// Tokens of the prompt.
+    pub prompt: f64,
+    /// Tokens of the answers.
+    pub answers: f64,
+}
+
+/// The features that requests may need, and what is told where nobody has them.
+pub const NEEDS: [(Feature, &str); 4] = [
+    (Feature::Tools, "the request's tools"),
+    (Feature::JsonSchema, "the request's response_format"),
+    (Feature::Logprobs, "the request's logprobs"),
+    (Feature::Vision, "the request's media"),
+];
+
+/// The feature that keeps an offer out, if one does.
+pub fn lack(needs: &Needs, terms: &Terms<'_>) -> Option<&'static str> {
+    let features = terms.features?;
+    let mut all = NEEDS.iter().zip(needs.list());
+    all.find_map(|((feature, what), needed)| {
+        (needed && !features.contains(feature)).then_some(*what)
+    })
+}
+
+// === impl Needs ===
+
+impl Needs {
+    /// In the order of [`NEEDS`].
+    pub fn list(&self) -> [bool; 4] {
+        [self.tools, self.json_schema, self.logprobs, self.vision]
+    }
 }
 
 /// The member of the policy that keeps an offer out, if one does.
@@ -59,6 +107,18 @@ pub fn is_unmeetable(policy: &Policy) -> bool {
         || policy.min_reputation.is_some_and(|least| least > 0.0)
 }
 
+/// Whether the policy keeps nobody out.
+pub fn admits_all(policy: &Policy) -> bool {
+    let has_none = [&policy.only, &policy.ignore, &policy.regions, &policy.quantizations]
+        .into_iter()
+        .all(Vec::is_empty);
+    has_none
+        && policy.pin.is_none()
+        && (policy.allow_fallbacks || policy.order.is_empty())
+        && policy.max_price == MaxPrice::default()
+        && !is_unmeetable(policy)
+}
+
 /// Whether the offer costs no more than the policy allows; an unknown price is too high.
 pub fn is_affordable(policy: &Policy, terms: &Terms<'_>) -> bool {
     affords(policy.max_price.prompt, terms.price_in)
@@ -67,6 +127,16 @@ pub fn is_affordable(policy: &Policy, terms: &Terms<'_>) -> bool {
 
 fn affords(max: Option<f64>, price: Option<f64>) -> bool {
     max.is_none_or(|max| price.is_some_and(|price| price <= max))
+}
+
+/// Whether the whole request costs no more than the policy allows, as far as its length can be known.
+pub fn is_within(policy: &Policy, bill: &Bill, terms: &Terms<'_>) -> bool {
+    policy.max_price.request.is_none_or(|max| {
+        let prices = terms.price_in.zip(terms.price_out);
+        prices.is_some_and(|(price_in, price_out)| {
+            (price_in * bill.prompt + price_out * bill.answers) / 1e6 <= max
+        })
+    })
 }
 
 /// Whether the policy names the provider among those to be tried first.
@@ -119,6 +189,7 @@ mod tests {
         quantization: Some("bf16"),
         price_in: Some(0.5),
         price_out: Some(1.0),
+        features: None,
     };
 
     fn refused(policy: &str, terms: &Terms<'_>) -> Option<&'static str> {

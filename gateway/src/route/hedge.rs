@@ -103,6 +103,11 @@ impl Hedges {
         (predicted_s * self.late_ratio()).clamp(DELAY_MIN_S, DELAY_MAX_S)
     }
 
+    /// Observed over predicted of this share of first tokens; `None` before enough were seen.
+    pub fn ratio(&self, share: f32) -> Option<f32> {
+        (self.ratios.total() >= SEEN_MIN).then(|| self.ratios.quantile(share)).flatten()
+    }
+
     fn late_ratio(&self) -> f32 {
         match self.ratios.total() >= SEEN_MIN {
             true => self.ratios.quantile(QUANTILE).unwrap_or(RATIO),

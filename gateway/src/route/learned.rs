@@ -134,6 +134,21 @@ impl Learned {
         self.limit.store(state.concurrency.limit());
     }
 
+    /// Seconds there and back, measured: what the first token takes beside is as before.
+    pub fn round_trip(&self, seconds: f32) {
+        let mut state = self.state();
+        state.ttft.set_round_trip(seconds);
+        let line = state.ttft.line();
+        self.base_s.store(line.base_s);
+    }
+
+    /// Tokens a second, measured by the gateway itself; requests' own speeds count for more.
+    pub fn measured(&self, tokens_per_s: f32) {
+        if self.used_ms.load(Relaxed) == 0 {
+            self.tokens_per_s.store(tokens_per_s);
+        }
+    }
+
     /// Requests of all gateways that it runs or lets wait.
     pub fn told(&self, requests: u32, now_ms: u64) {
         self.told.store(requests, Relaxed);
@@ -183,6 +198,11 @@ impl Learned {
     /// Until when it asked to be left alone; 0 where it did not.
     pub fn paused_until_ms(&self) -> u64 {
         self.paused_until_ms.load(Relaxed)
+    }
+
+    /// Whether it is neither ejected nor paused.
+    pub fn is_asked(&self, now_ms: u64) -> bool {
+        self.gate(now_ms) == Gate::Closed && self.paused_until_ms() <= now_ms
     }
 
     /// When it was last asked.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::atomic::AtomicF32;
 use super::hedge::Hedges;
+use super::line::Line;
 use super::retry::Retries;
 use super::sketch::Sketch;
 
@@ -27,6 +28,8 @@ const SEEN_MIN: u32 = 100;
 pub struct Shared {
     pub hedges: Hedges,
     pub retries: Retries,
+    /// Requests that found nobody with room.
+    pub line: Line,
     /// Seconds between the events of an answer.
     gaps: Sketch,
     bytes_a_token: AtomicF32,
@@ -42,6 +45,7 @@ impl Default for Shared {
         Self {
             hedges: Hedges::default(),
             retries: Retries::default(),
+            line: Line::default(),
             gaps: Sketch::new(1e-4),
             bytes_a_token: AtomicF32::new(BYTES_A_TOKEN),
             answer_tokens: AtomicF32::new(ANSWER_TOKENS),

@@ -43,6 +43,13 @@ impl Ttft {
         Self { round_trip_s, n: 0.0, z: 0.0, zz: 0.0, r: 0.0, rz: 0.0 }
     }
 
+    /// Until something was observed; from then on the observations have it in them.
+    pub(super) fn set_round_trip(&mut self, seconds: f32) {
+        if self.n == 0.0 {
+            self.round_trip_s = seconds;
+        }
+    }
+
     fn prior(&self, tokens: f32) -> f32 {
         BASE_S + self.round_trip_s + PROMPT_TOKEN_S * tokens
     }

@@ -41,6 +41,8 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     choices_max: Option<NonZeroU32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    hedges_max: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     models: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     regions: Option<Vec<String>>,
@@ -61,6 +63,7 @@ impl Record {
             tokens_per_minute: rules.tokens_per_minute,
             concurrent_streams: rules.concurrent_streams,
             choices_max: rules.choices_max,
+            hedges_max: rules.hedges_max,
             models: list(self.scope.models()),
             regions: list(self.scope.regions()),
             providers: list(self.scope.providers()),
@@ -82,6 +85,7 @@ impl Record {
                 tokens_per_minute: stored.tokens_per_minute,
                 concurrent_streams: stored.concurrent_streams,
                 choices_max: stored.choices_max,
+                hedges_max: stored.hedges_max,
             },
             scope: Scope::new(stored.models, stored.regions, stored.providers),
         })
@@ -100,7 +104,11 @@ mod tests {
             name: "bench".to_owned(),
             hint: "qk_s…t".to_owned(),
             created: 1_767_225_600,
-            rules: Rules { tokens_per_minute: NonZeroU32::new(5), ..Rules::default() },
+            rules: Rules {
+                tokens_per_minute: NonZeroU32::new(5),
+                hedges_max: Some(0),
+                ..Rules::default()
+            },
             scope: Scope::new(Some(vec!["m*".to_owned()]), None, Some(Vec::new())),
         };
         let bytes = record.to_bytes().unwrap();

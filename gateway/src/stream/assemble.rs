@@ -12,7 +12,7 @@ use self::fold::Fold;
 use self::part::Part;
 use super::reader::{Reader, Verdict};
 use super::scan::{Item, Scanner};
-use super::{Error, Plan, Progress, UsageMode};
+use super::{Error, Plan, Progress, Seam, UsageMode};
 
 #[derive(Debug)]
 pub struct Assembler {
@@ -50,6 +50,13 @@ impl Assembler {
             kept_bytes: 0,
             failed: false,
         }
+    }
+
+    /// What is pushed from now on comes from another upstream, which goes on with the very next token.
+    pub fn go_on(&mut self) {
+        self.scanner = Scanner::new(self.reader.plan().limits.event_bytes_max);
+        self.reader.go_on(Seam::Exact);
+        self.failed = false;
     }
 
     /// Consumes one upstream chunk. After `[DONE]` everything is ignored.

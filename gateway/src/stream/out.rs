@@ -49,6 +49,11 @@ impl Out {
         self.queue.is_empty()
     }
 
+    /// Puts in a text of our own: whole lines, between events.
+    pub fn say(&mut self, text: &'static str) {
+        self.queue(Bytes::from_static(text.as_bytes()));
+    }
+
     /// Drops what waits: nothing of this attempt has been sent, and another one takes its place.
     pub fn clear(&mut self) {
         self.queue.clear();

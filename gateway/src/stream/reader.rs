@@ -12,7 +12,9 @@ use super::error::ProviderError;
 use super::evidence::{self, Comment};
 use super::lines::{BOM, Role, role};
 use super::mend::State;
+use super::said::Said;
 use super::scan::Line;
+use super::seam::{Joint, Seam};
 use super::shape::Shape;
 use super::splice::{Edit, Edits, apply};
 use super::tag::Tag;
@@ -54,6 +56,9 @@ pub(crate) struct Reader {
     legacy: bool,
     begun: bool,
     ids: usize,
+    joint: Joint,
+    /// Kept where asked for.
+    said: Option<Said>,
 }
 
 /// The lines of one event, sorted.
@@ -86,7 +91,31 @@ impl Reader {
             legacy: false,
             begun: false,
             ids: 0,
+            joint: Joint::default(),
+            said: None,
         }
+    }
+
+    pub(crate) fn keep_text(&mut self) {
+        self.said = Some(Said::default());
+    }
+
+    pub(crate) fn said(&self) -> Option<&Said> {
+        self.said.as_ref()
+    }
+
+    /// Content was seen, and of the upstream that goes on with it some as well.
+    pub(crate) fn has_news(&self) -> bool {
+        self.progress.content_seen && !self.joint.is_open()
+    }
+
+    /// What comes now is another upstream's. All that was seen of the answer stays.
+    pub(crate) fn go_on(&mut self, seam: Seam) {
+        self.begun = false;
+        self.progress.usage = None;
+        self.progress.provenance = None;
+        self.usage.go_on(&seam);
+        self.joint.open(seam);
     }
 
     pub(crate) fn progress(&self) -> &Progress {

@@ -7,7 +7,7 @@ use super::out::Writer;
 use super::reader::{Reader, Verdict};
 use super::scan::{Item, Scanner};
 use super::splice::Edits;
-use super::{Completion, Error, Out, Plan, Progress};
+use super::{Completion, Error, Out, Plan, Progress, Said, Seam};
 
 #[derive(Debug)]
 pub struct Relay {
@@ -30,6 +30,32 @@ impl Relay {
             kept: false,
             failed: false,
         }
+    }
+
+    /// Keeps the text of the answer, for an upstream that is to go on with it.
+    #[must_use]
+    pub fn keeping_text(mut self) -> Self {
+        self.reader.keep_text();
+        self
+    }
+
+    /// Present where it is kept.
+    pub fn said(&self) -> Option<&Said> {
+        self.reader.said()
+    }
+
+    /// Whether the upstream that is read has brought any content.
+    pub fn has_news(&self) -> bool {
+        self.reader.has_news()
+    }
+
+    /// What is pushed from now on comes from another upstream, which goes on with the answer: of the one
+    /// before nothing more is read, and what it left unfinished (an event cut in two) is dropped.
+    pub fn go_on(&mut self, seam: Seam) {
+        self.scanner = Scanner::new(self.reader.plan().limits.event_bytes_max);
+        self.reader.go_on(seam);
+        self.kept = false;
+        self.failed = false;
     }
 
     /// Consumes one upstream chunk and appends what the client gets to `out`. On an error `out` holds

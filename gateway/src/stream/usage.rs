@@ -2,10 +2,11 @@
 
 use openapi::usage::{CompletionTokensDetails, PromptTokensDetails, Usage};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::shape::{Member, Name};
 use super::splice::{Edits, remove, replace};
-use super::{UsageMode, tag};
+use super::{Seam, UsageMode, seam, tag};
 use crate::json::Kind;
 use bytes::Bytes;
 
@@ -16,6 +17,8 @@ pub(crate) struct Ledger {
     raw: Vec<u8>,
     /// The client has had its chunk of usage.
     sent: bool,
+    /// Tokens of the answer that the upstream takes for a part of its prompt.
+    shift: u64,
 }
 
 /// Lenient: a member may be missing or null, others are ignored.
@@ -62,10 +65,24 @@ impl Ledger {
     pub(crate) fn note(&mut self, json: &[u8], members: &[Member]) -> Option<Usage> {
         let member = members.iter().rev().find(|member| is_object(member))?;
         let raw = member.value.of(json);
-        let usage = read(raw)?;
+        let mut usage = read(raw)?;
         self.raw.clear();
-        self.raw.extend_from_slice(raw);
+        if self.shift > 0 {
+            usage = seam::whole(usage, self.shift);
+            self.raw = shifted(raw, &usage).unwrap_or_default();
+        } else {
+            self.raw.extend_from_slice(raw);
+        }
         Some(usage)
+    }
+
+    /// What comes now is another upstream's usage.
+    pub(crate) fn go_on(&mut self, seam: &Seam) {
+        self.raw.clear();
+        self.shift = match seam {
+            Seam::Exact => 0,
+            Seam::Prefill { tokens, .. } => *tokens,
+        };
     }
 
     /// The client has had its chunk of usage, which is the last.
@@ -76,7 +93,7 @@ impl Ledger {
     /// An event of usage alone: whether the client gets it, now that `finished` says nothing else
     /// can follow. What it does not get now, [`Self::owed`] brings at the end.
     pub(crate) fn pass(&mut self, mode: UsageMode, finished: bool) -> bool {
-        let pass = mode == UsageMode::Pass && finished && !self.sent;
+        let pass = mode == UsageMode::Pass && finished && !self.sent && self.shift == 0;
         self.sent |= pass;
         pass
     }
@@ -124,6 +141,14 @@ impl Ledger {
         }
         Some(event.into())
     }
+}
+
+/// With the two counts of `usage`; all else as it came.
+fn shifted(raw: &[u8], usage: &Usage) -> Option<Vec<u8>> {
+    let mut members: serde_json::Map<String, Value> = serde_json::from_slice(raw).ok()?;
+    members.insert("prompt_tokens".to_owned(), usage.prompt_tokens.into());
+    members.insert("completion_tokens".to_owned(), usage.completion_tokens.into());
+    serde_json::to_vec(&members).ok()
 }
 
 fn read(raw: &[u8]) -> Option<Usage> {

@@ -1,11 +1,10 @@
-//! The attempts of one request: choose, ask, judge the head, and on failure the next provider, until
-//! one is good or the budget of attempts and time is spent.
+//! One request and its attempts, model after model; and one attempt: ask, judge the head, read as far as
+//! the goal. Which attempts are made when is `race`'s.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header, response::Parts};
+use http::{HeaderMap, Response, StatusCode, header, response::Parts};
 use openapi::node::LOAD_HEADER;
 use openapi::node::control::Load;
-use smallvec::SmallVec;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -13,27 +12,26 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::connect;
+use super::dial::Dial;
 use super::endpoint::{Endpoint, InFlight};
 use super::error::{ERROR_BODY_MAX, Error, Phase};
 use super::link::{LinkBody, Stale};
 use super::opened::Opened;
+use super::purse::Purse;
+use super::race;
 use super::record::Record;
 use super::request::{Job, Wanted};
-use super::slate::{Asked, Slate};
+use super::retry_after;
+use super::tally::Tally;
 use super::way::Way;
 use super::whole;
-use crate::config::Limits;
+use crate::config::{Hedging, Limits, Routing};
 use crate::market::{self, Member, Model, Offer};
-use crate::metrics::{AttemptOutcome, ConnectionState, Held, Metrics};
+use crate::metrics::Metrics;
 use crate::stream::Progress;
 
-const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
 /// A longer word of a node about its load is not read.
 const LOAD_BYTES_MAX: usize = 256;
-/// Ways that were gone and don't count as attempts: any number of nodes may leave at once, and a request
-/// is to find one that has not.
-const GONE_MAX: usize = 32;
 /// How long a provider may take to end a body whose answer is complete.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
@@ -49,6 +47,12 @@ pub struct Context {
     pub time: Arc<market::Time>,
     /// Share of a model's requests that nodes on probation get.
     pub probation_share: f64,
+    pub routing: Routing,
+    pub hedging: Hedging,
+    /// Of answers that another node may have to go on with.
+    pub seeds: super::seed::Seeds,
+    /// What connects in the place of this machine's sockets.
+    pub dialer: Option<Arc<dyn Dial>>,
 }
 
 /// One client request and everything that is tried for it. Dropping it cancels.
@@ -122,90 +126,51 @@ impl Exchange {
     /// The models in their order, each as long as it has providers to try. All share one budget, of
     /// which every model that is still to come keeps one attempt, as far as it goes.
     async fn attempts(&mut self, goal: Goal) -> Result<Good, Error> {
-        let attempts_max = usize::try_from(self.context.limits.attempts).unwrap_or(usize::MAX);
-        let wanted = self.job.wanted.clone();
-        let (mut spent, mut worst) = (0, None);
-        for (number, wanted) in wanted.iter().enumerate() {
-            let to_come = self.job.wanted.len().saturating_sub(number + 1);
-            let left = attempts_max.saturating_sub(spent);
-            if left == 0 {
+        let Self { context, job, record } = self;
+        let (context, job): (&Arc<Context>, &Job) = (context, job);
+        let mut purse = Purse::new(&context.limits, &context.hedging, job);
+        let (mut worst, mut beyond) = (None, None);
+        for (number, wanted) in job.wanted.iter().enumerate() {
+            if purse.is_empty() {
                 break;
             }
-            let may_spend = left.saturating_sub(to_come).max(1);
-            match self.attempts_at(goal, wanted, may_spend, &mut spent).await {
-                Ok(good) => return Ok(good),
-                // A refusal is one model's: another may take what this one does not.
-                Err(error) if error.is_retryable() || error.is_refusal() => {
-                    worst = Some(more_telling(worst, error));
-                }
-                Err(error) => return Err(error),
+            if !is_larger(wanted, beyond) {
+                continue;
             }
-        }
-        Err(worst.unwrap_or_else(|| Error::unserved("no model is named")))
-    }
-
-    async fn attempts_at(
-        &mut self,
-        goal: Goal,
-        wanted: &Wanted,
-        may_spend: usize,
-        spent: &mut usize,
-    ) -> Result<Good, Error> {
-        let context = self.context.clone();
-        let Wanted { model, policy } = wanted;
-        let grant = self.job.grant.clone();
-        let asked = Asked {
-            policy: policy.as_deref(),
-            scope: &grant.scope,
-            answer_tokens: self.job.summary.max_tokens,
-        };
-        let slate = Slate::new(&context, model, &asked)?;
-        let mut tried = SmallVec::<[usize; 4]>::new();
-        let (mut worst, mut refused): (Option<Error>, Option<Error>) = (None, None);
-        // Attempts that cost nothing: the way was gone before anything was sent.
-        let mut free = 0;
-        while tried.len() < may_spend.saturating_add(free).min(slate.attempts_max) {
-            let chosen = slate.pick(&context, &tried, &|_| true);
-            let Some((index, offer)) = chosen.and_then(|i| Some((i, model.offers.get(i)?))) else {
-                break;
-            };
-            tried.push(index);
-            *spent += 1;
-            self.record.attempt(&offer.endpoint, &model.id);
-            if let Some(member) = offer.member() {
-                member.asked();
-            }
-            let result = match ask(&context, &self.job, model, offer).await {
-                Ok(attempt) => reach(goal, &context, &self.job, attempt).await,
-                Err(error) => Err(error),
-            };
-            let error = match result {
+            purse.next_model(job.wanted.len().saturating_sub(number + 1));
+            let error = match race::at(context, job, wanted, goal, record, &mut purse).await {
                 Ok(good) => return Ok(good),
                 Err(error) => error,
             };
-            if matches!(error, Error::Gone) && free < GONE_MAX {
-                free += 1;
-                *spent = spent.saturating_sub(1);
-            }
-            note(&offer.endpoint, offer.member(), &error);
-            self.record.failed_attempt(&offer.endpoint, &error);
-            let is_word = offer.member().is_some() && matches!(error, Error::Rejected { .. });
-            if is_word && refused.is_none() {
-                // One node's word about the request: else who refuses all that comes, at once and
-                // always idle, would get most of it. Another's word is enough.
-                refused = Some(error);
-                continue;
-            }
-            if !error.is_retryable() {
+            // A refusal is one model's: another may take what this one does not.
+            if !error.is_retryable() && !error.is_refusal() {
                 return Err(error);
+            }
+            if error.is_about_context() {
+                beyond = beyond.max(wanted.model.card.context_length);
             }
             worst = Some(more_telling(worst, error));
         }
-        Err(refused.or(worst).unwrap_or_else(|| Error::NoProvider {
-            reason: "all of its providers are at their limit of connections".into(),
-            retry_after: Some(RETRY_AFTER_DEFAULT),
-        }))
+        Err(worst.unwrap_or_else(|| Error::unserved("no model is named")))
     }
+}
+
+/// Whether a model may take what was too long for one of so many tokens; true where nobody knows.
+fn is_larger(wanted: &Wanted, beyond: Option<u64>) -> bool {
+    beyond.zip(wanted.model.card.context_length).is_none_or(|(beyond, its)| its > beyond)
+}
+
+/// One attempt, to the goal.
+pub(super) async fn attempt(
+    goal: Goal,
+    context: &Context,
+    job: &Job,
+    model: &Arc<Model>,
+    offer: &Offer,
+    tally: Tally,
+) -> Result<Good, Error> {
+    let attempt = ask(context, job, model, offer, tally).await?;
+    reach(goal, context, job, attempt).await
 }
 
 async fn reach(goal: Goal, context: &Context, job: &Job, attempt: Try) -> Result<Good, Error> {
@@ -217,41 +182,45 @@ async fn reach(goal: Goal, context: &Context, job: &Job, attempt: Try) -> Result
 
 /// Which of two failures the client is told: a limit is told only when there was nothing else, since
 /// it makes the client come back.
-fn more_telling(earlier: Option<Error>, later: Error) -> Error {
+pub(super) fn more_telling(earlier: Option<Error>, later: Error) -> Error {
     match (earlier, later) {
-        (Some(earlier), Error::RateLimited { .. } | Error::NoProvider { .. }) => earlier,
+        (
+            Some(Error::RateLimited { retry_after: one }),
+            Error::RateLimited { retry_after: other },
+        ) => {
+            let soonest = one.zip(other).map(|(one, other)| one.min(other));
+            Error::RateLimited { retry_after: soonest.or(one).or(other) }
+        }
+        (
+            Some(earlier),
+            Error::RateLimited { .. } | Error::NoProvider { .. } | Error::Busy { .. },
+        ) => earlier,
         (_, later) => later,
     }
 }
 
-/// Lets the endpoint's health know.
-pub(super) fn note(endpoint: &Endpoint, member: Option<&Arc<Member>>, error: &Error) {
+/// Puts a failure into a node's books.
+pub(super) fn note(_: &Endpoint, member: Option<&Arc<Member>>, error: &Error) {
     if let Some(member) = member.filter(|_| error.is_failure()) {
         member.failed();
-    }
-    match error {
-        Error::RateLimited { retry_after } => {
-            endpoint.pause(retry_after.unwrap_or(RETRY_AFTER_DEFAULT));
-        }
-        error if error.is_failure() => endpoint.failed(),
-        _ => {}
     }
 }
 
 /// Sends the request to one provider, up to a head that promises an answer.
-async fn ask(
+pub(super) async fn ask(
     context: &Context,
     job: &Job,
     model: &Arc<Model>,
     offer: &Offer,
+    mut tally: Tally,
 ) -> Result<Try, Error> {
-    let mut tally = Tally::new(context.metrics.clone());
     let in_flight = offer.endpoint.begin();
     let head = async {
         let response = send(context, job, offer).await?;
         let (parts, body) = response.into_parts();
         if let Some(member) = offer.member() {
-            told(&parts.headers).into_iter().for_each(|load| member.loaded(load));
+            let now_ms = context.time.now().run_ms;
+            told(&parts.headers).into_iter().for_each(|load| member.loaded(load, now_ms));
         }
         judge_head(parts, body).await
     };
@@ -271,7 +240,7 @@ pub(super) async fn send(
     job: &Job,
     offer: &Offer,
 ) -> Result<Response<LinkBody>, Error> {
-    let request = job.request(offer);
+    let request = job.request(context, offer);
     let dialed = match &offer.endpoint.way {
         Way::Tunnel(tunnel) => return tunnel.send(request).await,
         Way::Dialed(dialed) => dialed,
@@ -284,7 +253,7 @@ pub(super) async fn send(
         };
         let link = match pooled {
             Some(link) => link,
-            None => connect::dial(dialed, context.limits.connect).await?,
+            None => connect::dial(context, dialed).await?,
         };
         match link.send(request.clone()).await {
             Ok(response) => return Ok(response),
@@ -304,7 +273,7 @@ pub(super) async fn judge_head(parts: Parts, body: LinkBody) -> Result<(Parts, L
         return Ok((parts, body));
     }
     if status == StatusCode::TOO_MANY_REQUESTS {
-        let retry_after = retry_after(parts.headers.get(header::RETRY_AFTER));
+        let retry_after = retry_after::read(&parts.headers);
         return Err(Error::RateLimited { retry_after });
     }
     if Error::is_about_request(status) {
@@ -331,7 +300,7 @@ async fn read_some(mut body: LinkBody) -> Bytes {
 }
 
 /// What a node's answer says of its load.
-fn told(headers: &HeaderMap) -> Option<Load> {
+pub(super) fn told(headers: &HeaderMap) -> Option<Load> {
     let text = headers.get(LOAD_HEADER)?.to_str().ok()?;
     if text.len() > LOAD_BYTES_MAX {
         return None;
@@ -339,76 +308,21 @@ fn told(headers: &HeaderMap) -> Option<Load> {
     Load::from_header(text)
 }
 
-/// Seconds only; a date is not worth a calendar here. No provider sends a client away for days.
-fn retry_after(value: Option<&HeaderValue>) -> Option<Duration> {
-    let seconds = value?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX))
-}
-
-/// Counts an attempt exactly once, whatever becomes of it.
-struct Tally {
-    metrics: Arc<Metrics>,
-    outcome: AttemptOutcome,
-    _active: Held,
-}
-
-impl Tally {
-    fn new(metrics: Arc<Metrics>) -> Self {
-        let active = Held::new(metrics.upstream_connections.get(ConnectionState::Active));
-        Self { metrics, outcome: AttemptOutcome::Cancelled, _active: active }
-    }
-
-    fn failed(&mut self, error: Error) -> Error {
-        self.outcome = outcome(&error);
-        error
-    }
-}
-
-impl Drop for Tally {
-    fn drop(&mut self) {
-        self.metrics.attempts.get(self.outcome).inc();
-    }
-}
-
-/// As counted here by the ids; the provider's own number where it told none. No more than there is text
-/// for, whatever was told.
-fn tokens(progress: &Progress) -> u64 {
-    let counted: usize = progress.ids.iter().map(Vec::len).sum();
-    let told = match counted {
-        0 => progress.usage.map_or(0, |usage| usage.completion_tokens),
-        counted => counted as u64,
-    };
-    told.min(progress.text_bytes)
-}
-
-fn outcome(error: &Error) -> AttemptOutcome {
-    match error {
-        Error::Connect(_) | Error::Gone | Error::Forbidden | Error::Timeout(Phase::Connect) => {
-            AttemptOutcome::Connect
-        }
-        Error::Timeout(_) => AttemptOutcome::Timeout,
-        Error::Broken(_) => AttemptOutcome::Head,
-        Error::Rejected { .. } | Error::RateLimited { .. } | Error::Status(_) => {
-            AttemptOutcome::Status
-        }
-        Error::NotAStream(_) | Error::ErrorEvent(_) | Error::Stream(_) | Error::Truncated => {
-            AttemptOutcome::Stream
-        }
-        Error::NoProvider { .. } | Error::Draining => AttemptOutcome::Cancelled,
-    }
-}
-
 impl Try {
     pub(super) fn succeeded(&mut self, progress: &Progress) {
-        self.tally.outcome = AttemptOutcome::Ok;
-        self.endpoint.succeeded();
+        let tokens = self.tally.succeeded(progress);
         if let Some(member) = &self.member {
-            member.answered(tokens(progress));
+            member.answered(tokens);
         }
     }
 
     pub(super) fn failed(&mut self, error: &Error) {
-        self.tally.outcome = outcome(error);
+        self.tally.note(error);
+    }
+
+    /// The first content came.
+    pub(super) fn content(&mut self) {
+        self.tally.content();
     }
 
     pub(super) fn is_event_stream(&self) -> bool {

@@ -8,9 +8,11 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context as Cx, Poll, ready};
 
-use super::attempt::{Exchange, Goal, Good, note};
+use super::attempt::{Exchange, Goal, Good, Try, note};
 use super::error::{Error, Phase};
 use super::opened::Opened;
+use super::pace::Pace;
+use super::resume::Lost;
 use super::watch::{Expired, Watch};
 use crate::metrics::{Held, Outcome};
 
@@ -22,6 +24,13 @@ const KEEP_ALIVE_COMMENT: &[u8] = b": keep-alive\n\n";
 /// so that this module knows no HTTP errors.
 pub type ErrorEvent = fn(Error) -> (Bytes, Outcome);
 
+/// Its provider's failure, until somebody has gone on.
+struct Resuming {
+    next: BoxFuture<'static, (Lost, Option<Try>)>,
+    failure: Error,
+    open_stream: Held,
+}
+
 type Opening = BoxFuture<'static, (Exchange, Result<Opened, Error>)>;
 
 /// What is known when the status line goes out.
@@ -30,6 +39,8 @@ pub struct Head {
     /// Absent while the first content is still to come.
     pub provider: Option<http::HeaderValue>,
     pub attempts: u32,
+    /// Two providers were asked at once.
+    pub is_hedged: bool,
 }
 
 /// A `text/event-stream`. Dropping it cancels the attempt.
@@ -44,18 +55,23 @@ pub struct Streaming {
 enum State {
     Opening(Opening),
     Relaying(Box<Relaying>),
+    /// Somebody is looked for to go on with the answer.
+    Resuming(Resuming),
+    /// To be told in this event.
+    Failed(Bytes),
     Ended,
 }
 
 struct Relaying {
     exchange: Exchange,
     opened: Opened,
-    stall: Watch,
-    events: u64,
+    pace: Pace,
     is_complete: bool,
     /// To be told once what came before it has been sent.
     failure: Option<Error>,
-    _open_stream: Held,
+    /// Providers asked to go on with the answer.
+    fail_overs: u32,
+    open_stream: Held,
 }
 
 impl std::fmt::Debug for Streaming {
@@ -63,6 +79,8 @@ impl std::fmt::Debug for Streaming {
         let state = match self.state {
             State::Opening(_) => "opening",
             State::Relaying(_) => "relaying",
+            State::Resuming(_) => "resuming",
+            State::Failed(_) => "failed",
             State::Ended => "ended",
         };
         f.debug_tuple("Streaming").field(&state).finish()
@@ -87,8 +105,9 @@ pub async fn stream(
         State::Relaying(relaying) => Head {
             provider: Some(relaying.opened.attempt.endpoint.id_header.clone()),
             attempts: relaying.exchange.record.attempts(),
+            is_hedged: relaying.exchange.record.is_hedged(),
         },
-        State::Opening(_) | State::Ended => Head::default(),
+        _ => Head::default(),
     };
     Ok((
         head,
@@ -108,18 +127,28 @@ async fn open(mut exchange: Exchange) -> (Exchange, Result<Opened, Error>) {
 impl Relaying {
     fn new(mut exchange: Exchange, opened: Opened) -> Box<Self> {
         exchange.record.content();
-        exchange.record.came(opened.progress().text_bytes);
         let open_stream = Held::new(&exchange.context.metrics.open_streams);
-        let is_complete = opened.is_over;
-        let stall = Watch::new(exchange.context.limits.stall).until(exchange.job.deadline);
+        Self::going_on(exchange, opened, 0, open_stream)
+    }
+
+    fn going_on(
+        mut exchange: Exchange,
+        opened: Opened,
+        fail_overs: u32,
+        open_stream: Held,
+    ) -> Box<Self> {
+        exchange.record.came(opened.progress().text_bytes);
+        let is_complete = opened.said.is_over;
+        let limit = exchange.context.limits.stall;
+        let pace = Pace::new(&opened.attempt.model, limit).until(exchange.job.deadline);
         Box::new(Self {
             exchange,
             opened,
-            stall,
-            events: 0,
+            pace,
             is_complete,
             failure: None,
-            _open_stream: open_stream,
+            fail_overs,
+            open_stream,
         })
     }
 
@@ -127,7 +156,7 @@ impl Relaying {
     /// after the last.
     fn poll_next(&mut self, cx: &mut Cx<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
-            let is_full = self.opened.out.len_bytes() >= BATCH_BYTES;
+            let is_full = self.opened.said.out.len_bytes() >= BATCH_BYTES;
             if is_full && let Poll::Ready(error) = self.poll_due(cx) {
                 // A flood never comes to rest, where the time is looked at otherwise.
                 self.cut_short(error);
@@ -141,14 +170,9 @@ impl Relaying {
             match self.opened.poll_pull(cx) {
                 Poll::Ready(Ok(is_more)) => {
                     self.is_complete = !is_more;
-                    let (events, text_bytes) =
-                        (self.opened.progress().events, self.opened.progress().text_bytes);
-                    self.exchange.record.came(text_bytes);
-                    // Comments are no progress.
-                    if events != self.events {
-                        self.events = events;
-                        self.stall.touch();
-                    }
+                    let progress = self.opened.progress();
+                    self.exchange.record.came(progress.text_bytes);
+                    self.pace.came(progress);
                 }
                 Poll::Ready(Err(error)) => {
                     // What came before the failure goes first.
@@ -159,7 +183,7 @@ impl Relaying {
                     self.failure = Some(error);
                     return Poll::Ready(before);
                 }
-                Poll::Pending if !self.opened.out.is_empty() => {
+                Poll::Pending if !self.opened.said.out.is_empty() => {
                     return Poll::Ready(self.take().map(Ok));
                 }
                 Poll::Pending => {
@@ -175,7 +199,7 @@ impl Relaying {
         if self.exchange.context.shutdown.is_cut() {
             return Poll::Ready(Error::Draining);
         }
-        self.stall.poll(cx).map(|expired| {
+        self.pace.poll(cx).map(|expired| {
             Error::Timeout(match expired {
                 Expired::Idle => Phase::MidStream,
                 Expired::End => Phase::Request,
@@ -189,7 +213,7 @@ impl Relaying {
             self.failure = Some(error);
             return;
         }
-        match self.opened.close() {
+        match self.opened.said.close() {
             Ok(()) => self.is_complete = true,
             Err(error) => self.failure = Some(error),
         }
@@ -197,7 +221,7 @@ impl Relaying {
 
     /// What waits, as one piece: a client's frame has a price of its own. A single piece is not copied.
     fn take(&mut self) -> Option<Bytes> {
-        let out = &mut self.opened.out;
+        let out = &mut self.opened.said.out;
         if out.pieces() < 2 {
             return out.pop();
         }
@@ -215,11 +239,19 @@ impl Relaying {
         opened.attempt.recycle(&exchange.context, cx);
     }
 
-    fn fail(mut self: Box<Self>, error: &Error) {
-        self.opened.attempt.failed(error);
+    /// The provider has failed: somebody else is to go on, or the failure is the end.
+    fn break_off(mut self: Box<Self>, error: Error) -> Result<Resuming, Error> {
+        self.opened.attempt.failed(&error);
         let attempt = &self.opened.attempt;
-        note(&attempt.endpoint, attempt.member.as_ref(), error);
-        self.exchange.record.broke(self.opened.progress(), error);
+        note(&attempt.endpoint, attempt.member.as_ref(), &error);
+        let Self { mut exchange, opened, fail_overs, open_stream, .. } = *self;
+        if !Lost::may_go_on(&error, fail_overs) {
+            exchange.record.broke(opened.progress(), &error);
+            return Err(error);
+        }
+        exchange.record.failed_attempt(&opened.attempt.endpoint, &error);
+        let next = Box::pin(Lost::new(exchange, opened, fail_overs).go_on());
+        Ok(Resuming { next, failure: error, open_stream })
     }
 }
 
@@ -249,6 +281,18 @@ impl http_body::Body for Streaming {
                     Poll::Pending => Poll::Pending,
                 },
                 State::Relaying(relaying) => relaying.poll_next(cx),
+                State::Resuming(resuming) => match resuming.next.as_mut().poll(cx) {
+                    Poll::Ready((lost, attempt)) => {
+                        this.go_on(lost, attempt);
+                        continue;
+                    }
+                    Poll::Pending => Poll::Pending,
+                },
+                State::Failed(event) => {
+                    let event = std::mem::take(event);
+                    this.state = State::Ended;
+                    return Poll::Ready(Some(Ok(Frame::data(event))));
+                }
                 State::Ended => return Poll::Ready(None),
             };
             match next {
@@ -257,12 +301,12 @@ impl http_body::Body for Streaming {
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    this.leave(|relaying| relaying.fail(&error));
-                    let (event, _) = (this.error_event)(error);
-                    return Poll::Ready(Some(Ok(Frame::data(event))));
+                    this.break_off(error);
                 }
                 Poll::Ready(None) => {
-                    this.leave(|relaying| relaying.complete(cx));
+                    if let State::Relaying(relaying) = this.leave() {
+                        relaying.complete(cx);
+                    }
                     this.is_complete = true;
                     return Poll::Ready(None);
                 }
@@ -287,9 +331,32 @@ impl Streaming {
         self.is_complete
     }
 
-    fn leave(&mut self, how: impl FnOnce(Box<Relaying>)) {
-        if let State::Relaying(relaying) = std::mem::replace(&mut self.state, State::Ended) {
-            how(relaying);
-        }
+    fn leave(&mut self) -> State {
+        std::mem::replace(&mut self.state, State::Ended)
+    }
+
+    /// The provider has failed: somebody else is to go on, or the failure is the end.
+    fn break_off(&mut self, error: Error) {
+        let State::Relaying(relaying) = self.leave() else { return };
+        self.state = match relaying.break_off(error) {
+            Ok(resuming) => State::Resuming(resuming),
+            Err(error) => State::Failed((self.error_event)(error).0),
+        };
+    }
+
+    /// Somebody goes on, or nobody does.
+    fn go_on(&mut self, lost: Lost, attempt: Option<Try>) {
+        let State::Resuming(Resuming { failure, open_stream, .. }) = self.leave() else { return };
+        let Lost { mut exchange, said, fail_overs, .. } = lost;
+        self.state = match attempt {
+            Some(attempt) => {
+                let opened = Opened { attempt, said };
+                State::Relaying(Relaying::going_on(exchange, opened, fail_overs, open_stream))
+            }
+            None => {
+                exchange.record.broke(said.relay.progress(), &failure);
+                State::Failed((self.error_event)(failure).0)
+            }
+        };
     }
 }

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-use super::attempt::{Context, judge_head, send};
+use super::attempt::{Context, judge_head, send, told};
 use super::endpoint::InFlight;
 use super::error::Error;
 use super::link::LinkBody;
@@ -15,6 +15,7 @@ use super::request::Job;
 use super::vectors;
 use crate::auth::Grant;
 use crate::market::Offer;
+use crate::request::policy::{Hedge, Urgency};
 use crate::request::{Endpoint, Probe};
 use crate::stream::Fallback;
 
@@ -51,10 +52,15 @@ impl Own {
             wanted: smallvec::SmallVec::new(),
             grant: Arc::new(Grant::open()),
             summary,
+            urgency: Urgency::Normal,
+            hedge: Hedge::Off,
+            tenant: 0,
+            explain: None,
             body,
             request_id,
             fallback: Fallback { id: id.into(), created: 0 },
             deadline: Instant::now(),
+            continuation: None,
         }))
     }
 }
@@ -68,6 +74,10 @@ impl Call {
         let in_flight = offer.endpoint.begin();
         let response = send(context, &own.0, offer).await?;
         let (parts, body) = response.into_parts();
+        if let Some(member) = offer.member() {
+            let now_ms = context.time.now().run_ms;
+            told(&parts.headers).into_iter().for_each(|load| member.loaded(load, now_ms));
+        }
         let (parts, body) = judge_head(parts, body).await?;
         let wanted = match own.0.endpoint {
             Endpoint::ChatCompletions | Endpoint::Completions => "text/event-stream",

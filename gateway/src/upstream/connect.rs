@@ -4,15 +4,16 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_util::either::Either;
 
+use super::attempt::Context;
+use super::dial::Dial;
 use super::error::{Error, Phase};
 use super::guard;
 use super::link::Link;
-use super::way::{Dialed, Security};
+use super::way::{Dialed, Raw, Security};
 
 /// Public roots only; providers pinned by key come with their own verifier.
 static TLS: LazyLock<Option<TlsConnector>> = LazyLock::new(|| {
@@ -26,16 +27,15 @@ static TLS: LazyLock<Option<TlsConnector>> = LazyLock::new(|| {
     Some(TlsConnector::from(Arc::new(config)))
 });
 
-/// Dials; all of it within `limit`.
-pub(super) async fn dial(to: &Dialed, limit: Duration) -> Result<Box<Link>, Error> {
-    tokio::time::timeout(limit, dial_unbounded(to))
+/// Dials; all of it within the limit.
+pub(super) async fn dial(context: &Context, to: &Dialed) -> Result<Box<Link>, Error> {
+    tokio::time::timeout(context.limits.connect, dial_unbounded(context.dialer.as_deref(), to))
         .await
         .unwrap_or(Err(Error::Timeout(Phase::Connect)))
 }
 
-async fn dial_unbounded(to: &Dialed) -> Result<Box<Link>, Error> {
-    let stream = tcp(to).await?;
-    stream.set_nodelay(true).map_err(|e| Error::Connect(e.to_string()))?;
+async fn dial_unbounded(dialer: Option<&dyn Dial>, to: &Dialed) -> Result<Box<Link>, Error> {
+    let stream = raw(dialer, to).await?;
     let tls = match &to.security {
         Security::Plain => None,
         Security::Public => {
@@ -59,6 +59,16 @@ async fn dial_unbounded(to: &Dialed) -> Result<Box<Link>, Error> {
         .await
         .map_err(|e| Error::Connect(e.to_string()))?;
     Ok(Link::new(sender, connection))
+}
+
+async fn raw(dialer: Option<&dyn Dial>, to: &Dialed) -> Result<Raw, Error> {
+    if let Some(dialer) = dialer {
+        let stream = dialer.dial(&to.host, to.port).await;
+        return stream.map(Raw::Right).map_err(|e| Error::Connect(e.to_string()));
+    }
+    let stream = tcp(to).await?;
+    stream.set_nodelay(true).map_err(|e| Error::Connect(e.to_string()))?;
+    Ok(Raw::Left(stream))
 }
 
 async fn tcp(to: &Dialed) -> Result<TcpStream, Error> {

@@ -1,15 +1,12 @@
-//! One provider as the gateway reaches it: which way, with which credentials, and how it has been
-//! doing. A static upstream of the configuration, or a node that joined.
+//! One provider as the gateway reaches it: which way, and with which credentials. A static upstream of the configuration, or a node that joined.
 
 use http::{HeaderValue, Uri, uri::PathAndQuery};
 use secrecy::ExposeSecret as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::task::Context;
-use std::time::Duration;
 use url::Url;
 
-use super::health::Health;
 use super::link::LinkBody;
 use super::pool::Pool;
 use super::tunnel::STREAMS_MAX;
@@ -26,13 +23,13 @@ pub struct Endpoint {
     pub id_header: HeaderValue,
     pub(super) way: Way,
     pub(super) dialect: Dialect,
+    /// Whether it goes on with an answer that it is told as the assistant's turn so far.
+    pub(crate) continues: bool,
     /// HTTP/1.1 asks for it; HTTP/2 has it in its URIs.
     pub(super) host_header: Option<HeaderValue>,
     pub(super) authorization: Option<HeaderValue>,
     uris: [Uri; 3],
     in_flight: AtomicU32,
-    /// A node's outlives its connection.
-    health: Arc<Health>,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -73,6 +70,7 @@ impl Endpoint {
         let (way, host) = dialed(url, security, upstream.allow_private, limits).map_err(invalid)?;
         Ok(Self {
             dialect: upstream.dialect,
+            continues: upstream.continues,
             host_header: Some(host),
             authorization,
             ..Self::by(
@@ -93,17 +91,12 @@ impl Endpoint {
                 .map_err(|_| Invalid::new(id, "id does not fit into a header"))?,
             way,
             dialect: Dialect::default(),
+            continues: false,
             host_header: None,
             authorization: None,
             uris,
             in_flight: AtomicU32::new(0),
-            health: Arc::default(),
         })
-    }
-
-    /// Goes on with what is known already of how it has been doing.
-    pub fn with_health(self, health: Arc<Health>) -> Self {
-        Self { health, ..self }
     }
 
     /// Where this provider serves what the client asked for.
@@ -149,27 +142,9 @@ impl Endpoint {
         self.way.close();
     }
 
-    /// How long it is still to be left alone; zero when it may be asked.
-    pub fn cool_down(&self) -> Duration {
-        self.health.cool_down()
-    }
-
     pub(super) fn begin(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Relaxed);
         InFlight(self.clone())
-    }
-
-    pub(super) fn succeeded(&self) {
-        self.health.succeeded();
-    }
-
-    pub(super) fn failed(&self) {
-        self.health.failed();
-    }
-
-    /// Not to be asked before `pause` is over.
-    pub(super) fn pause(&self, pause: Duration) {
-        self.health.pause(pause);
     }
 }
 

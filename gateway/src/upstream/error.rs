@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 use http::StatusCode;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -54,6 +56,9 @@ pub enum Error {
     Rejected { status: StatusCode, body: Bytes },
     #[error("the provider is at its limit")]
     RateLimited { retry_after: Option<Duration> },
+    /// Nobody has room for so long.
+    #[error("no provider has room for it in time")]
+    Busy { retry_after: Duration },
     /// Any other status: its own failure, or one about our credentials there.
     #[error("the provider answered with status {0}")]
     Status(StatusCode),
@@ -73,6 +78,12 @@ pub enum Error {
     Draining,
 }
 
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
 impl Error {
     /// No provider may serve it, now and later.
     pub(super) fn unserved(reason: impl Into<Cow<'static, str>>) -> Self {
@@ -81,7 +92,42 @@ impl Error {
 
     /// Whether it speaks of one model only.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Rejected { .. } | Self::NoProvider { .. })
+        matches!(self, Self::Rejected { .. } | Self::NoProvider { .. } | Self::Busy { .. })
+    }
+
+    /// Whether the request is too long for the model there.
+    pub(super) fn is_about_context(&self) -> bool {
+        self.rejection().is_some_and(|error| {
+            error.code.as_deref() == Some("context_length_exceeded")
+                // vLLM has no code for it.
+                || error.message.contains("maximum context length")
+        })
+    }
+
+    /// Whether what is asked for is against the provider's rules: nobody shops around for another's.
+    pub(super) fn is_about_content(&self) -> bool {
+        const CODES: [&str; 3] =
+            ["content_policy_violation", "content_filter", "moderation_blocked"];
+        let code = self.rejection().and_then(|error| error.code);
+        code.is_some_and(|code| CODES.contains(&code.as_str()))
+    }
+
+    /// What a refusal says of itself.
+    fn rejection(&self) -> Option<ProviderError> {
+        let Self::Rejected { body, .. } = self else { return None };
+        let envelope: Result<Envelope<'_>, _> = serde_json::from_slice(body);
+        let error = envelope.ok().and_then(|envelope| envelope.error);
+        Some(ProviderError::read(error.map_or(body, |error| error.get().as_bytes())))
+    }
+
+    /// Whether the same provider may do better at once: it broke before it said anything about the
+    /// request, or failed for no reason it gave.
+    pub(super) fn is_transient(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Broken(_) => true,
+            Self::Status(status) => status.is_server_error(),
+            _ => false,
+        }
     }
 
     /// Whether another provider may do better.
@@ -89,6 +135,7 @@ impl Error {
         match self {
             Self::Rejected { .. }
             | Self::NoProvider { .. }
+            | Self::Busy { .. }
             | Self::Timeout(Phase::Request)
             | Self::Draining => false,
             Self::Connect(_)

@@ -1,17 +1,25 @@
-//! An attempt together with the relay of its stream.
+//! An attempt together with the relay of its stream; the relay outlives the attempt where another
+//! provider goes on with the answer.
 
 use std::future::poll_fn;
 use std::task::{Context as Cx, Poll, ready};
+use std::time::Duration;
 
 use super::attempt::{Context, Try};
 use super::error::{Error, Phase};
 use super::request::Job;
+use super::resume;
 use crate::stream::{self, Out, Progress, Relay};
 
-/// A stream whose first content is here. What the client is to get waits in `out`.
+/// A stream whose first content is here. What the client is to get waits in `said.out`.
 pub(super) struct Opened {
     pub(super) attempt: Try,
-    relay: Relay,
+    pub(super) said: Saying,
+}
+
+/// The answer as the client gets it, whoever gives it.
+pub(super) struct Saying {
+    pub(super) relay: Relay,
     pub(super) out: Out,
     /// The answer was complete with its first content.
     pub(super) is_over: bool,
@@ -19,40 +27,65 @@ pub(super) struct Opened {
     held_max: usize,
 }
 
+// === impl Opened ===
+
 impl Opened {
     /// Reads `attempt` up to its first content.
     pub(super) async fn new(context: &Context, job: &Job, mut attempt: Try) -> Result<Self, Error> {
-        if !attempt.is_event_stream() {
-            let error = Error::NotAStream("something else than an event stream".to_owned());
-            attempt.failed(&error);
-            return Err(error);
-        }
-        let mut opened = Self {
-            relay: Relay::new(job.plan(context, &attempt.model)),
-            attempt,
+        let relay = Relay::new(job.plan(context, &attempt.model));
+        let keeps = resume::needs_text(job, &attempt.model);
+        let mut said = Saying {
+            relay: if keeps { relay.keeping_text() } else { relay },
             out: Out::default(),
             is_over: false,
             held_max: context.limits.event_bytes,
         };
-        let content = poll_fn(|cx| opened.poll_content(cx));
-        let result = tokio::time::timeout(context.limits.first_content, content)
-            .await
-            .unwrap_or(Err(Error::Timeout(Phase::FirstContent)));
-        if let Err(error) = result {
-            opened.attempt.failed(&error);
-            return Err(error);
-        }
-        Ok(opened)
+        said.open(&mut attempt, context.limits.first_content).await?;
+        Ok(Self { attempt, said })
     }
 
-    fn poll_content(&mut self, cx: &mut Cx<'_>) -> Poll<Result<(), Error>> {
-        while !self.relay.progress().content_seen {
-            if !ready!(self.poll_pull(cx))? {
+    /// Moves one upstream chunk through the relay. `false`: the answer is complete.
+    pub(super) fn poll_pull(&mut self, cx: &mut Cx<'_>) -> Poll<Result<bool, Error>> {
+        self.said.poll_pull(&mut self.attempt, cx)
+    }
+
+    /// The answer is complete.
+    pub(super) fn succeeded(&mut self) {
+        self.attempt.succeeded(self.said.relay.progress());
+    }
+
+    pub(super) fn progress(&self) -> &Progress {
+        self.said.relay.progress()
+    }
+}
+
+// === impl Saying ===
+
+impl Saying {
+    /// Reads `attempt` up to content that the client does not have.
+    pub(super) async fn open(&mut self, attempt: &mut Try, limit: Duration) -> Result<(), Error> {
+        let result = if attempt.is_event_stream() {
+            let content = poll_fn(|cx| self.poll_content(attempt, cx));
+            let late = Err(Error::Timeout(Phase::FirstContent));
+            tokio::time::timeout(limit, content).await.unwrap_or(late)
+        } else {
+            Err(Error::NotAStream("something else than an event stream".to_owned()))
+        };
+        match &result {
+            Ok(()) => attempt.content(),
+            Err(error) => attempt.failed(error),
+        }
+        result
+    }
+
+    fn poll_content(&mut self, attempt: &mut Try, cx: &mut Cx<'_>) -> Poll<Result<(), Error>> {
+        while !self.relay.has_news() {
+            if !ready!(self.poll_pull(attempt, cx))? {
                 self.is_over = true;
                 break;
             }
             // Nobody reads it yet, so nothing else holds back a flood of comments and empty deltas.
-            if self.out.len_bytes() > self.held_max && !self.relay.progress().content_seen {
+            if self.out.len_bytes() > self.held_max && !self.relay.has_news() {
                 let what = format!("more than {} bytes before its first content", self.held_max);
                 return Poll::Ready(Err(Error::Stream(what)));
             }
@@ -60,9 +93,8 @@ impl Opened {
         Poll::Ready(Ok(()))
     }
 
-    /// Moves one upstream chunk through the relay. `false`: the answer is complete.
-    pub(super) fn poll_pull(&mut self, cx: &mut Cx<'_>) -> Poll<Result<bool, Error>> {
-        let pulled = match ready!(self.attempt.body.poll_data(cx)) {
+    fn poll_pull(&mut self, attempt: &mut Try, cx: &mut Cx<'_>) -> Poll<Result<bool, Error>> {
+        let pulled = match ready!(attempt.body.poll_data(cx)) {
             Some(Ok(chunk)) => {
                 self.relay.push(chunk, &mut self.out).map(|()| !self.relay.progress().done)
             }
@@ -77,15 +109,6 @@ impl Opened {
     pub(super) fn close(&mut self) -> Result<(), Error> {
         self.relay.finish(&mut self.out)?;
         Ok(())
-    }
-
-    /// The answer is complete.
-    pub(super) fn succeeded(&mut self) {
-        self.attempt.succeeded(self.relay.progress());
-    }
-
-    pub(super) fn progress(&self) -> &Progress {
-        self.relay.progress()
     }
 }
 

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::endpoint;
 use super::error::Error;
+use super::explain::Why;
 use crate::limit::{Reservation, Spent};
 use crate::metrics::{Endpoint, Label as _, Metrics, Outcome};
 use crate::stream::Progress;
@@ -27,6 +28,7 @@ pub struct Record {
     first_content: Option<Instant>,
     provider: Option<Arc<str>>,
     attempts: u32,
+    is_hedged: bool,
     usage: Option<Usage>,
     /// Of text that came from a provider.
     text_bytes: u64,
@@ -64,6 +66,7 @@ impl Record {
             first_content: None,
             provider: None,
             attempts: 0,
+            is_hedged: false,
             usage: None,
             text_bytes: 0,
             reservation: None,
@@ -85,13 +88,27 @@ impl Record {
         self.attempts
     }
 
-    pub(super) fn attempt(&mut self, endpoint: &endpoint::Endpoint, model: &Arc<str>) {
+    /// Whether two providers were asked at once.
+    pub fn is_hedged(&self) -> bool {
+        self.is_hedged
+    }
+
+    pub(super) fn attempt(&mut self, endpoint: &endpoint::Endpoint, model: &Arc<str>, why: Why) {
         self.model.clone_from(model);
         self.attempts += 1;
         self.provider = Some(endpoint.id.clone());
-        if self.attempts > 1 {
-            self.metrics.failovers.inc();
+        match why {
+            Why::Hedge | Why::Probe => self.is_hedged |= self.attempts > 1,
+            Why::First | Why::Retry | Why::Resume if self.attempts > 1 => {
+                self.metrics.failovers.inc();
+            }
+            Why::First | Why::Retry | Why::Resume => {}
         }
+    }
+
+    /// Whose answer it is.
+    pub(super) fn won(&mut self, endpoint: &endpoint::Endpoint) {
+        self.provider = Some(endpoint.id.clone());
     }
 
     pub(super) fn failed_attempt(&self, endpoint: &endpoint::Endpoint, error: &Error) {

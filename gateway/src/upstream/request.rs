@@ -10,9 +10,12 @@ use tokio::time::Instant;
 
 use super::attempt::Context;
 use super::endpoint::Endpoint;
+use super::explain::Explain;
+use super::resume::{Continuation, goes_on};
 use crate::auth::Grant;
 use crate::config;
 use crate::market::{Model, Offer};
+use crate::request::policy::{Hedge, Urgency};
 use crate::request::{self, Policy, Rewrite, Summary};
 use crate::stream::{Fallback, Limits, Plan, UsageMode};
 
@@ -36,26 +39,37 @@ pub struct Job {
     /// Of the key that asks.
     pub grant: Arc<Grant>,
     pub summary: Summary,
+    /// How it stands beside others that wait.
+    pub urgency: Urgency,
+    /// Whether a second provider may be asked when the first is late.
+    pub hedge: Hedge,
+    /// A hash of the key's name: who shares caches and habits.
+    pub tenant: u64,
+    /// Where the client asked how its provider was chosen.
+    pub explain: Option<Arc<Explain>>,
     pub body: Bytes,
     pub request_id: HeaderValue,
     /// What the answer is called where the provider gives it no name.
     pub fallback: Fallback,
     /// When the client's patience, or ours, ends.
     pub deadline: Instant,
+    /// What there is of the answer already, where another provider is to go on with it.
+    pub continuation: Option<Continuation>,
 }
 
 impl Job {
     /// The request for `offer`: the client's bytes with as few splices as can be. Always streamed
     /// where it can be, as closing a stream is the only cancel that servers honour.
-    pub(super) fn request(&self, offer: &Offer) -> Request<Full<Bytes>> {
+    pub(super) fn request(&self, context: &Context, offer: &Offer) -> Request<Full<Bytes>> {
         let stream = self.endpoint != request::Endpoint::Embeddings;
         let body = self.summary.upstream_body(
             &self.body,
             Rewrite {
                 model: &offer.upstream_model,
                 stream,
-                seed: None,
+                seed: goes_on(offer).then(|| context.seeds.of(&self.request_id)),
                 dialect: offer.endpoint.dialect,
+                continuation: self.continuation.as_ref().map(Continuation::borrowed),
             },
         );
         let accept = if stream { "text/event-stream" } else { "application/json" };
@@ -88,6 +102,20 @@ impl Job {
             request::Endpoint::ChatCompletions | request::Endpoint::Completions => limits.head,
             request::Endpoint::Embeddings => limits.head.saturating_add(limits.first_content),
         }
+    }
+
+    /// Providers that may be asked beside others.
+    pub(super) fn hedges_max(&self) -> u32 {
+        let wanted = match (self.hedge, self.urgency) {
+            (Hedge::Off, _) => 0,
+            (Hedge::Priority, _) | (Hedge::Auto, Urgency::High) => 2,
+            (Hedge::Auto, Urgency::Normal | Urgency::Low) => 1,
+        };
+        // What is made several times over is dear, and vectors have no first token.
+        let is_single = self.summary.choices <= 1;
+        let may = is_single && self.endpoint != request::Endpoint::Embeddings;
+        let key_max = self.grant.account.rules.hedges_max.unwrap_or(u32::MAX);
+        if may { wanted.min(key_max) } else { 0 }
     }
 
     /// What the client of this request must see of an attempt.

@@ -1,259 +1,255 @@
-//! Whom a request may ask for one model: its offers as the route sees them. What policy and scope admit
-//! is found once, by the model's index; what changes from moment to moment is looked at for each attempt.
+//! Whom a request may ask for one model: its providers as the route sees them. What policy, scope and the
+//! request's own needs admit is found once, by the model's index; what changes from moment to moment is
+//! looked at for each attempt, and only for the few that are drawn.
 
 use fixedbitset::FixedBitSet;
-use openapi::node::Standing;
-use smallvec::SmallVec;
-use std::sync::Arc;
+use siphasher::sip::SipHasher13;
+use std::hash::Hasher as _;
 use std::time::Duration;
 
 use super::attempt::Context;
-use super::endpoint::Endpoint;
 use super::error::Error;
-use crate::auth::Scope;
-use crate::market::{Member, Model, Now, Offer};
+use super::request::{Job, Wanted};
+use crate::market::{Model, Now, Offer};
 use crate::request::Policy;
-use crate::route::{self, eligible};
+use crate::request::policy::Sort;
+use crate::route::choice::{Choice, Terms};
+use crate::route::eligible::Bill;
+use crate::route::{self, Ask, LONG_BYTES, Prefix, Random, SHORT_BYTES, Values};
 
-/// The offers of one model under one policy, for one key.
+mod draw;
+mod group;
+mod limits;
+mod wish;
+
+use draw::Draw;
+use group::Group;
+use limits::{Limits, bill, needs};
+use wish::Wish;
+
+/// How much more time is worth to who sorts by it, and how much less to who sorts by price.
+const HURRIED: f64 = 10.0;
+const PATIENT: f64 = 0.1;
+
+/// The providers of one model for one request.
 #[derive(Debug)]
 pub(super) struct Slate<'a> {
-    offers: &'a [Arc<Offer>],
-    /// Absent: all are.
+    model: &'a Model,
+    /// Offers; absent: all are.
     admitted: Option<FixedBitSet>,
     policy: Option<&'a Policy>,
+    /// Providers that are to be tried first, in their order.
+    ordered: Vec<Group<'a>>,
+    veterans: Group<'a>,
+    /// Nodes on probation get a share of a model's requests, all of them together, as long as somebody
+    /// else has room.
+    newcomers: Group<'a>,
+    is_newcomers_turn: bool,
+    ask: Ask,
+    prefix: Prefix,
+    wish: Wish,
+    bill: Bill,
     /// Tokens that the answer may have, where the client says so.
     answer_tokens: Option<u64>,
-    /// Whose turn it is; absent where nobody is on probation.
-    turn: Option<Turn>,
-    has_members: bool,
+    job: &'a Job,
     /// Attempts that the policy allows.
     pub(super) attempts_max: usize,
 }
 
-/// Nodes on probation get a share of a model's requests, all of them together, as long as somebody else
-/// has room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    Veterans,
-    Newcomers,
-}
-
-/// What a request is, beside the model.
-#[derive(Debug)]
-pub(super) struct Asked<'a> {
-    pub(super) policy: Option<&'a Policy>,
-    pub(super) scope: &'a Scope,
-    pub(super) answer_tokens: Option<u64>,
-}
-
 impl<'a> Slate<'a> {
     /// # Errors
-    /// Nobody offers the model, or nobody that policy and scope admit; the reason names what keeps
-    /// them out. Or nobody takes requests now.
-    pub(super) fn new(
-        context: &Context,
-        model: &'a Model,
-        asked: &Asked<'a>,
-    ) -> Result<Self, Error> {
-        let Asked { policy, scope, answer_tokens } = *asked;
-        let offers = model.offers.as_slice();
-        if offers.is_empty() {
+    /// Nobody offers the model, or nobody that the request, its policy and scope admit; the reason names
+    /// what keeps them out.
+    pub(super) fn new(context: &Context, wanted: &'a Wanted, job: &'a Job) -> Result<Self, Error> {
+        let (model, policy, scope) = (&*wanted.model, wanted.policy.as_deref(), &job.grant.scope);
+        if model.offers.is_empty() {
             return Err(no_provider_now("no provider offers it"));
         }
-        let admitted = match policy.is_none() && scope.is_anywhere() {
-            true => None,
-            false => Some(model.index.admitted(offers, policy, scope)),
-        };
+        let ask = ask(model, policy, job, context.routing.values);
+        let limits = Limits { policy, scope, needs: needs(job), bill: bill(&ask, job) };
+        let admitted = limits.admitted(model, &ask);
         if admitted.as_ref().is_some_and(FixedBitSet::is_clear) {
-            return Err(refusal(offers, policy, scope));
+            return Err(limits.refusal(&model.offers));
         }
         let is_one = policy.is_some_and(|p| !p.allow_fallbacks && p.order.is_empty());
-        let attempts_max = if is_one { 1 } else { usize::MAX };
-        let mut slate = Self {
-            offers,
+        let (veterans, newcomers) = group::parted(&model.crowd, admitted.as_ref());
+        let ordered = policy.map(|policy| group::ordered(model, policy, admitted.as_ref()));
+        let has_newcomers = !newcomers.is_empty();
+        Ok(Self {
+            is_newcomers_turn: has_newcomers
+                && route::draw((context.random)()) < context.probation_share,
+            ordered: ordered.unwrap_or_default(),
+            prefix: prefix(model, job),
+            wish: Wish::new(policy, &model.shared),
+            bill: limits.bill,
+            answer_tokens: job.summary.max_tokens,
+            attempts_max: if is_one { 1 } else { usize::MAX },
+            model,
             admitted,
             policy,
-            answer_tokens,
-            turn: None,
-            has_members: model.index.has_members(),
-            attempts_max,
-        };
-        if slate.has_members {
-            let now = slate.now(context);
-            slate.turn = slate.has_newcomers().then(|| turn(context));
-            if !slate.places().any(|(_, offer)| slate.is_open(offer, now)) {
-                return Err(no_provider_now("none of its providers takes requests now"));
-            }
-        }
-        Ok(slate)
+            veterans,
+            newcomers,
+            ask,
+            job,
+        })
     }
 
-    /// Whom to ask next, of those that `may` be: the place in the list of offers. `tried`: places of those that
-    /// were asked already.
+    /// What the request weighs, as expected.
+    pub(super) fn ask(&self) -> &Ask {
+        &self.ask
+    }
+
+    /// Not all of the model's providers may be asked.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.admitted.is_some()
+    }
+
+    pub(super) fn prefix(&self) -> Prefix {
+        self.prefix
+    }
+
+    /// Whom to ask next, of those that `may` be; places are in the model's list of offers. `tried`: places
+    /// of those that were asked already: a provider is not asked again under another offer.
     pub(super) fn pick(
         &self,
         context: &Context,
         tried: &[usize],
+        utilisation_max: f64,
         may: &dyn Fn(&Offer) -> bool,
-    ) -> Option<usize> {
-        route::choose(self.candidates(context, tried, may), (context.random)())
-    }
-
-    fn candidates(
-        &self,
-        context: &Context,
-        tried: &[usize],
-        may: &dyn Fn(&Offer) -> bool,
-    ) -> impl Iterator<Item = route::Candidate> {
+    ) -> Choice {
         // Looked at anew: an earlier attempt may have taken its time.
-        let now = self.now(context);
-        let waiting = self.waiting(context, tried, now);
-        let mut before: Option<(&Arc<Endpoint>, u64)> = None;
-        self.offers.iter().enumerate().map(move |(place, offer)| {
-            let (in_flight, cool_down) = (offer.endpoint.in_flight(), offer.endpoint.cool_down());
-            let mut is_out = !may(offer)
-                || !self.is_askable(context, tried, (place, offer), now)
-                || waiting.is_some_and(|class| class == class_of(offer) && !self.is_wished(offer));
-            let preference = match self.policy {
-                Some(policy) if !is_out => eligible::preference(policy, &offer.terms()),
-                _ => 0,
-            };
-            // A provider's offers lie side by side: who has many is drawn as often as who has one.
-            is_out |= before.is_some_and(|(endpoint, least)| {
-                Arc::ptr_eq(endpoint, &offer.endpoint) && least <= preference
-            });
-            if !is_out {
-                before = Some((&offer.endpoint, preference));
+        let now = context.time.now();
+        let mut random = Random::new((context.random)());
+        let terms =
+            Terms { ask: self.ask, prefix: self.prefix, now_ms: now.run_ms, utilisation_max };
+        let draw = Draw { slate: self, limits: &context.limits, terms, now, tried, may };
+        let mut all = Choice::default();
+        // The newcomers' turn is a first attempt's: a request that failed once is not risked again.
+        let is_trial = self.is_newcomers_turn && tried.is_empty() && self.ordered.is_empty();
+        for (number, group) in self.groups(is_trial).enumerate() {
+            let choice = draw.of(group, is_trial && number == 0, &mut random);
+            let is_settled = choice.best.is_some() && !choice.is_panic;
+            merge(&mut all, choice);
+            if is_settled {
+                break;
             }
-            route::Candidate { in_flight, preference, cool_down, is_out }
-        })
-    }
-
-    fn now(&self, context: &Context) -> Now {
-        if self.has_members { context.time.now() } else { Now::default() }
-    }
-
-    fn places(&self) -> impl Iterator<Item = (usize, &'a Arc<Offer>)> {
-        let is_admitted = |place| self.admitted.as_ref().is_none_or(|a| a.contains(place));
-        self.offers.iter().enumerate().filter(move |(place, _)| is_admitted(*place))
-    }
-
-    /// The class that has to wait for the other, which has room. The draw is for the first attempt: a
-    /// request that failed once is not risked again.
-    fn waiting(&self, context: &Context, tried: &[usize], now: Now) -> Option<Turn> {
-        let turn = match self.turn? {
-            Turn::Newcomers if tried.is_empty() && !self.is_ordered() => Turn::Newcomers,
-            _ => Turn::Veterans,
-        };
-        let has_room = |(place, offer): (usize, &Arc<Offer>)| {
-            class_of(offer) == turn
-                && self.is_askable(context, tried, (place, offer), now)
-                && offer.endpoint.cool_down().is_zero()
-                && offer.member().is_none_or(|member| !is_full(member, offer))
-        };
-        let other = match turn {
-            Turn::Veterans => Turn::Newcomers,
-            Turn::Newcomers => Turn::Veterans,
-        };
-        self.places().any(has_room).then_some(other)
-    }
-
-    /// Who failed under one offer is not asked under another.
-    fn is_askable(
-        &self,
-        context: &Context,
-        tried: &[usize],
-        (place, offer): (usize, &Offer),
-        now: Now,
-    ) -> bool {
-        let was_tried = |at: &usize| {
-            let tried = self.offers.get(*at);
-            tried.is_some_and(|tried| Arc::ptr_eq(&tried.endpoint, &offer.endpoint))
-        };
-        !tried.iter().any(was_tried)
-            && self.admitted.as_ref().is_none_or(|admitted| admitted.contains(place))
-            && offer.endpoint.has_room(&context.limits)
-            && self.is_open(offer, now)
-            && (offer.seller.is_none() || self.is_affordable(offer))
-    }
-
-    /// A node may have changed its prices since the slate was made.
-    fn is_affordable(&self, offer: &Offer) -> bool {
-        self.policy.is_none_or(|policy| eligible::is_affordable(policy, &offer.terms()))
-    }
-
-    fn is_open(&self, offer: &Offer, now: Now) -> bool {
-        offer.member().is_none_or(|member| member.is_open(now, self.expected(member)))
-    }
-
-    /// How long the answer may take, by what was measured of the node.
-    fn expected(&self, member: &Member) -> Duration {
-        // Only the end of rented capacity asks for it.
-        if member.rented_until_ms().is_none() {
-            return Duration::ZERO;
         }
-        let speed = member.known.figures().decode_tps.filter(|speed| *speed > 0.0);
-        let seconds = self.answer_tokens.zip(speed).map(|(tokens, speed)| {
-            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-            let tokens = tokens as f64;
-            tokens / speed
-        });
-        seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).unwrap_or_default()
+        all
     }
 
-    fn has_newcomers(&self) -> bool {
-        self.places().any(|(_, offer)| class_of(offer) == Turn::Newcomers)
+    /// Why there is nobody to ask, after a choice without one.
+    pub(super) fn nobody(&self, choice: &Choice, now_ms: u64) -> Error {
+        if let Some(until_ms) = choice.paused_until_ms {
+            let retry_after = Duration::from_millis(until_ms.saturating_sub(now_ms));
+            return Error::RateLimited { retry_after: Some(retry_after) };
+        }
+        match choice.drawn {
+            0 => no_provider_now("none of its providers takes requests now"),
+            _ => no_provider_now("all of its providers are at their limit"),
+        }
     }
 
-    fn is_ordered(&self) -> bool {
-        self.policy.is_some_and(|policy| !policy.order.is_empty())
+    /// Who is drawn from first, and who where these can't.
+    fn groups(&self, is_trial: bool) -> impl Iterator<Item = &Group<'a>> {
+        let rest = match is_trial {
+            true => [&self.newcomers, &self.veterans],
+            false => [&self.veterans, &self.newcomers],
+        };
+        self.ordered.iter().chain(rest).filter(|group| !group.is_empty())
     }
 
-    /// Who asks for a node by name gets it, new or not.
-    fn is_wished(&self, offer: &Offer) -> bool {
-        self.is_ordered()
-            && self.policy.is_some_and(|policy| eligible::is_ordered(policy, &offer.terms()))
-    }
-}
-
-fn turn(context: &Context) -> Turn {
-    match route::draw((context.random)()) < context.probation_share {
-        true => Turn::Newcomers,
-        false => Turn::Veterans,
+    fn is_admitted(&self, place: usize) -> bool {
+        self.admitted.as_ref().is_none_or(|admitted| admitted.contains(place))
     }
 }
 
-fn class_of(offer: &Offer) -> Turn {
-    match offer.member().map(|member| member.standing()) {
-        Some(Standing::Probation) => Turn::Newcomers,
-        _ => Turn::Veterans,
+/// A choice whose best is taken only if nothing better was found before.
+fn merge(all: &mut Choice, next: Choice) {
+    let is_better = all.best.is_none() || (all.is_panic && !next.is_panic && next.best.is_some());
+    if is_better {
+        (all.best, all.is_panic) = (next.best, next.is_panic);
+    }
+    all.probe = all.probe.or(next.probe);
+    all.paused_until_ms = match (all.paused_until_ms, next.paused_until_ms) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    };
+    let (before, more) = (f64::from(all.drawn), f64::from(next.drawn));
+    if more > 0.0 {
+        all.utilisation = (all.utilisation * before + next.utilisation * more) / (before + more);
+    }
+    all.drawn += next.drawn;
+    all.loaded += next.loaded;
+}
+
+fn ask(model: &Model, policy: Option<&Policy>, job: &Job, usual: Values) -> Ask {
+    let summary = &job.summary;
+    // Pictures are no text.
+    let bytes = summary.prompt_bytes.saturating_sub(summary.media.bytes);
+    let answers = model.shared.answer_tokens(job.tenant, summary.max_tokens);
+    Ask {
+        prompt_tokens: model.shared.prompt_tokens(bytes),
+        answer_tokens: answers * f64::from(summary.choices.max(1)),
+        values: policy.map_or(usual, |policy| values(policy, usual)),
     }
 }
 
-/// Whether it has as many of our requests as it runs and queues at once.
-fn is_full(member: &Member, offer: &Offer) -> bool {
-    let capacity = member.hello.capacity;
-    offer.endpoint.in_flight() >= capacity.running_max.saturating_add(capacity.queued_max)
+/// What time is worth to who asks with this policy.
+fn values(policy: &Policy, usual: Values) -> Values {
+    let values = policy.value_of_time.map_or(usual, |value| usual.worth(value));
+    match policy.sort {
+        Some(Sort::Price) => values.hurried(PATIENT),
+        Some(Sort::Latency) => Values { first_token: values.first_token * HURRIED, ..values },
+        Some(Sort::Throughput) => Values { decode: values.decode * HURRIED, ..values },
+        Some(Sort::Exacto) | None => values,
+    }
+}
+
+/// Whose caches and habits are one: a key's, by its name.
+pub fn tenant(key_name: &str) -> u64 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(key_name.as_bytes());
+    hasher.finish()
+}
+
+/// Of the model, the tenant and the prompt's beginning. No tenant can find out about another's prompts by
+/// what is warm, as far as this gateway's choice goes.
+fn prefix(model: &Model, job: &Job) -> Prefix {
+    let opening = job.summary.opening(&job.body);
+    let (Some(short), true) = (opening.get(..SHORT_BYTES), model.crowd.len() > 1) else {
+        return Prefix::default();
+    };
+    let mut hasher = SipHasher13::new_with_keys(job.tenant, 0);
+    hasher.write(model.id.as_bytes());
+    hasher.write_u8(0xff);
+    hasher.write(short);
+    let short = hasher.finish().max(1);
+    let long = opening.get(SHORT_BYTES..LONG_BYTES).map_or(0, |rest| {
+        hasher.write(rest);
+        hasher.finish().max(1)
+    });
+    Prefix { short, long }
 }
 
 fn no_provider_now(reason: &'static str) -> Error {
     Error::NoProvider { reason: reason.into(), retry_after: Some(Duration::from_secs(1)) }
 }
 
-/// Every reason that keeps an offer out, each once.
-fn refusal(offers: &[Arc<Offer>], policy: Option<&Policy>, scope: &Scope) -> Error {
-    let mut refusals = SmallVec::<[&str; 4]>::new();
-    for offer in offers {
-        let terms = offer.terms();
-        let what = match eligible::reaches(scope, &terms) {
-            false => Some("the key's scope"),
-            true => policy.and_then(|policy| eligible::refusal(policy, &terms)),
-        };
-        if let Some(what) = what.filter(|what| !refusals.contains(what)) {
-            refusals.push(what);
-        }
-    }
-    let (what, count) = (refusals.join(", "), offers.len());
-    Error::unserved(format!("{what}: none of its {count} providers fits"))
+/// How long the answer may take, by what was measured of the node.
+fn expected(answer_tokens: Option<u64>, offer: &Offer) -> Duration {
+    // Only the end of rented capacity asks for it.
+    let Some(member) = offer.member().filter(|member| member.rented_until_ms().is_some()) else {
+        return Duration::ZERO;
+    };
+    let speed = member.known.figures().decode_tps.filter(|speed| *speed > 0.0);
+    let seconds = answer_tokens.zip(speed).map(|(tokens, speed)| {
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let tokens = tokens as f64;
+        tokens / speed
+    });
+    seconds.and_then(|s| Duration::try_from_secs_f64(s).ok()).unwrap_or_default()
+}
+
+fn is_open(answer_tokens: Option<u64>, offer: &Offer, now: Now) -> bool {
+    offer.member().is_none_or(|member| member.is_open(now, expected(answer_tokens, offer)))
 }

@@ -6,10 +6,13 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_util::either::Either;
 
+use super::dial;
 use super::pool::Pool;
 use super::tunnel::Tunnel;
 
-pub(super) type Io = TokioIo<Either<TcpStream, TlsStream<TcpStream>>>;
+pub(super) type Io = TokioIo<Either<Raw, TlsStream<Raw>>>;
+/// A socket of this machine, or what stands for one.
+pub(super) type Raw = Either<TcpStream, dial::Stream>;
 
 pub(super) enum Way {
     Dialed(Dialed),

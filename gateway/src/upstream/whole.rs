@@ -7,9 +7,10 @@ use std::task::{Context as Cx, Poll, ready};
 
 use super::attempt::{Context, Exchange, Goal, Good, Try};
 use super::error::{Error, Phase};
+use super::pace::Pace;
 use super::request::Job;
 use super::vectors;
-use super::watch::Watch;
+use super::watch::{Expired, Watch};
 use crate::request::Endpoint;
 use crate::stream::{self, Assembler, Progress};
 
@@ -72,12 +73,14 @@ async fn assemble(
     attempt: &mut Try,
 ) -> Result<(Bytes, Progress), Error> {
     let mut assembler = Assembler::new(job.plan(context, &attempt.model));
-    let mut watch = Watch::new(context.limits.first_content);
-    let mut has_content = false;
+    let mut first = Watch::new(context.limits.first_content);
+    let mut pace: Option<Pace> = None;
     loop {
-        let events = assembler.progress().events;
-        let phase = if has_content { Phase::MidStream } else { Phase::FirstContent };
-        match poll_fn(|cx| poll_watched(attempt, &mut watch, phase, cx)).await {
+        let read = poll_fn(|cx| match &mut pace {
+            Some(pace) => poll_watched(attempt, Phase::MidStream, cx, |cx| pace.poll(cx)),
+            None => poll_watched(attempt, Phase::FirstContent, cx, |cx| first.poll(cx)),
+        });
+        match read.await {
             Some(Ok(chunk)) => assembler.push(chunk)?,
             Some(Err(error)) if !assembler.progress().finished => return Err(error),
             Some(Err(_)) | None => break,
@@ -86,11 +89,11 @@ async fn assemble(
         if progress.done {
             break;
         }
-        if !has_content && progress.content_seen {
-            has_content = true;
-            watch = Watch::new(context.limits.stall);
-        } else if progress.events != events && has_content {
-            watch.touch();
+        if let Some(pace) = &mut pace {
+            pace.came(progress);
+        } else if progress.content_seen {
+            attempt.content();
+            pace = Some(Pace::new(&attempt.model, context.limits.stall));
         }
     }
     let stream::Answer { body, progress } = assembler.finish()?;
@@ -103,9 +106,11 @@ async fn read_json(
     attempt: &mut Try,
 ) -> Result<(Bytes, Progress), Error> {
     let mut watch = Watch::new(context.limits.first_content);
+    // Whoever does not stream has done its work when it sends a head.
+    attempt.content();
     let mut read = BytesMut::new();
     while let Some(chunk) =
-        poll_fn(|cx| poll_watched(attempt, &mut watch, Phase::FirstContent, cx)).await
+        poll_fn(|cx| poll_watched(attempt, Phase::FirstContent, cx, |cx| watch.poll(cx))).await
     {
         let chunk = chunk?;
         let length = (read.len() + chunk.len()) as u64;
@@ -127,14 +132,14 @@ async fn read_json(
 
 fn poll_watched(
     attempt: &mut Try,
-    watch: &mut Watch,
     phase: Phase,
     cx: &mut Cx<'_>,
+    is_late: impl FnOnce(&mut Cx<'_>) -> Poll<Expired>,
 ) -> Poll<Option<Result<Bytes, Error>>> {
     match attempt.body.poll_data(cx) {
         Poll::Ready(data) => Poll::Ready(data),
         Poll::Pending => {
-            ready!(watch.poll(cx));
+            ready!(is_late(cx));
             Poll::Ready(Some(Err(Error::Timeout(phase))))
         }
     }

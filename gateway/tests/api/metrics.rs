@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use gateway::metrics::{
-    AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, JoinOutcome, Label, Measurement,
-    Outcome, Phase, StatusClass, TokenKind,
+    AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, HedgeDenial, HedgeOutcome,
+    JoinOutcome, Label, Measurement, Outcome, Phase, StatusClass, TokenKind,
 };
 use http::Method;
 use std::collections::BTreeSet;
@@ -47,6 +47,8 @@ fn every_label_value_is_documented() {
         .chain(values::<StatusClass>())
         .chain(values::<Outcome>())
         .chain(values::<AttemptOutcome>())
+        .chain(values::<HedgeOutcome>())
+        .chain(values::<HedgeDenial>())
         .chain(values::<CacheOutcome>())
         .chain(values::<Measurement>())
         .chain(values::<ConnectionState>())

@@ -17,6 +17,8 @@ mod embeddings;
 #[cfg(test)]
 mod fail_over;
 #[cfg(test)]
+mod going_on;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod hostile;

@@ -57,7 +57,7 @@ async fn limits_and_scope_are_kept_over_a_restart_and_so_is_a_revocation() {
     let (gateway, _) = start(&text).await;
     let wanted = json!({
         "name": "limited", "requests_per_minute": 2, "tokens_per_minute": 1000,
-        "concurrent_streams": 3, "choices_max": 4,
+        "concurrent_streams": 3, "choices_max": 4, "hedges_max": 0,
         "models": ["acme/*"], "regions": ["eu"], "providers": ["p"],
     });
     let made = admin(&gateway, data.path(), Method::POST, PATH, &wanted.to_string()).await.json();
@@ -107,6 +107,7 @@ async fn what_is_wrong_is_told_by_its_member() {
         (r#"{"name": "key_00000000000000000000000000000001"}"#, Some("name")),
         (r#"{"name": "a", "requests_per_minute": 0}"#, Some("requests_per_minute")),
         (r#"{"name": "a", "choices_max": 200}"#, Some("choices_max")),
+        (r#"{"name": "a", "hedges_max": 3}"#, Some("hedges_max")),
         (r#"{"name": "a", "models": []}"#, Some("models")),
         (r#"{"name": "a", "regions": ["e*"]}"#, Some("regions")),
         (r#"{"name": "a", "tokens_per_minute": -1}"#, None),

@@ -138,7 +138,7 @@ async fn a_key_tells_its_own_limits_and_what_is_left() {
         "name": "alice",
         "limits": {
             "requests_per_minute": 60, "tokens_per_minute": 1000,
-            "concurrent_streams": 1000, "choices_max": 2,
+            "concurrent_streams": 1000, "choices_max": 2, "hedges_max": null,
         },
         "scope": { "models": ["acme/*"], "regions": ["eu"], "providers": null },
         "requests": { "limit": 60, "remaining": 59, "reset_ms": 1000 },

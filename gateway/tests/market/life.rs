@@ -193,6 +193,7 @@ async fn what_is_known_of_a_node_is_one_however_often_it_asks_at_once() {
             api_key: None,
             region: None,
             allow_private: true,
+            continues: false,
             dialect: gateway::request::Dialect::default(),
             models: Vec::new(),
         },

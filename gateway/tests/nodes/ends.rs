@@ -248,7 +248,8 @@ async fn a_new_connection_does_not_make_a_node_sound() {
     gateway.until_offers(1).await;
     let snapshot = gateway.running.app.market.snapshot();
     let model = snapshot.model(crate::harness::MODEL).unwrap();
-    assert!(!model.offers[0].endpoint.cool_down().is_zero());
+    let now_ms = gateway.running.app.market.time().now().run_ms;
+    assert!(!model.offers[0].learned.is_asked(now_ms));
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod request;
 mod request_errors;
 mod rules;
 mod scanner;
+mod seam;
 mod support;
 mod unknown;
 mod usage;

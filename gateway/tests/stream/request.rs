@@ -17,7 +17,8 @@ fn rewritten(body: &str, rewrite: Rewrite<'_>) -> String {
     String::from_utf8(out.to_vec()).unwrap()
 }
 
-const AS_IT_IS: Rewrite<'_> = Rewrite { model: "m", stream: true, seed: None, dialect: AS_SENT };
+const AS_IT_IS: Rewrite<'_> =
+    Rewrite { model: "m", stream: true, seed: None, dialect: AS_SENT, continuation: None };
 const AS_SENT: Dialect =
     Dialect { token_limit: TokenLimit::AsSent, developer: DeveloperRole::AsSent };
 
@@ -147,7 +148,7 @@ fn a_stream_goes_out_whole_where_the_upstream_has_none() {
 
 #[test]
 fn model_and_seed_are_put_in() {
-    let rewrite = Rewrite { model: "up/\"s\"", seed: Some(-5), stream: false, dialect: AS_SENT };
+    let rewrite = Rewrite { model: "up/\"s\"", seed: Some(-5), stream: false, ..AS_IT_IS };
     let body = format!(r#"{{{MESSAGES},"model" : "\u006d", "seed": null}}"#);
     assert_eq!(
         rewritten(&body, rewrite),

@@ -108,7 +108,7 @@ proptest! {
         members.push(format!("\"stream\":{stream}"));
         let body = Bytes::from(format!("{{{},{messages} }}", members.join(" , ")));
         let facts = Probe::parse(&body, Endpoint::ChatCompletions).unwrap().into_summary();
-        let out = facts.upstream_body(&body, Rewrite { model: "ours", stream: true, seed: None, dialect: Dialect::default() });
+        let out = facts.upstream_body(&body, Rewrite { model: "ours", stream: true, seed: None, dialect: Dialect::default(), continuation: None });
         // Taking back what was put in gives back every byte.
         let back = String::from_utf8(out.to_vec()).unwrap()
             .replacen("\"stream_options\":{\"include_usage\":true},", "", 1)

@@ -69,6 +69,10 @@ pub struct Request {
     /// Handed to the chat template as variables (`enable_thinking`, …).
     #[serde(default)]
     pub chat_template_kwargs: Option<Map<String, Value>>,
+    /// What a gateway says to a node. Not for clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub quorate: Option<crate::resume::Extension>,
     #[serde(flatten)]
     #[schema(ignore)]
     pub extra: Map<String, Value>,

@@ -120,6 +120,8 @@ pub enum Feature {
     Vision,
     /// Token ids and provenance in comments.
     Evidence,
+    /// Goes on with an answer that another node began, token for token ([`crate::resume`]).
+    Resume,
     #[serde(other)]
     Other,
 }

@@ -23,7 +23,6 @@ use futures_util::stream::{self, StreamExt};
 use openapi::evidence::Provenance;
 use openapi::gumbel;
 use openapi::usage::Usage;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
@@ -116,25 +115,33 @@ impl Mistral {
             return Err(Error::UnknownModel(job.model));
         }
         let model = Arc::clone(&inner.model);
-        let Job { sampling, logprobs, evidence, .. } = job.clone();
+        let (evidence, seed, resume) = (job.evidence, job.sampling.seed, job.resume.clone());
         let place = Arc::clone(&inner.preparing).acquire_owned().await;
+        let counters = Arc::clone(&inner.counters);
+        let own = Arc::clone(inner);
         let prepared = inner.tracker.spawn_blocking(move || {
             // Kept to the end even where the caller has left: nothing can break this work off.
             let _place = place;
-            model.prepare(&job)
+            let prepared = model.prepare(&job)?;
+            let provenance = evidence.then(|| own.provenance(&prepared, seed));
+            let Job { sampling, logprobs, .. } = job;
+            let (mut decode, mut ids, events) =
+                Decode::new(&model, prepared, sampling, logprobs, counters);
+            let prompt_tokens = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+            if let Some(resume) = resume {
+                decode.resume(&resume)?;
+                ids.extend(resume.ids);
+            }
+            Ok((decode, ids, Generation { prompt_tokens, provenance, events: until_end(events) }))
         });
         let prepared = prepared.await.map_err(|error| {
             // A panic of a library over this request's grammar or text; the engine never saw it.
             Error::Internal(format!("preparing the request failed: {error}"))
-        })??;
-        let provenance = evidence.then(|| inner.provenance(&prepared, sampling.seed));
-        let prompt_tokens = u32::try_from(prepared.ids.len()).unwrap_or(u32::MAX);
-        let counters = Arc::clone(&inner.counters);
-        let (decode, ids, events) =
-            Decode::new(&inner.model, prepared, sampling, logprobs, counters);
+        });
+        let (decode, ids, generation) = prepared??;
         let job = job::run(Arc::clone(inner), decode, ids);
         drop(inner.tracker.spawn(job));
-        Ok(Answer::Events(Generation { prompt_tokens, provenance, events: until_end(events) }))
+        Ok(Answer::Events(generation))
     }
 }
 
@@ -162,10 +169,6 @@ impl Engine for Mistral {
 
 impl Inner {
     fn provenance(&self, prepared: &Prepared, seed: u64) -> Provenance {
-        let mut prompt = Sha256::new();
-        for id in &prepared.ids {
-            prompt.update(id.to_le_bytes());
-        }
         let template = self.model.template.as_ref();
         Provenance {
             weights_id: self.info.weights_id.clone().unwrap_or_default(),
@@ -175,7 +178,7 @@ impl Inner {
             template_sha256: template.map_or("", |template| template.sha256()).to_owned(),
             sampler: gumbel::NAME.to_owned(),
             seed,
-            prompt_ids_sha256: hex::encode(prompt.finalize()),
+            prompt_ids_sha256: prepared.ids_sha256(),
             usage: Usage::default(),
         }
     }

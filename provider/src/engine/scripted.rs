@@ -2,16 +2,20 @@
 //! in a model's place, behind the same server code. It never pretends to be a model of its own accord.
 //!
 //! A script comes from the configuration; the request's member `script` (an object) overrides single
-//! members of it. Plain scripts give events, as any engine does. Scripts that misbehave on the wire
+//! members of it; a `sequence` gives each request its own, and `flap` breaks the engine now and then.
+//! Plain scripts give events, as any engine does. Scripts that misbehave on the wire
 //! (see [`Script::is_quirky`]) write their own bytes, one choice only.
 
 mod embed;
 mod plan;
 mod play;
+mod resume;
 mod script;
 mod wire;
 
-pub use script::{Script, ScriptError, ToolCall, UsageMode};
+pub use script::{Flap, Script, ScriptError, ToolCall, UsageMode};
+
+use script::ENGINES_OWN;
 
 use super::tally::Tally;
 use super::{Answer, Engine, Error, Generation, Job, ModelInfo, Prompt, Relayed};
@@ -27,7 +31,9 @@ use openapi::usage::Usage;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// How a scripted engine is set up.
 #[derive(Debug, Clone)]
@@ -49,7 +55,7 @@ pub fn weights_id() -> String {
 
 const ENGINE: &str = concat!("scripted/", env!("CARGO_PKG_VERSION"));
 /// All it can play.
-const FEATURES: [Feature; 7] = [
+const FEATURES: [Feature; 8] = [
     Feature::Chat,
     Feature::Completions,
     Feature::Embeddings,
@@ -57,6 +63,7 @@ const FEATURES: [Feature; 7] = [
     Feature::JsonSchema,
     Feature::Logprobs,
     Feature::Evidence,
+    Feature::Resume,
 ];
 
 impl Default for Options {
@@ -75,11 +82,14 @@ impl Default for Options {
 pub struct Scripted {
     options: Options,
     counters: Arc<Counters>,
+    /// Requests so far.
+    seen: AtomicU64,
+    born: Instant,
 }
 
 impl Scripted {
     pub fn new(options: Options, counters: Arc<Counters>) -> Self {
-        Self { options, counters }
+        Self { options, counters, seen: AtomicU64::new(0), born: Instant::now() }
     }
 
     async fn play(&self, job: Job) -> Result<Answer, Error> {
@@ -94,7 +104,7 @@ impl Scripted {
             tally.fail();
             return foreign(status, &script).map(Answer::Relay);
         }
-        let plan = plan::Plan::new(&script, &job);
+        let plan = self.plan(&script, &job).inspect_err(|_| tally.fail())?;
         if script.is_quirky() {
             return Ok(wire::answer(script, &job, plan, tally, self.options.created));
         }
@@ -105,6 +115,14 @@ impl Scripted {
         }))
     }
 
+    fn plan(&self, script: &Script, job: &Job) -> Result<plan::Plan, Error> {
+        let theirs = job.resume.as_ref().and_then(|resume| resume.prompt_ids_sha256.as_ref());
+        if theirs.is_some_and(|theirs| *theirs != prompt_sha256(job)) {
+            return Err(resume::mismatch("its prompt"));
+        }
+        plan::Plan::new(script, job)
+    }
+
     /// The engine's script, with what a request's own (`member`) changes in it.
     fn script(&self, member: Option<Value>) -> Result<Script, Error> {
         let invalid = |error: ScriptError| Error::Invalid {
@@ -112,10 +130,16 @@ impl Scripted {
             param: Some("script".to_owned()),
             code: None,
         };
+        let number = self.seen.fetch_add(1, Relaxed);
+        let own = self.options.script.of_request(number, self.born.elapsed()).map_err(invalid)?;
         match member {
-            None => Ok(self.options.script.clone()),
+            None => Ok(own),
             Some(Value::Object(members)) => {
-                self.options.script.overridden(&members).map_err(invalid)
+                if let Some(name) = ENGINES_OWN.iter().find(|name| members.contains_key(**name)) {
+                    let what = format!("`script.{name}` is the engine's, not a request's");
+                    return Err(invalid(ScriptError(what)));
+                }
+                own.overridden(&members).map_err(invalid)
             }
             Some(_) => Err(invalid(ScriptError("`script` must be an object".to_owned()))),
         }
@@ -126,16 +150,15 @@ impl Scripted {
     }
 
     fn provenance(&self, job: &Job) -> Provenance {
-        let hash = |bytes: &[u8]| hex::encode(Sha256::digest(bytes));
         Provenance {
             weights_id: self.weights_id(),
             quant: "none".to_owned(),
             kv_dtype: "none".to_owned(),
             engine: ENGINE.to_owned(),
-            template_sha256: hash(b""),
+            template_sha256: hex::encode(Sha256::digest(b"")),
             sampler: "scripted".to_owned(),
             seed: job.sampling.seed,
-            prompt_ids_sha256: hash(plan::prompt_text(&job.prompt).as_bytes()),
+            prompt_ids_sha256: prompt_sha256(job),
             usage: Usage::default(),
         }
     }
@@ -173,6 +196,10 @@ impl Engine for Scripted {
     fn health(&self) -> Result<(), String> {
         Ok(())
     }
+}
+
+fn prompt_sha256(job: &Job) -> String {
+    hex::encode(Sha256::digest(plan::prompt_text(&job.prompt).as_bytes()))
 }
 
 /// The request's own script: a member this API doesn't otherwise know.

@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, StatusCode, Uri};
 use openapi::error::ErrorBody;
+use openapi::resume;
 use std::future::{Ready, ready};
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub(super) enum Error {
     Busy { retry_after: Duration },
     #[error("This provider is shutting down.")]
     Draining,
+    #[error("The answer cannot be resumed here: {0}")]
+    Mismatch(String),
     #[error("{0}")]
     Unavailable(String),
     #[error("Internal error; the log has it under request id {request_id}.")]
@@ -70,6 +73,7 @@ impl Error {
                 Self::Invalid { message, param, code }
             }
             engine::Error::UnknownModel(model) => Self::UnknownModel(model),
+            engine::Error::Mismatch(message) => Self::Mismatch(message),
             engine::Error::Unavailable(message) => Self::Unavailable(message),
             engine::Error::Internal(text) => Self::internal(request_id, &text),
             engine::Error::Abort => Self::Reset,
@@ -98,6 +102,10 @@ impl Error {
             Self::UnknownModel(_) => Row {
                 param: Some("model".to_owned()),
                 ..row(StatusCode::NOT_FOUND, REQUEST, Some("model_not_found"))
+            },
+            Self::Mismatch(_) => Row {
+                param: Some(format!("{}.resume", resume::MEMBER)),
+                ..row(StatusCode::CONFLICT, REQUEST, Some(resume::MISMATCH))
             },
             Self::UnknownPath { .. } => row(StatusCode::NOT_FOUND, REQUEST, Some("unknown_url")),
             Self::ApiKey => row(StatusCode::UNAUTHORIZED, REQUEST, Some("invalid_api_key")),
@@ -181,6 +189,7 @@ mod tests {
             Error::invalid("temperature", "must be at most 2"),
             Error::UnknownModel("gpt-9".into()),
             Error::UnknownPath { method: Method::GET, path: "/x".into() },
+            Error::Mismatch("it was made by other weights".into()),
             Error::ApiKey,
             Error::Lease,
             Error::WrongMethod(Method::PUT),

@@ -98,7 +98,8 @@ pub async fn serve(
     }
 }
 
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+/// What a connection ends with.
+pub type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 async fn connection(
     stream: TcpStream,
@@ -127,6 +128,20 @@ async fn connection(
     let key = session.peer_certificates().and_then(|chain| certificate::key_of(chain.first()?));
     let peer = key.map_or(Peer::Stranger, Peer::Direct);
     converse(stream, state, peer, router, limits, shutdown).await
+}
+
+/// Serves one connection that no listener of this machine accepted.
+///
+/// # Errors
+/// It did not end well.
+pub async fn over<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    peer: Peer,
+    router: Router,
+    limits: Limits,
+    shutdown: Shutdown,
+) -> Result<(), Failed> {
+    converse(stream, Arc::default(), peer, router, limits, shutdown).await
 }
 
 async fn converse<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(

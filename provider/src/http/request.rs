@@ -6,6 +6,7 @@ mod embeddings;
 mod head;
 mod knobs;
 mod messages;
+mod resume;
 mod text;
 mod tools;
 

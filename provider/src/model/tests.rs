@@ -41,6 +41,7 @@ pub(crate) fn job(prompt: Prompt) -> Job {
         logprobs: None,
         evidence: false,
         choice: 0,
+        resume: None,
         raw: RawRequest::default(),
     }
 }

@@ -83,6 +83,10 @@ impl Scan {
         self.calls > 0
     }
 
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.text.len() as u64
+    }
+
     pub(super) fn push(&mut self, text: &str, found: &mut Vec<Found>) -> Verdict {
         self.text.push_str(text);
         loop {

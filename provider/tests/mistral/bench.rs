@@ -65,6 +65,7 @@ pub(crate) fn chat(mut body: Value) -> Job {
         logprobs: None,
         evidence: false,
         choice: 0,
+        resume: None,
         raw: RawRequest::default(),
     }
 }

@@ -18,4 +18,6 @@ mod memory;
 #[cfg(test)]
 mod refusals;
 #[cfg(test)]
+mod resume;
+#[cfg(test)]
 mod tools;

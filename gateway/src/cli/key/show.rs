@@ -34,6 +34,7 @@ fn row(key: &Key) -> [String; HEAD.len()] {
         (key.limits.tokens_per_minute, "tokens/min"),
         (key.limits.concurrent_streams, "streams"),
         (key.limits.choices_max, "choices"),
+        (key.limits.hedges_max, "hedges"),
     ];
     let limits: Vec<String> = limits
         .iter()

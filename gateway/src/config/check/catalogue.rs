@@ -28,6 +28,7 @@ pub(super) fn upstreams(raw: Vec<RawUpstream>, problems: &mut Problems) -> Vec<U
         let base_url = base_url(&format!("{path}.base_url"), raw.base_url, problems);
         let models = upstream_models(&path, raw.models, problems);
         let dialect = dialect(&path, raw.max_tokens_member, raw.developer_role, problems);
+        let continues = continues(&path, raw.prefill, problems);
         let api_key_path = format!("{path}.api_key");
         let api_key = raw.api_key.filter(|key| {
             let bytes = secrecy::ExposeSecret::expose_secret(key).as_bytes();
@@ -46,6 +47,7 @@ pub(super) fn upstreams(raw: Vec<RawUpstream>, problems: &mut Problems) -> Vec<U
                 region: raw.region.filter(|region| !region.is_empty()),
                 allow_private: raw.allow_private,
                 dialect,
+                continues,
                 models,
             });
         }
@@ -80,6 +82,19 @@ fn dialect(
         }
     };
     Dialect { token_limit, developer }
+}
+
+/// By which member a server is asked to go on with the last message; there is one that is customary.
+fn continues(upstream: &str, prefill: Option<String>, problems: &mut Problems) -> bool {
+    match prefill.as_deref() {
+        None | Some("none") => false,
+        Some("continue_final_message") => true,
+        Some(other) => {
+            let message = format!("{other:?} is not none or continue_final_message");
+            problems.add(format!("{upstream}.prefill"), message);
+            false
+        }
+    }
 }
 
 fn base_url(path: &str, text: Option<String>, problems: &mut Problems) -> Option<Url> {

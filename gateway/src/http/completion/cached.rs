@@ -40,7 +40,7 @@ pub(super) fn header(lookup: &Lookup) -> Option<HeaderValue> {
 pub(super) fn replay(mut exchange: Exchange, entry: Entry) -> Response {
     let mut response =
         if exchange.is_stream() { event_stream(Body::from(entry.body)) } else { json(entry.body) };
-    name_provider(response.headers_mut(), Head { provider: entry.provider, attempts: 0 });
+    name_provider(response.headers_mut(), Head { provider: entry.provider, ..Head::default() });
     exchange.record.answered_here();
     response
 }

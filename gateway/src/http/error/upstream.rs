@@ -25,6 +25,9 @@ impl Error {
             Upstream::Status(status) => {
                 failed(&format!("The provider failed with status {}.", status.as_u16()))
             }
+            Upstream::Busy { retry_after } => {
+                Self::ProviderRateLimited { retry_after: Some(retry_after) }
+            }
             Upstream::NotAStream(_) => failed("The provider's answer was not usable."),
             Upstream::ErrorEvent(error) => {
                 failed(&format!("The provider reported an error: {}", error.message))

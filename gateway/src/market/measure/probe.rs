@@ -6,8 +6,8 @@ use openapi::nodes::Measured;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::prompt::{ANSWER_TOKENS, Numbers, body};
-use super::speed::{TELLING, Timed, figures, rate};
+use super::prompt::{ANSWER_TOKENS, CANCELLED_TOKENS, Numbers, body};
+use super::speed::{TELLING, Timed, cancels, figures, rate};
 use crate::clock::Clock;
 use crate::market::Offer;
 use crate::request::Endpoint;
@@ -24,6 +24,8 @@ const CONTEXT_SHARE: u64 = 8;
 /// An embeddings request.
 const INPUTS: u32 = 16;
 const INPUT_WORDS: u32 = 64;
+/// Until a cancelled answer is given up.
+const SETTLING: Duration = Duration::from_millis(250);
 /// Longer answers are given up.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 
@@ -62,13 +64,50 @@ impl Probe<'_> {
         if room >= LONGER && long.first < fastest + TELLING * 5 {
             long = self.ask(endpoint, LONGER).await?;
         }
-        Ok(figures(&shorts, &long, at_ms))
+        let measured = figures(&shorts, &long, at_ms);
+        let cancels = match measured.decode_tps {
+            // What fails here fails no figure.
+            Some(speed) => self.cancel(endpoint, short, fastest, speed).await.unwrap_or(None),
+            None => None,
+        };
+        Ok(Measured { cancels, ..measured })
+    }
+
+    /// Whether an answer that is cancelled after its first token is really given up: what is asked next must
+    /// neither wait for it nor find it running. `fastest`: first content of a short prompt.
+    async fn cancel(
+        &mut self,
+        endpoint: Endpoint,
+        words: u32,
+        fastest: Duration,
+        speed: f64,
+    ) -> Result<Option<bool>, Error> {
+        let text = self.numbers.text(words);
+        let own = self.own(endpoint, &[text], CANCELLED_TOKENS)?;
+        let mut call = Call::open(self.context, self.offer, &own).await?;
+        let mut assembler = Assembler::new(plan());
+        while assembler.progress().text_bytes == 0 {
+            match call.data().await {
+                Some(chunk) => assembler.push(chunk?)?,
+                None => return Ok(None),
+            }
+        }
+        if assembler.progress().finished {
+            // All at once: there was nothing to give up.
+            return Ok(None);
+        }
+        drop(call);
+        tokio::time::sleep(SETTLING).await;
+        let next = self.ask(endpoint, words).await?;
+        let load = self.offer.member().and_then(|member| member.load());
+        let running = load.map(|load| load.running.saturating_add(load.queued));
+        Ok(cancels(next.first, fastest, speed, running, self.offer.endpoint.in_flight()))
     }
 
     /// One prompt of so many words.
     async fn ask(&mut self, endpoint: Endpoint, words: u32) -> Result<Timed, Error> {
         let text = self.numbers.text(words);
-        let own = self.own(endpoint, &[text])?;
+        let own = self.own(endpoint, &[text], ANSWER_TOKENS)?;
         let begun = self.clock.now();
         let mut call = Call::open(self.context, self.offer, &own).await?;
         let mut assembler = Assembler::new(plan());
@@ -107,7 +146,7 @@ impl Probe<'_> {
         // The first may have to warm the model up.
         for _ in 0..2 {
             let texts: Vec<String> = (0..INPUTS).map(|_| self.numbers.text(INPUT_WORDS)).collect();
-            let own = self.own(Endpoint::Embeddings, &texts)?;
+            let own = self.own(Endpoint::Embeddings, &texts, 0)?;
             let begun = self.clock.now();
             let call = Call::open(self.context, self.offer, &own).await?;
             let claimed = call.vectors(texts.len(), ANSWER_BYTES_MAX).await?;
@@ -121,8 +160,13 @@ impl Probe<'_> {
         Ok(Measured { prefill_tps, at_ms, ..Measured::default() })
     }
 
-    fn own(&mut self, endpoint: Endpoint, texts: &[String]) -> Result<Own, Error> {
-        let body: Bytes = body(endpoint, texts);
+    fn own(
+        &mut self,
+        endpoint: Endpoint,
+        texts: &[String],
+        answer_tokens: u32,
+    ) -> Result<Own, Error> {
+        let body: Bytes = body(endpoint, texts, answer_tokens);
         Own::new(endpoint, body, &self.id())
     }
 

@@ -8,6 +8,8 @@ use crate::request::Endpoint;
 
 /// Tokens asked for.
 pub(super) const ANSWER_TOKENS: u32 = 32;
+/// Of an answer that is cancelled after its first.
+pub(super) const CANCELLED_TOKENS: u32 = 256;
 
 /// 7 bits a word.
 const WORDS: [&str; 128] = [
@@ -53,20 +55,20 @@ impl Numbers {
 }
 
 /// A request with these texts. The model's name is put in when it is sent.
-pub(super) fn body(endpoint: Endpoint, texts: &[String]) -> Bytes {
+pub(super) fn body(endpoint: Endpoint, texts: &[String], answer_tokens: u32) -> Bytes {
     let text = texts.concat();
     let body = match endpoint {
         // So that there is something to say for as many tokens as are asked for.
         Endpoint::ChatCompletions => json!({
             "model": "measured",
             "messages": [{"role": "user", "content": format!("Repeat these words: {text}")}],
-            "max_tokens": ANSWER_TOKENS,
+            "max_tokens": answer_tokens,
             "stream": true,
         }),
         Endpoint::Completions => json!({
             "model": "measured",
             "prompt": text,
-            "max_tokens": ANSWER_TOKENS,
+            "max_tokens": answer_tokens,
             "stream": true,
         }),
         Endpoint::Embeddings => json!({ "model": "measured", "input": texts }),

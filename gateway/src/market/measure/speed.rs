@@ -5,6 +5,8 @@
 use openapi::nodes::Measured;
 use std::time::Duration;
 
+use super::prompt::CANCELLED_TOKENS;
+
 /// One streamed answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Timed {
@@ -34,6 +36,7 @@ pub(super) fn figures(short: &[Timed], long: &Timed, at_ms: i64) -> Measured {
         prefill_tps: fastest.and_then(|short| prefill(short, long)),
         decode_tps: rate(tokens, decoding),
         ttft_ms: fastest.map(|short| rounded(short.first.as_secs_f64() * 1e3)),
+        cancels: None,
         at_ms,
     }
 }
@@ -54,6 +57,27 @@ pub(super) fn rate(tokens: u64, took: Duration) -> Option<f64> {
         return None;
     }
     Some(rounded(tokens as f64 / took.as_secs_f64()))
+}
+
+/// Whether an answer cancelled after its first token was given up, by what came next: it neither waited for
+/// the rest (half of it, at `speed` tokens a second, is telling) nor did the node tell of more requests than
+/// are ours (`ours` under way now, and the one just answered). Nothing where neither can be told.
+pub(super) fn cancels(
+    next: Duration,
+    fastest: Duration,
+    speed: f64,
+    running: Option<u32>,
+    ours: u32,
+) -> Option<bool> {
+    let rest = Duration::try_from_secs_f64(f64::from(CANCELLED_TOKENS) / speed).ok()?;
+    let waited = next.saturating_sub(fastest);
+    if running.is_some_and(|running| running > ours.saturating_add(1)) {
+        return Some(false);
+    }
+    if rest / 2 < TELLING {
+        return running.map(|_| true);
+    }
+    Some(waited < rest / 2)
 }
 
 /// More digits than a measurement has are of no use to anybody.
@@ -89,6 +113,18 @@ mod tests {
         assert_eq!(boasting.prefill_tps, honest.prefill_tps);
         let modest = figures(&[timed(32, Some(32), 60)], &timed(512, Some(272), 300), 0);
         assert_eq!(modest.prefill_tps, Some(1_000.0));
+    }
+
+    #[test]
+    fn a_cancelled_answer_is_given_up_or_not() {
+        // 256 tokens at 64 a second: 4 s.
+        let told = |next_ms: u32, running| cancels(MS * next_ms, MS * 60, 64.0, running, 0);
+        assert_eq!(told(80, None), Some(true));
+        assert_eq!(told(3_900, None), Some(false), "it waited for the rest");
+        assert_eq!(told(80, Some(1)), Some(true));
+        assert_eq!(told(80, Some(2)), Some(false), "the node tells that it goes on");
+        assert_eq!(cancels(MS * 80, MS * 60, 64.0, Some(4), 3), Some(true), "those are ours");
+        assert_eq!(cancels(MS * 60, MS * 60, 100_000.0, None, 0), None, "too fast to tell");
     }
 
     #[test]

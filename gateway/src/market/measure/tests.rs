@@ -20,10 +20,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
-use tokio::time::sleep;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep};
 
 use super::probe::{Probe, endpoint};
-use super::prompt::{ANSWER_TOKENS, Numbers};
+use super::prompt::Numbers;
 use super::{AT_ONCE, Bench};
 use crate::clock::System;
 use crate::config::{Limits, Upstream, UpstreamModel};
@@ -47,6 +48,8 @@ struct Node {
     boast: u64,
     /// Of each piece of text.
     ids: usize,
+    /// It goes on with what nobody waits for, and with nothing else meanwhile.
+    is_deaf: bool,
     fault: Fault,
 }
 
@@ -70,12 +73,18 @@ const HONEST: Node = Node {
     token_ms: 20,
     boast: 1,
     ids: 1,
+    is_deaf: false,
     fault: Fault::None,
 };
 
 type Body = BoxBody<Bytes, Infallible>;
 
-async fn answer(node: Node, asked: Arc<AtomicU32>, request: Request<Incoming>) -> Response<Body> {
+async fn answer(
+    node: Node,
+    asked: Arc<AtomicU32>,
+    busy: Arc<Mutex<Option<Instant>>>,
+    request: Request<Incoming>,
+) -> Response<Body> {
     assert_eq!(request.headers().get("authorization").expect("a token"), "Bearer lease");
     let id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).expect("an id");
     assert!(id.starts_with("req_") && id.len() == 36, "a client's request has another id: {id}");
@@ -109,21 +118,27 @@ async fn answer(node: Node, asked: Arc<AtomicU32>, request: Request<Incoming>) -
         let list = json!({"object": "list", "data": data, "model": "theirs", "usage": usage});
         return whole(StatusCode::OK, "application/json", list.to_string());
     }
-    assert_eq!((&body["max_tokens"], &body["stream"]), (&json!(ANSWER_TOKENS), &json!(true)));
+    let tokens = body["max_tokens"].as_u64().expect("a number");
+    assert_eq!(body["stream"], json!(true));
+    if node.is_deaf {
+        let mut busy = busy.lock().await;
+        let until = busy.unwrap_or_else(Instant::now).max(Instant::now());
+        tokio::time::sleep_until(until).await;
+        *busy = Some(Instant::now() + Duration::from_millis(tokens * node.token_ms));
+    }
     let prompt = body["messages"][0]["content"].as_str().expect("a prompt");
     let words = prompt.split(' ').count() as u64;
     sleep(Duration::from_millis(node.head_ms)).await;
-    let chunks = stream::iter(0..=u64::from(ANSWER_TOKENS)).then(move |number| async move {
+    let chunks = stream::iter(0..=tokens).then(move |number| async move {
         let wait = if number == 0 { words / node.prefill } else { node.token_ms };
         sleep(Duration::from_millis(wait)).await;
-        Ok(Frame::data(chunk(node, number, words)))
+        Ok(Frame::data(chunk(node, number, words, number == tokens)))
     });
     let response = Response::builder().header(header::CONTENT_TYPE, "text/event-stream");
     response.body(BodyExt::boxed(StreamBody::new(chunks))).expect("a response")
 }
 
-fn chunk(node: Node, number: u64, words: u64) -> Bytes {
-    let is_last = number == u64::from(ANSWER_TOKENS);
+fn chunk(node: Node, number: u64, words: u64, is_last: bool) -> Bytes {
     if is_last && node.fault == Fault::Cut {
         return Bytes::new();
     }
@@ -166,10 +181,11 @@ async fn node(
 ) -> Arc<Endpoint> {
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let asked = asked.clone();
+    let busy = Arc::default();
     shutdown.spawn(async move {
         let service = service_fn(move |request| {
-            let asked = asked.clone();
-            async move { Ok::<_, Infallible>(answer(node, asked, request).await) }
+            let (asked, busy) = (asked.clone(), Arc::clone(&busy));
+            async move { Ok::<_, Infallible>(answer(node, asked, busy, request).await) }
         });
         let _ended = http2::Builder::new(TokioExecutor::new())
             .serve_connection(TokioIo::new(theirs), service)
@@ -187,7 +203,11 @@ fn context(time: Arc<Time>) -> Context {
         shutdown: Shutdown::new(),
         random,
         time,
+        routing: crate::config::Routing::default(),
+        hedging: crate::config::Hedging::default(),
         probation_share: 0.0,
+        seeds: crate::upstream::Seeds::draw().expect("random numbers"),
+        dialer: None,
     }
 }
 
@@ -205,6 +225,7 @@ async fn measured(behaviour: Node, asked: Asked) -> (Result<Measured, Error>, u3
         api_key: None,
         region: None,
         allow_private: false,
+        continues: false,
         dialect: Dialect::default(),
         models: Vec::new(),
     };
@@ -232,7 +253,8 @@ async fn figures_are_what_the_nodes_delays_make() {
     assert_eq!(found.prefill_tps, Some(2_000.0), "{found:?}");
     assert_eq!(found.ttft_ms, Some(50.0 + 17.0), "{found:?}");
     assert_eq!(found.decode_tps, Some(50.0), "{found:?}");
-    assert_eq!((asked, found.at_ms), (3, 7));
+    assert_eq!((asked, found.at_ms), (5, 7));
+    assert_eq!(found.cancels, Some(true));
     // Without ids each piece of text is a token; with too many of them it is no more than asked for.
     for ids in [0, 4] {
         let (result, _) = measured(Node { ids, ..HONEST }, Asked::ChatCompletions).await;
@@ -247,6 +269,13 @@ async fn a_boast_makes_no_figure_larger() {
         let (boasting, _) = measured(Node { boast: 9, ..HONEST }, asked).await;
         assert_eq!(boasting.expect("measured"), honest.expect("measured"));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_goes_on_with_a_cancelled_answer_is_found_out() {
+    let (deaf, _) = measured(Node { is_deaf: true, ..HONEST }, Asked::ChatCompletions).await;
+    let deaf = deaf.expect("measured");
+    assert_eq!((deaf.cancels, deaf.decode_tps), (Some(false), Some(50.0)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -39,7 +39,7 @@ pub(super) struct Found<'a> {
 const PROMPTS_MAX: u32 = 2048;
 
 /// The members acted on; their place in the list is their bit in `seen`.
-const ACTED_ON: [&str; 18] = [
+const ACTED_ON: [&str; 19] = [
     "model",
     "models",
     "messages",
@@ -58,6 +58,7 @@ const ACTED_ON: [&str; 18] = [
     "response_format",
     "provider",
     "verification",
+    "quorate",
 ];
 
 /// Reads the whole text; the outer error is of syntax.
@@ -160,7 +161,10 @@ impl<'a> Found<'a> {
                 self.spots.messages = Some(value.span);
                 self.messages = self.messages.map(|(count, _)| (count, value.text));
             }
-            "prompt" => self.prompt = raw,
+            "prompt" => {
+                self.spots.prompt = raw.map(|_| value.span);
+                self.prompt = raw;
+            }
             "input" => self.input = raw,
             "stream" => {
                 self.spots.stream = Some(value.span);
@@ -202,6 +206,8 @@ impl<'a> Found<'a> {
                 self.verification = raw;
                 self.ours(&value, 2);
             }
+            // What gateways say to nodes; a client's is nobody's.
+            "quorate" => self.ours(&value, 3),
             _ => {}
         }
         Ok(())

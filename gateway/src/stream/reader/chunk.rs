@@ -5,6 +5,7 @@ use crate::json::{Kind, Span};
 use crate::stream::Error;
 use crate::stream::error::ProviderError;
 use crate::stream::mend::Failed;
+use crate::stream::seam::{Behind, Joint};
 use crate::stream::shape::{Name, Piece, Shape};
 use crate::stream::usage::{Ledger, is_object};
 
@@ -38,9 +39,20 @@ impl Reader {
         if !self.shape.has_choices {
             return Ok(Some(Verdict::Drop));
         }
-        self.progress.events += 1;
         let usage_alone =
             self.shape.choices().is_empty() && self.shape.members.iter().any(is_object);
+        let mut again = 0;
+        if self.joint.is_open()
+            && !usage_alone
+            && let Some(choice) = self.shape.choices().first()
+        {
+            match self.joint.judge(json, choice) {
+                Behind::Nothing => return Ok(Some(Verdict::Drop)),
+                Behind::News { again: bytes } => again = bytes,
+            }
+            Joint::mend(json, choice, again, &mut self.json_edits);
+        }
+        self.progress.events += 1;
         if usage_alone && !self.usage.pass(self.plan.usage, self.progress.finished) {
             return Ok(Some(Verdict::Drop));
         }
@@ -61,6 +73,10 @@ impl Reader {
         }
         Ledger::mend(self.plan.usage, json, &self.shape.members, &mut self.json_edits);
         self.choices(json)?;
+        if let (Some(said), Some(choice)) = (&mut self.said, self.shape.choices().first()) {
+            said.take(json, choice, again);
+        }
+        self.progress.text_bytes = self.progress.text_bytes.saturating_sub(again as u64);
         Ok(Some(Verdict::Chunk))
     }
 

@@ -18,6 +18,12 @@ use crate::decode::{Decode, Outcome};
 const CHANNEL_SPARE: usize = 16;
 
 pub(super) async fn run(inner: Arc<Inner>, decode: Decode, ids: Vec<u32>) {
+    if decode.outcome() == Some(Outcome::Finished) {
+        // A resumed answer that lacked nothing but its end.
+        Counters::add(&inner.counters.jobs_started);
+        Counters::add(&inner.counters.jobs_finished);
+        return;
+    }
     let caller = decode.watch();
     let permit = tokio::select! {
         biased;
@@ -45,7 +51,8 @@ pub(super) async fn run(inner: Arc<Inner>, decode: Decode, ids: Vec<u32>) {
 
 impl Inner {
     pub(super) fn request(&self, ids: &[u32], processor: &Processor) -> Submission {
-        let max_tokens = usize::try_from(processor.decode().max_tokens()).unwrap_or(usize::MAX / 2);
+        let max_tokens =
+            usize::try_from(processor.decode().tokens_left()).unwrap_or(usize::MAX / 2);
         let (response, responses) = mpsc::channel(max_tokens + CHANNEL_SPARE);
         let eos = self.model.tokenizer.eos().first().copied();
         let sampling_params = SamplingParams {

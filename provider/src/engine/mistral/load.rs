@@ -173,8 +173,13 @@ pub(super) async fn embedder(
 
 /// Without a template there is nothing to turn messages into.
 fn features(has_template: bool) -> Vec<Feature> {
-    let mut features =
-        vec![Feature::Completions, Feature::JsonSchema, Feature::Logprobs, Feature::Evidence];
+    let mut features = vec![
+        Feature::Completions,
+        Feature::JsonSchema,
+        Feature::Logprobs,
+        Feature::Evidence,
+        Feature::Resume,
+    ];
     if has_template {
         features.extend([Feature::Chat, Feature::Tools]);
     }

@@ -1,5 +1,6 @@
 //! From a script and a job to the steps to be played: pure, the same steps for the same input.
 
+use super::resume;
 use super::script::Script;
 use crate::engine::{Delta, Error, Job, Prompt};
 use bytes::Bytes;
@@ -30,7 +31,9 @@ pub(super) enum Step {
 }
 
 impl Plan {
-    pub(super) fn new(script: &Script, job: &Job) -> Self {
+    /// # Errors
+    /// The job goes on with an answer that would be another one here.
+    pub(super) fn new(script: &Script, job: &Job) -> Result<Self, Error> {
         let prompt_tokens = prompt_tokens(&job.prompt);
         let (mut deltas, mut reason) = deltas(script, job);
         if let Some(max) = job.max_tokens
@@ -45,7 +48,10 @@ impl Plan {
             usage.completion_tokens_details =
                 Some(CompletionTokensDetails { reasoning_tokens: reasoning });
         }
-        Self { prompt_tokens, steps: steps(script, deltas, reason, usage) }
+        if let Some(resume) = &job.resume {
+            deltas = resume::rest(deltas, resume)?;
+        }
+        Ok(Self { prompt_tokens, steps: steps(script, deltas, reason, usage) })
     }
 }
 

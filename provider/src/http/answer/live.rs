@@ -29,7 +29,8 @@ pub(in crate::http) fn stream(
 ) -> Response {
     let mut writer = Writer::new(&heading, plan.choices, plan.include_usage)
         .with_prompt_tokens(running.prompt_tokens)
-        .with_choices_per_prompt(plan.choices_per_prompt());
+        .with_choices_per_prompt(plan.choices_per_prompt())
+        .with_text_bytes(plan.job.resume.as_ref().map_or(0, |resume| resume.text_bytes));
     if plan.job.evidence {
         writer = writer.with_evidence(running.provenance);
     }
@@ -80,9 +81,22 @@ impl Stream for Live {
         if this.cut.as_mut().poll(task).is_ready() {
             return Poll::Ready(Some(this.fail(&Error::Draining)));
         }
-        match events.poll_next_unpin(task) {
-            Poll::Ready(Some(Ok((choice, event)))) => {
-                let bytes = this.writer.event(choice, event);
+        let event = loop {
+            match events.poll_next_unpin(task) {
+                Poll::Ready(Some(Ok((choice, event)))) => {
+                    let bytes = this.writer.event(choice, event);
+                    // Ids that nobody asked for leave nothing.
+                    if !bytes.is_empty() {
+                        break Poll::Ready(Some(Ok(bytes)));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => break Poll::Ready(Some(Err(error))),
+                Poll::Ready(None) => break Poll::Ready(None),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        match event {
+            Poll::Ready(Some(Ok(bytes))) => {
                 if this.writer.is_done() {
                     this.events = None;
                 }

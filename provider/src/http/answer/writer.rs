@@ -89,6 +89,14 @@ impl Writer {
         self
     }
 
+    /// For an answer whose first so many bytes were written elsewhere.
+    pub(super) fn with_text_bytes(mut self, bytes: u64) -> Self {
+        if let Some(choice) = self.choices.first_mut() {
+            choice.text_bytes = bytes;
+        }
+        self
+    }
+
     pub(super) fn with_prompt_tokens(mut self, prompt_tokens: u32) -> Self {
         self.prompt_tokens = prompt_tokens;
         self
@@ -123,6 +131,13 @@ impl Writer {
         let mut out = Vec::with_capacity(self.opening.len() + 160);
         match event {
             Event::Raw(bytes) => return bytes,
+            Event::Delta(delta) if delta.is_ids_alone() => {
+                self.ids(index, &delta.ids, &mut out);
+                // A comment alone: no client takes it for an event.
+                if !out.is_empty() {
+                    out.push(b'\n');
+                }
+            }
             Event::Delta(delta) => {
                 self.ids(index, &delta.ids, &mut out);
                 self.delta(index, delta, &mut out);

@@ -1,7 +1,7 @@
 //! A chat completion request, checked.
 
 use super::knobs::{self, Knobs};
-use super::{Origin, Plan, messages, tools};
+use super::{Origin, Plan, messages, resume, tools};
 use crate::engine::{Job, Prompt};
 use crate::http::error::Error;
 use openapi::chat::Request;
@@ -28,6 +28,8 @@ pub(in crate::http) fn plan(mut request: Request, origin: &Origin) -> Result<Pla
     // The newer name wins, as at OpenAI; the older is still checked.
     let max_tokens = knobs::max_tokens("max_tokens", request.max_tokens)?;
     let newer = knobs::max_tokens("max_completion_tokens", request.max_completion_tokens)?;
+    let choices = knobs::choices(request.n, origin.choices_max)?;
+    let resume = resume::resume(request.quorate.take(), choices)?;
     let job = Job {
         request_id: origin.request_id.clone(),
         model: request.model.clone(),
@@ -39,10 +41,10 @@ pub(in crate::http) fn plan(mut request: Request, origin: &Origin) -> Result<Pla
         logprobs: logprobs(&request)?,
         evidence: origin.evidence,
         choice: 0,
+        resume,
         raw: origin.raw(),
         prompt: Prompt::Text(String::new()),
     };
-    let choices = knobs::choices(request.n, origin.choices_max)?;
     let stream = request.stream.unwrap_or(false);
     let include_usage =
         request.stream_options.is_some_and(|options| options.include_usage.unwrap_or(false));

@@ -40,6 +40,7 @@ pub(in crate::http) fn plan(origin: &Origin) -> Result<Plan, Error> {
         logprobs: None,
         evidence: origin.evidence,
         choice: 0,
+        resume: None,
         raw: origin.raw(),
     };
     Ok(Plan {

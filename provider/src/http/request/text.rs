@@ -1,7 +1,7 @@
 //! A legacy completion request, checked.
 
 use super::knobs::{self, Knobs};
-use super::{Origin, Plan};
+use super::{Origin, Plan, resume};
 use crate::engine::{Job, Prompt, ToolUse};
 use crate::http::error::Error;
 use openapi::completions::{self, Request};
@@ -32,20 +32,6 @@ pub(in crate::http) fn plan(request: Request, origin: &Origin) -> Result<Plan, E
     let include_usage =
         request.stream_options.is_some_and(|options| options.include_usage.unwrap_or(false));
     let (prompt, further) = prompts(request.prompt)?;
-    let job = Job {
-        request_id: origin.request_id.clone(),
-        sampling: knobs.sampling(origin.seed)?,
-        max_tokens: Some(max_tokens.unwrap_or(MAX_TOKENS_DEFAULT)),
-        stop: knobs::stops(request.stop.as_ref())?,
-        constraint: None,
-        tool_use: ToolUse::Off,
-        logprobs: request.logprobs.and_then(|count| u8::try_from(count).ok()),
-        evidence: origin.evidence,
-        choice: 0,
-        raw: origin.raw(),
-        prompt,
-        model: request.model,
-    };
     let n = knobs::choices(request.n, origin.choices_max)?;
     let choices =
         n.saturating_mul(u32::try_from(further.len()).unwrap_or(u32::MAX).saturating_add(1));
@@ -56,6 +42,22 @@ pub(in crate::http) fn plan(request: Request, origin: &Origin) -> Result<Plan, E
         );
         return Err(Error::invalid("prompt", message));
     }
+    let resume = resume::resume(request.quorate, choices)?;
+    let job = Job {
+        request_id: origin.request_id.clone(),
+        sampling: knobs.sampling(origin.seed)?,
+        max_tokens: Some(max_tokens.unwrap_or(MAX_TOKENS_DEFAULT)),
+        stop: knobs::stops(request.stop.as_ref())?,
+        constraint: None,
+        tool_use: ToolUse::Off,
+        logprobs: request.logprobs.and_then(|count| u8::try_from(count).ok()),
+        evidence: origin.evidence,
+        choice: 0,
+        resume,
+        raw: origin.raw(),
+        prompt,
+        model: request.model,
+    };
     let stream = request.stream.unwrap_or(false);
     Ok(Plan { job, further, choices, stream, include_usage })
 }

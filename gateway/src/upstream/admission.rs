@@ -1,0 +1,160 @@
+//! Waiting for room: a request whose choice finds all providers loaded or paused waits in its model's
+//! line, in its turn, as long as that may help; then it is told when to come again.
+
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::time::Instant;
+
+use super::attempt::Context;
+use super::error::Error;
+use super::request::Job;
+use super::slate::Slate;
+use crate::market::Model;
+use crate::metrics::Held;
+use crate::request::policy;
+use crate::route::choice::Choice;
+use crate::route::{Line, Shed, Standing, Ticket, Urgency, Wait};
+
+/// Room may come without a word: a provider tells of less load, a pause ends.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A place in the line, given up by the drop. To be kept until the attempt has begun, so that the next
+/// in the line sees it.
+#[derive(Debug)]
+pub(super) struct Place<'a> {
+    line: &'a Line,
+    ticket: Ticket,
+    _queued: Held,
+}
+
+/// Somebody to ask: the best or, where there is nobody else, one that is due to be tried again.
+pub(super) async fn room<'a>(
+    context: &Context,
+    job: &Job,
+    model: &'a Model,
+    slate: &Slate<'_>,
+    look: impl Fn() -> Choice,
+) -> Result<(Choice, Option<Place<'a>>), Error> {
+    let line = &model.shared.line;
+    let has_looked = line.is_empty();
+    let mut choice = Choice::default();
+    if has_looked {
+        choice = look();
+        if has_found(&choice) {
+            return Ok((choice, None));
+        }
+        if !is_full(&choice) {
+            return Err(slate.nobody(&choice, context.time.now().run_ms));
+        }
+    }
+    let begun = Instant::now();
+    let until = job.deadline.min(begun + context.limits.queue_wait);
+    let place = match enter(context, job, line, slate, &choice, (until, has_looked)) {
+        Ok(place) => place,
+        Err(shed) => return Err(busy(context, shed)),
+    };
+    let found = wait(context, slate, &place, until, choice, look).await;
+    context.metrics.queue_seconds.observe(begun.elapsed().as_secs_f64());
+    found.map(|choice| (choice, Some(place)))
+}
+
+fn enter<'a>(
+    context: &Context,
+    job: &Job,
+    line: &'a Line,
+    slate: &Slate<'_>,
+    choice: &Choice,
+    (until, has_looked): (Instant, bool),
+) -> Result<Place<'a>, Shed> {
+    let (now, now_ms) = (Instant::now(), context.time.now().run_ms);
+    let ms = |at: Instant| now_ms.saturating_add(millis(at.saturating_duration_since(now)));
+    let urgency = match job.urgency {
+        policy::Urgency::High => Urgency::High,
+        policy::Urgency::Normal => Urgency::Normal,
+        policy::Urgency::Low => Urgency::Low,
+    };
+    let wait = Wait {
+        urgency,
+        deadline_ms: ms(job.deadline),
+        until_ms: ms(until),
+        not_before_ms: not_before_ms(choice),
+    };
+    let max = context.limits.queued;
+    let ticket = line.enter(&wait, max, now_ms, (slate.is_narrow(), has_looked))?;
+    Ok(Place { line, ticket, _queued: Held::new(&context.metrics.queued) })
+}
+
+async fn wait(
+    context: &Context,
+    slate: &Slate<'_>,
+    place: &Place<'_>,
+    until: Instant,
+    mut choice: Choice,
+    look: impl Fn() -> Choice,
+) -> Result<Choice, Error> {
+    let Place { line, ticket, .. } = place;
+    loop {
+        let now_ms = context.time.now().run_ms;
+        let pause = Duration::from_millis(not_before_ms(&choice).saturating_sub(now_ms));
+        let again = if pause.is_zero() { LOOK_AGAIN } else { pause.min(LOOK_AGAIN) };
+        let mut sleep = pin!(tokio::time::sleep_until(until.min(Instant::now() + again)));
+        let standing = poll_fn(|cx| match line.standing(ticket, cx.waker()) {
+            Standing::Waiting { is_first } => {
+                sleep.as_mut().poll(cx).map(|()| Standing::Waiting { is_first })
+            }
+            standing => Poll::Ready(standing),
+        })
+        .await;
+        let now_ms = context.time.now().run_ms;
+        let overdue = || busy(context, line.overdue(ticket, not_before_ms(&choice), now_ms));
+        match standing {
+            Standing::Gone => return Err(overdue()),
+            Standing::Waiting { .. } if Instant::now() >= until => return Err(overdue()),
+            // Those before it look first.
+            Standing::Waiting { is_first: false } if !slate.is_narrow() => continue,
+            Standing::Called | Standing::Waiting { .. } => {}
+        }
+        choice = look();
+        if has_found(&choice) {
+            return Ok(choice);
+        }
+        line.found_none(ticket, slate.is_narrow());
+        if !is_full(&choice) {
+            return Err(slate.nobody(&choice, now_ms));
+        }
+    }
+}
+
+fn has_found(choice: &Choice) -> bool {
+    choice.best.is_some() || choice.probe.is_some()
+}
+
+/// Whether waiting may help.
+fn is_full(choice: &Choice) -> bool {
+    choice.loaded > 0 || choice.paused_until_ms.is_some()
+}
+
+/// Where some are only loaded, room may come at any time.
+fn not_before_ms(choice: &Choice) -> u64 {
+    match choice.loaded {
+        0 => choice.paused_until_ms.unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fn busy(context: &Context, shed: Shed) -> Error {
+    context.metrics.queue_shed.inc();
+    Error::Busy { retry_after: Duration::from_millis(shed.retry_after_ms) }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.line.leave(&self.ticket);
+    }
+}

@@ -1,0 +1,133 @@
+//! Second attempts beside one that is late or due to be tried again: who may have one, when it goes, and
+//! what becomes of those that lose.
+
+use smallvec::SmallVec;
+use tokio::time::Instant;
+
+use super::{Race, Racer};
+use crate::metrics::{HedgeDenial, HedgeOutcome};
+use crate::request::Endpoint;
+use crate::request::policy::Hedge;
+use crate::route::Gate;
+use crate::route::choice::{Choice, Chosen, HEDGE_UTILISATION_MAX};
+use crate::route::hedge::Denied;
+use crate::upstream::explain::Why;
+
+/// A longer prompt is sent twice only where a cancelled attempt is known to end.
+const PROMPT_TOKENS_MAX: f64 = 32_000.0;
+
+impl Race<'_> {
+    /// Whether two may be asked at once.
+    pub(super) fn may_race(&self) -> bool {
+        self.context.hedging.enabled && self.job.endpoint != Endpoint::Embeddings
+    }
+
+    /// Whether this request may try out one that failed before. Beside another it is one attempt more;
+    /// where nothing is ever asked twice it takes the first's place.
+    pub(super) fn may_probe(&self, probe: &Chosen, choice: &Choice) -> bool {
+        let Some(offer) = self.model.offers.get(probe.place) else { return false };
+        let is_beside = choice.best.is_some() && self.may_race();
+        let best = choice.best.map_or(0.0, |best| best.facts.money(self.slate.ask()));
+        let money = best + probe.facts.money(self.slate.ask());
+        let may = match is_beside {
+            true => self.purse.hedges > 0 && self.purse.allows_two(money),
+            false => choice.best.is_none() || self.job.hedge != Hedge::Off,
+        };
+        may && offer.learned.gate(self.now_ms()) == Gate::Probe
+    }
+
+    /// The first token is late: asks somebody else too, if that is worth it and may be.
+    pub(super) fn hedge(&mut self, now: Instant) {
+        let Some(late) = self.racers.first() else { return };
+        let waited = now.saturating_duration_since(late.begun);
+        let (predicted_s, waited_s) = (late.predicted_s, waited.as_secs_f32());
+        match self.second(predicted_s, waited_s) {
+            Ok(second) => {
+                self.purse.hedges = self.purse.hedges.saturating_sub(1);
+                self.start(second, Why::Hedge);
+                self.context.metrics.hedges.get(HedgeOutcome::Sent).inc();
+                self.is_hedged = true;
+                let next = self.racers.last().map(|racer| now + racer.patience.late);
+                self.hedge_at = next.filter(|_| self.purse.hedges > 0);
+            }
+            Err(denial) => {
+                self.context.metrics.hedges_denied.get(denial).inc();
+                // It may be worth it when it has taken as long again.
+                self.hedge_at = Some(now + waited.max(self.context.hedging.delay.0));
+            }
+        }
+    }
+
+    fn second(&self, predicted_s: f32, waited_s: f32) -> Result<Chosen, HedgeDenial> {
+        if !self.has_attempts() {
+            return Err(HedgeDenial::Attempts);
+        }
+        let ask = self.slate.ask();
+        let is_long = ask.prompt_tokens > PROMPT_TOKENS_MAX;
+        let choice = self.pick(HEDGE_UTILISATION_MAX, &|offer| {
+            let cancels = offer.member().and_then(|member| member.known.figures().cancels);
+            let is_apart =
+                |racer: &Racer<'_>| racer.offer.endpoint.operator != offer.endpoint.operator;
+            self.racers.iter().all(is_apart)
+                && cancels != Some(false)
+                && (!is_long || offer.member().is_some())
+        });
+        let second = choice.best.filter(|_| !choice.is_panic).ok_or(HedgeDenial::Nobody)?;
+        if !self.purse.allows(second.facts.money(ask)) {
+            return Err(HedgeDenial::Price);
+        }
+        let (hedges, budget) = (&self.model.shared.hedges, &self.context.hedging.budget);
+        hedges.take(budget, ask, predicted_s, waited_s, &second.facts).map_err(|denied| {
+            match denied {
+                Denied::Credits => HedgeDenial::Credits,
+                Denied::Spend => HedgeDenial::Spend,
+                Denied::Busy => HedgeDenial::Busy,
+                Denied::Losing => HedgeDenial::Losing,
+                Denied::NotWorth => HedgeDenial::NotWorth,
+            }
+        })?;
+        Ok(second)
+    }
+
+    /// Content came of one: the others are cancelled.
+    pub(super) fn settle(&mut self, number: u32) {
+        if self.is_settled {
+            return;
+        }
+        self.is_settled = true;
+        self.hedge_at = None;
+        let (winners, losers): (SmallVec<[_; 1]>, SmallVec<[_; 1]>) =
+            std::mem::take(&mut self.racers).into_iter().partition(|racer| racer.number == number);
+        let is_hedge = winners.iter().any(|racer: &Racer<'_>| racer.why == Why::Hedge);
+        winners.iter().for_each(|winner| self.tell_content(winner));
+        self.racers = winners;
+        self.drop_losers(losers, is_hedge);
+    }
+
+    /// One reached the goal.
+    pub(super) fn won(&mut self, racer: &Racer<'_>) {
+        let is_first = !self.is_settled;
+        let losers = std::mem::take(&mut self.racers);
+        if is_first {
+            self.tell_content(racer);
+            self.drop_losers(losers, racer.why == Why::Hedge);
+        }
+        self.tell(racer, "won");
+        self.record.won(&racer.offer.endpoint);
+        let answer = racer.chosen.facts.money(self.slate.ask());
+        self.model.shared.hedges.spent(answer, self.lost);
+    }
+
+    fn drop_losers(&mut self, losers: SmallVec<[Racer<'_>; 1]>, has_hedge_won: bool) {
+        for loser in &losers {
+            self.lost += self.wasted(&loser.chosen);
+            self.tell(loser, "lost");
+        }
+        if std::mem::take(&mut self.is_hedged) {
+            self.model.shared.hedges.settled(has_hedge_won);
+            if has_hedge_won {
+                self.context.metrics.hedges.get(HedgeOutcome::Won).inc();
+            }
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The seed of answers whose clients gave none, for nodes that can go on with each other's: whoever is
+//! asked for a request, at once or in mid-answer, is asked for the very same answer.
+
+use http::HeaderValue;
+
+/// A secret of this process. Without it nobody can tell a seed beforehand, also not who names the
+/// request.
+#[derive(Clone)]
+pub struct Seeds([u8; blake3::KEY_LEN]);
+
+impl std::fmt::Debug for Seeds {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Seeds")
+    }
+}
+
+// === impl Seeds ===
+
+impl Seeds {
+    /// # Errors
+    /// The system has no random numbers.
+    pub fn draw() -> Result<Self, getrandom::Error> {
+        let mut secret = [0; blake3::KEY_LEN];
+        getrandom::fill(&mut secret)?;
+        Ok(Self(secret))
+    }
+
+    /// 63 bits, from 0 on: some servers know no others.
+    pub(super) fn of(&self, request_id: &HeaderValue) -> i64 {
+        let hash = blake3::keyed_hash(&self.0, request_id.as_bytes());
+        let first = hash.as_bytes().first_chunk().copied().unwrap_or_default();
+        i64::from_le_bytes(first) & i64::MAX
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_is_the_requests_and_the_processs() {
+        let (here, there) = (Seeds([1; 32]), Seeds([2; 32]));
+        let (one, two) = (HeaderValue::from_static("one"), HeaderValue::from_static("two"));
+        assert_eq!(here.of(&one), here.clone().of(&one));
+        assert_ne!(here.of(&one), here.of(&two));
+        assert_ne!(here.of(&one), there.of(&one));
+        assert!(here.of(&one) >= 0 && here.of(&two) >= 0);
+        assert!(!format!("{here:?}").contains('1'));
+    }
+}

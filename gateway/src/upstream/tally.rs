@@ -1,0 +1,245 @@
+//! What becomes of one attempt, told exactly once to all who learn from it: the route, the node's books,
+//! the metrics. It decides nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::attempt::Context;
+use super::error::{Error, Phase};
+use super::request::Job;
+use super::slate::Slate;
+use crate::market::{Model, Offer, Time};
+use crate::metrics::{AttemptOutcome, ConnectionState, Held, Metrics};
+use crate::route::{self, Dispatch, Facts, Failure, Flight, Gate, Learned};
+use crate::stream::Progress;
+
+/// A provider at its limit that does not say for how long is left alone for so long.
+pub(super) const PAUSE_DEFAULT: Duration = Duration::from_secs(1);
+/// No provider sends a client away for longer.
+pub(super) const PAUSE_MAX: Duration = Duration::from_secs(300);
+
+/// Counts an attempt, whatever becomes of it. One that is just dropped was cancelled.
+pub(super) struct Tally {
+    metrics: Arc<Metrics>,
+    time: Arc<Time>,
+    random: fn() -> u64,
+    /// Whose habits the answer is a sample of.
+    tenant: u64,
+    prompt_bytes: usize,
+    outcome: AttemptOutcome,
+    /// The route knows how it ended.
+    is_told: bool,
+    race: Option<(u32, Arc<Signals>)>,
+    learned: Arc<Learned>,
+    flight: Flight,
+    _active: Held,
+    /// The last member: by then the flight is over.
+    freed: Freed,
+}
+
+/// What the attempts of one race tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Signals {
+    /// A bit for each that was given up as too slow.
+    late: AtomicU64,
+    /// The number of the first whose content came, and 1.
+    content: AtomicU32,
+}
+
+/// Calls whoever waits for room.
+struct Freed(Arc<Model>);
+
+// === impl Tally ===
+
+impl Tally {
+    /// An attempt at `offer` goes, which was chosen by these facts.
+    pub(super) fn begin(
+        context: &Context,
+        job: &Job,
+        (model, offer): (&Arc<Model>, &Offer),
+        slate: &Slate<'_>,
+        facts: &Facts,
+    ) -> Self {
+        let now_ms = context.time.now().run_ms;
+        let is_due = offer.learned.gate(now_ms) == Gate::Probe;
+        let is_probe = is_due && offer.learned.claim_probe(now_ms);
+        if is_probe {
+            context.metrics.probes.inc();
+        }
+        model.shared.line.started(now_ms);
+        let active = Held::new(context.metrics.upstream_connections.get(ConnectionState::Active));
+        let (ask, prefix) = (slate.ask(), slate.prefix());
+        Self {
+            metrics: context.metrics.clone(),
+            time: context.time.clone(),
+            random: context.random,
+            tenant: job.tenant,
+            prompt_bytes: job.summary.prompt_bytes,
+            outcome: AttemptOutcome::Cancelled,
+            is_told: false,
+            race: None,
+            learned: offer.learned.clone(),
+            flight: Flight::begin(&offer.learned, facts, ask, prefix, now_ms, is_probe),
+            _active: active,
+            freed: Freed(model.clone()),
+        }
+    }
+
+    /// As one of a race, by its number.
+    pub(super) fn racing(mut self, number: u32, signals: &Arc<Signals>) -> Self {
+        self.race = Some((number, signals.clone()));
+        self
+    }
+
+    pub(super) fn dispatch(&self) -> &Dispatch {
+        self.flight.dispatch()
+    }
+
+    /// The first content came.
+    pub(super) fn content(&mut self) {
+        let ratio = self.flight.first_token(self.time.now().run_ms);
+        let shared = &self.freed.0.shared;
+        shared.hedges.observed(ratio);
+        // It may turn out to bear more than was known.
+        shared.line.freed();
+        if let Some((number, signals)) = &self.race {
+            signals.content(*number);
+        }
+    }
+
+    /// The whole answer came; of so many tokens.
+    pub(super) fn succeeded(&mut self, progress: &Progress) -> u64 {
+        let tokens = tokens(progress);
+        let usage = progress.usage.unwrap_or_default();
+        let cached = usage.prompt_tokens_details.map(|details| details.cached_tokens);
+        self.outcome = AttemptOutcome::Ok;
+        self.is_told = true;
+        self.flight.succeeded(self.time.now().run_ms, tokens, cached);
+        self.freed.0.shared.answered(self.tenant, self.prompt_bytes, usage.prompt_tokens, tokens);
+        tokens
+    }
+
+    pub(super) fn failed(&mut self, error: Error) -> Error {
+        self.note(&error);
+        error
+    }
+
+    pub(super) fn note(&mut self, error: &Error) {
+        self.outcome = outcome(error);
+        if let Some(failure) = failure(error) {
+            let (now_ms, jitter) = (self.time.now().run_ms, route::draw((self.random)()));
+            let before = self.learned.gate(now_ms);
+            self.flight.failed(failure, now_ms, jitter);
+            self.is_told = true;
+            let is_ejected = matches!(self.learned.gate(now_ms), Gate::Open { .. });
+            if is_ejected && before == Gate::Closed {
+                self.metrics.ejections.inc();
+            }
+        }
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        let is_late = self.race.as_ref().is_some_and(|(number, race)| race.is_late(*number));
+        if is_late && !self.is_told {
+            self.note(&Error::Timeout(Phase::FirstContent));
+        }
+        if !self.is_told {
+            self.flight.censored(self.time.now().run_ms);
+        }
+        self.metrics.attempts.get(self.outcome).inc();
+    }
+}
+
+impl Drop for Freed {
+    fn drop(&mut self) {
+        self.0.shared.line.freed();
+    }
+}
+
+// === impl Signals ===
+
+impl Signals {
+    /// It is given up: dropping it is to count as a time-out.
+    pub(super) fn give_up(&self, number: u32) {
+        self.late.fetch_or(1u64.checked_shl(number).unwrap_or(0), Relaxed);
+    }
+
+    fn is_late(&self, number: u32) -> bool {
+        self.late.load(Relaxed) & 1u64.checked_shl(number).unwrap_or(0) != 0
+    }
+
+    fn content(&self, number: u32) {
+        let _ = self.content.compare_exchange(0, number + 1, Relaxed, Relaxed);
+    }
+
+    /// The attempt whose content came first.
+    pub(super) fn winner(&self) -> Option<u32> {
+        self.content.load(Relaxed).checked_sub(1)
+    }
+
+    /// It failed after all; another may win.
+    pub(super) fn forget_winner(&self) {
+        self.content.store(0, Relaxed);
+    }
+}
+
+/// What a failure says of the provider. Nothing, where it is the caller's, or ours.
+fn failure(error: &Error) -> Option<Failure> {
+    match error {
+        Error::Connect(_)
+        | Error::Forbidden
+        | Error::Broken(_)
+        | Error::Timeout(Phase::Connect | Phase::MidStream)
+        // 401, 403 and 404 too: they are about our credentials there, and its models.
+        | Error::Status(_)
+        | Error::NotAStream(_)
+        | Error::ErrorEvent(_)
+        | Error::Stream(_)
+        | Error::Truncated => Some(Failure::Hard),
+        Error::Timeout(Phase::Head | Phase::FirstContent) => Some(Failure::Slow),
+        Error::RateLimited { retry_after } => {
+            let pause = retry_after.unwrap_or(PAUSE_DEFAULT).min(PAUSE_MAX);
+            let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+            Some(Failure::Limited { pause_ms })
+        }
+        Error::Gone
+        | Error::Timeout(Phase::Request)
+        | Error::Rejected { .. }
+        | Error::NoProvider { .. }
+        | Error::Busy { .. }
+        | Error::Draining => None,
+    }
+}
+
+pub(super) fn outcome(error: &Error) -> AttemptOutcome {
+    match error {
+        Error::Connect(_) | Error::Gone | Error::Forbidden | Error::Timeout(Phase::Connect) => {
+            AttemptOutcome::Connect
+        }
+        Error::Timeout(_) => AttemptOutcome::Timeout,
+        Error::Broken(_) => AttemptOutcome::Head,
+        Error::Rejected { .. } | Error::RateLimited { .. } | Error::Status(_) => {
+            AttemptOutcome::Status
+        }
+        Error::NotAStream(_) | Error::ErrorEvent(_) | Error::Stream(_) | Error::Truncated => {
+            AttemptOutcome::Stream
+        }
+        Error::NoProvider { .. } | Error::Busy { .. } | Error::Draining => {
+            AttemptOutcome::Cancelled
+        }
+    }
+}
+
+/// As counted here by the ids; the provider's own number where it told none. No more than there is text
+/// for, whatever was told.
+fn tokens(progress: &Progress) -> u64 {
+    let counted: usize = progress.ids.iter().map(Vec::len).sum();
+    let told = match counted {
+        0 => progress.usage.map_or(0, |usage| usage.completion_tokens),
+        counted => counted as u64,
+    };
+    told.min(progress.text_bytes)
+}

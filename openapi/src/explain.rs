@@ -1,0 +1,71 @@
+//! How a request's provider was chosen, for who asks with `x-quorate-explain: 1`.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// In whole answers, and in a chunk of its own before the end of a stream, as the member `quorate`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Quorate {
+    pub explain: Explain,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Explain {
+    /// Providers that were looked at, in their order; the first 32.
+    pub candidates: Vec<Candidate>,
+    /// What was asked of providers, in its order.
+    pub attempts: Vec<Attempt>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Candidate {
+    pub provider: String,
+    pub operator: String,
+    /// The model it was looked at for.
+    pub model: String,
+    pub cost_usd: Cost,
+    /// Seconds to the first token that were expected, with the load.
+    pub first_token_s: f64,
+    /// Tokens a second that were expected after it.
+    pub tokens_per_second: f64,
+    /// Load with this request, as a share of what it bears.
+    pub utilization: f64,
+    /// Probability of failure.
+    pub failure: f64,
+    /// Lower goes first, whatever the cost: what the request prefers.
+    pub rank: u32,
+    /// Why it could not be taken: `ejected`, `paused` or `loaded`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub out: Option<String>,
+}
+
+/// Expected, in dollars.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Cost {
+    pub total: f64,
+    /// What is charged.
+    pub money: f64,
+    /// Of the wait for the first token.
+    pub first_token: f64,
+    /// Of the wait for the rest.
+    pub decode: f64,
+    pub failure: f64,
+    pub dishonesty: f64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Attempt {
+    pub provider: String,
+    pub model: String,
+    /// `first`, `retry`, `hedge`, `probe` or `resume`.
+    pub why: String,
+    /// Milliseconds since the request came to be routed.
+    pub began_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_token_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended_ms: Option<u64>,
+    /// `won`, `lost`, or what failed; absent: it goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+}
