@@ -33,6 +33,15 @@ pub struct Faults {
     pub stalling: f64,
 }
 
+/// For a while more requests come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Surge {
+    pub from_s: f64,
+    pub until_s: f64,
+    /// Times as many.
+    pub factor: f64,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
     pub name: &'static str,
@@ -42,6 +51,7 @@ pub struct Scenario {
     pub arrivals: Arrivals,
     pub lengths: Lengths,
     pub faults: Faults,
+    pub surge: Option<Surge>,
     pub requests: usize,
     /// The first of them, which are not counted.
     pub warm_up: usize,
@@ -66,6 +76,7 @@ impl Default for Scenario {
             arrivals: Arrivals::Poisson,
             lengths: Lengths::Chat,
             faults: Faults::default(),
+            surge: None,
             requests: 500_000,
             warm_up: 200_000,
         }
@@ -95,6 +106,13 @@ impl Scenario {
             Self { name: "liars-0", faults: liars(0.0), ..base.clone() },
             Self { name: "liars-20", faults: liars(0.20), ..base },
         ]
+    }
+
+    /// Twice of what all can bear, for a minute.
+    pub fn overload() -> Self {
+        let base = Self::default();
+        let surge = Surge { from_s: 180.0, until_s: 240.0, factor: 2.0 / base.utilization };
+        Self { name: "overload", surge: Some(surge), ..base }
     }
 
     /// Enough to see the standard figures in a minute.

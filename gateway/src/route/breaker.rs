@@ -149,6 +149,7 @@ fn below(x: f64, good: u32, bad: u32) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "small numbers")]
 mod tests {
     use super::*;
 

@@ -67,7 +67,7 @@ const FAILURE_S: f64 = 1.0;
 /// Share of the price that is lost with a failure.
 const FAILURE_MONEY: f64 = 0.3;
 /// What requests of one batch cost each other: Φ without its barrier is 1 + 0.5·u.
-pub(super) const BATCH: f64 = 0.5;
+pub(super) const BATCH: f32 = 0.5;
 /// Of u, from where on the barrier rises, and how steeply: early enough that the limit, which is only
 /// guessed at, may be wrong by half.
 const KNEE: f64 = 0.5;
@@ -118,7 +118,7 @@ impl Facts {
     pub fn congestion(&self) -> f64 {
         let u = self.utilisation();
         let barrier = if self.in_flight == 0 { 0.0 } else { BARRIER * (u - KNEE).max(0.0) };
-        1.0 + BATCH * u + barrier
+        1.0 + f64::from(BATCH) * u + barrier
     }
 
     /// M: what the request is going to be charged.
@@ -197,9 +197,9 @@ mod tests {
     #[test]
     fn the_barrier_is_for_the_busy() {
         let busy = Facts { in_flight: 9, limit: 10.0, ..FACTS };
-        assert_near(busy.congestion(), 1.0 + BATCH + BARRIER * 0.5);
+        assert_near(busy.congestion(), 1.0 + f64::from(BATCH) + BARRIER * 0.5);
         let idle = Facts { in_flight: 0, limit: 1.0, ..FACTS };
-        assert_near(idle.congestion(), 1.0 + BATCH);
+        assert_near(idle.congestion(), 1.0 + f64::from(BATCH));
     }
 
     #[test]

@@ -255,7 +255,7 @@ impl Learned {
         let mut state = self.state();
         if dispatch.utilisation <= UNCONGESTED || dispatch.in_flight <= 1 {
             // What the others of its batch cost it is in Φ already.
-            let idle_s = seconds / (1.0 + BATCH as f32 * dispatch.utilisation);
+            let idle_s = seconds / (1.0 + BATCH * dispatch.utilisation);
             state.ttft.observe(dispatch.fresh_tokens, idle_s.min(CLIP * dispatch.idle_s));
             let line = state.ttft.line();
             self.base_s.store(line.base_s);

@@ -1,4 +1,5 @@
 //! The draw over a pool of plain numbers.
+#![expect(clippy::cast_possible_truncation, reason = "small numbers")]
 
 use proptest::prelude::*;
 
