@@ -6,8 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::atomic::AtomicF32;
 use super::breaker::{Breaker, Gate};
-use super::concurrency::Concurrency;
-use super::cost::{Ask, Facts};
+use super::choice::UTILISATION_MAX;
+use super::concurrency::{Concurrency, Sent};
+use super::cost::{Ask, BATCH, Facts};
 use super::failures::Failures;
 use super::flight::Dispatch;
 use super::prefix::{Prefix, Prefixes};
@@ -21,10 +22,10 @@ const SPEED_SHARE: f32 = 0.2;
 const TOKENS_PER_S: f32 = 40.0;
 /// Beta(9.5, 0.5): an honest answer, before any audit.
 const HONEST: (f32, f32) = (9.5, 0.5);
-/// More than 4 times the prediction is learned as 4 times.
-const CLIP: f32 = 4.0;
+/// More than twice the prediction is learned as twice: one late token must not make a provider slow.
+const CLIP: f32 = 2.0;
 /// What came at a higher load says nothing about a provider without a queue.
-const UNCONGESTED: f32 = 0.7;
+const UNCONGESTED: f32 = 0.5;
 
 /// Shared by all requests.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub struct Learned {
     base_s: AtomicF32,
     prompt_token_s: AtomicF32,
     limit: AtomicF32,
+    /// Of that limit, while it is still to be found out.
+    ceiling: AtomicF32,
     tokens_per_s: AtomicF32,
     honesty: AtomicF32,
     bad: AtomicF32,
@@ -97,6 +100,7 @@ impl Learned {
             base_s: AtomicF32::new(line.base_s),
             prompt_token_s: AtomicF32::new(line.prompt_token_s),
             limit: AtomicF32::new(concurrency.limit()),
+            ceiling: AtomicF32::new(concurrency.ceiling()),
             tokens_per_s: AtomicF32::new(prior.tokens_per_s.unwrap_or(TOKENS_PER_S)),
             honesty: AtomicF32::new(HONEST.0 / (HONEST.0 + HONEST.1)),
             bad: AtomicF32::default(),
@@ -131,7 +135,7 @@ impl Learned {
     pub fn advertise(&self, requests: Option<u32>) {
         let mut state = self.state();
         state.concurrency.set_max(advertised(requests));
-        self.limit.store(state.concurrency.limit());
+        self.bears(&state);
     }
 
     /// Seconds there and back, measured: what the first token takes beside is as before.
@@ -172,6 +176,11 @@ impl Learned {
             good: self.good.load(),
             at_ms: self.failures_ms.load(Relaxed),
         };
+        let in_flight = self.in_flight(now_ms);
+        // As long as nothing was too much for it, one more is dear and not refused: else a crowd that
+        // comes at once would wait for a limit that nobody knows.
+        let known = f64::from(self.limit.load());
+        let more = (f64::from(in_flight) + 1.0) / UTILISATION_MAX;
         Facts {
             price_in: price_in.load().into(),
             price_cached: price_cached.load().into(),
@@ -180,8 +189,8 @@ impl Learned {
             base_s: self.base_s.load().into(),
             prompt_token_s: self.prompt_token_s.load().into(),
             tokens_per_s: self.tokens_per_s.load().into(),
-            in_flight: self.in_flight(now_ms),
-            limit: self.limit.load().into(),
+            in_flight,
+            limit: known.max(more.min(self.ceiling.load().into())),
             failure: failures.probability(now_ms).into(),
             honesty: self.honesty.load().into(),
         }
@@ -246,20 +255,24 @@ impl Learned {
 
     /// The first token came, or had not come when nobody waited any more (`is_censored`): a lower bound,
     /// which tells something only where it is beyond the prediction.
-    pub(super) fn first_token(&self, dispatch: &Dispatch, seconds: f32, is_censored: bool) {
+    pub(super) fn first_token(&self, dispatch: &Dispatch, now_ms: u64, is_censored: bool) {
+        let seconds = dispatch.seconds(now_ms);
         let ratio = seconds / dispatch.idle_s.max(1e-3);
         if is_censored && ratio < 1.0 {
             return;
         }
         let mut state = self.state();
         if dispatch.utilisation <= UNCONGESTED || dispatch.in_flight <= 1 {
-            state.ttft.observe(dispatch.fresh_tokens, seconds.min(CLIP * dispatch.idle_s));
+            // What the others of its batch cost it is in Φ already.
+            let idle_s = seconds / (1.0 + BATCH * dispatch.utilisation);
+            state.ttft.observe(dispatch.fresh_tokens, idle_s.min(CLIP * dispatch.idle_s));
             let line = state.ttft.line();
             self.base_s.store(line.base_s);
             self.prompt_token_s.store(line.prompt_token_s);
         }
-        state.concurrency.succeeded(dispatch.in_flight, dispatch.utilisation, ratio);
-        self.limit.store(state.concurrency.limit());
+        let Dispatch { at_ms, in_flight, utilisation, .. } = *dispatch;
+        state.concurrency.succeeded(Sent { at_ms, in_flight, utilisation }, ratio, now_ms);
+        self.bears(&state);
     }
 
     /// A whole answer came. `tokens_per_s`: after the first.
@@ -273,11 +286,11 @@ impl Learned {
         self.publish(&state, now_ms);
     }
 
-    /// `jitter`: from 0 to 1.
-    pub(super) fn failed(&self, failure: Failure, now_ms: u64, jitter: f64) {
+    /// `sent_ms`: when the attempt went. `jitter`: from 0 to 1.
+    pub(super) fn failed(&self, failure: Failure, sent_ms: u64, now_ms: u64, jitter: f64) {
         let mut state = self.state();
-        state.concurrency.failed();
-        self.limit.store(state.concurrency.limit());
+        state.concurrency.failed(sent_ms, now_ms);
+        self.bears(&state);
         match failure {
             Failure::Limited { pause_ms } => {
                 self.paused_until_ms.fetch_max(now_ms.saturating_add(pause_ms), Relaxed);
@@ -289,6 +302,11 @@ impl Learned {
             }
         }
         self.publish(&state, now_ms);
+    }
+
+    fn bears(&self, state: &State) {
+        self.limit.store(state.concurrency.limit());
+        self.ceiling.store(state.concurrency.ceiling());
     }
 
     fn publish(&self, state: &State, now_ms: u64) {
@@ -311,4 +329,57 @@ impl Learned {
 #[expect(clippy::cast_precision_loss, reason = "small")]
 fn advertised(requests: Option<u32>) -> f32 {
     requests.map_or(f32::MAX, |requests| requests as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_counts_for_half_a_second() {
+        let learned = Learned::new(Prior::default());
+        learned.begun(10_000);
+        learned.told(7, 10_000);
+        assert_eq!(learned.in_flight(10_499), 7);
+        assert_eq!(learned.in_flight(10_500), 1);
+        // It can only keep requests away.
+        learned.told(0, 11_000);
+        assert_eq!(learned.in_flight(11_000), 1);
+    }
+
+    #[test]
+    fn audits_decide_its_honesty() {
+        let learned = Learned::new(Prior::default());
+        let ask = Ask { prompt_tokens: 1.0, answer_tokens: 1.0, values: Default::default() };
+        let honesty = || learned.facts(&ask, &Prefix::default(), 0).honesty;
+        assert!((honesty() - 0.95).abs() < 1e-6);
+        learned.audited(false);
+        assert!((honesty() - 9.5 / 11.0).abs() < 1e-6);
+        (0..89).for_each(|_| learned.audited(true));
+        assert!((honesty() - 0.985).abs() < 1e-6);
+    }
+
+    #[test]
+    fn it_begins_with_what_is_known_of_it() {
+        let learned = Learned::new(Prior {
+            round_trip_s: 0.2,
+            advertised: Some(2),
+            tokens_per_s: Some(80.0),
+        });
+        learned.price(1.0, 0.5, 2.0);
+        let ask = Ask { prompt_tokens: 0.0, answer_tokens: 1.0, values: Default::default() };
+        let facts = learned.facts(&ask, &Prefix::default(), 0);
+        assert!((facts.base_s - 0.7).abs() < 1e-6);
+        assert_eq!((facts.limit, facts.tokens_per_s), (2.0, 80.0));
+        assert_eq!((facts.price_in, facts.price_cached, facts.price_out), (1.0, 0.5, 2.0));
+        learned.advertise(Some(1));
+        assert_eq!(learned.facts(&ask, &Prefix::default(), 0).limit, 1.0);
+    }
+
+    #[test]
+    fn it_is_small() {
+        let bytes = size_of::<Learned>();
+        println!("Learned: {bytes} bytes");
+        assert!(bytes <= 512, "{bytes}");
+    }
 }

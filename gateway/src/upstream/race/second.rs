@@ -4,36 +4,55 @@
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use super::probe::Probe;
 use super::{Race, Racer};
 use crate::metrics::{HedgeDenial, HedgeOutcome};
 use crate::request::Endpoint;
 use crate::request::policy::Hedge;
 use crate::route::Gate;
-use crate::route::choice::{Choice, Chosen, HEDGE_UTILISATION_MAX};
+use crate::route::choice::{Chosen, HEDGE_UTILISATION_MAX};
 use crate::route::hedge::Denied;
 use crate::upstream::explain::Why;
+use crate::upstream::patience::Patience;
+use crate::upstream::tally::Tally;
 
 /// A longer prompt is sent twice only where a cancelled attempt is known to end.
 const PROMPT_TOKENS_MAX: f64 = 32_000.0;
 
 impl Race<'_> {
-    /// Whether two may be asked at once.
-    pub(super) fn may_race(&self) -> bool {
-        self.context.hedging.enabled && self.job.endpoint != Endpoint::Embeddings
+    /// Whether this request may try out one that failed before: not one whose sender wants nobody asked
+    /// twice, and none that is dear.
+    pub(super) fn may_probe(&self, probe: &Chosen) -> bool {
+        let key_max = self.job.grant.account.rules.hedges_max;
+        let is_single = self.job.summary.choices <= 1 || self.job.endpoint == Endpoint::Embeddings;
+        self.job.hedge != Hedge::Off
+            && key_max != Some(0)
+            && is_single
+            && self.slate.ask().prompt_tokens <= PROMPT_TOKENS_MAX
+            && self.purse.allows(probe.facts.money(self.slate.ask()))
     }
 
-    /// Whether this request may try out one that failed before. Beside another it is one attempt more;
-    /// where nothing is ever asked twice it takes the first's place.
-    pub(super) fn may_probe(&self, probe: &Chosen, choice: &Choice) -> bool {
-        let Some(offer) = self.model.offers.get(probe.place) else { return false };
-        let is_beside = choice.best.is_some() && self.may_race();
-        let best = choice.best.map_or(0.0, |best| best.facts.money(self.slate.ask()));
-        let money = best + probe.facts.money(self.slate.ask());
-        let may = match is_beside {
-            true => self.purse.hedges > 0 && self.purse.allows_two(money),
-            false => choice.best.is_none() || self.job.hedge != Hedge::Off,
-        };
-        may && offer.learned.gate(self.now_ms()) == Gate::Probe
+    /// Tries it out, if no other request does.
+    pub(super) fn probe(&mut self, probe: Chosen) {
+        let (context, model) = (self.context, self.model);
+        let Some(offer) = model.offers.get(probe.place) else { return };
+        let now_ms = self.now_ms();
+        if offer.learned.gate(now_ms) != Gate::Probe {
+            return;
+        }
+        let tally = Tally::begin(context, self.job, (model, offer), self.slate, &probe.facts);
+        if !tally.dispatch().is_probe {
+            return;
+        }
+        if let Some(member) = offer.member() {
+            member.asked();
+        }
+        if let Some(explain) = &self.job.explain {
+            explain.began(offer, Why::Probe);
+        }
+        let (hedges, hedging) = (&model.shared.hedges, &context.hedging);
+        let patience = Patience::new(hedges, hedging, &context.limits, tally.dispatch());
+        Probe::new(context, self.job, (model, offer), tally).spawn(patience.given_up);
     }
 
     /// The first token is late: asks somebody else too, if that is worth it and may be.
