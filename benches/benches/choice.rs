@@ -90,7 +90,7 @@ fn filled(count: usize) -> Result<(Market, Vec<Membership>), Failed> {
     let weights = format!("b3:{}", "a1".repeat(32));
     let text = format!(
         "[server]\ndata_dir = \"/nowhere\"\n[market]\nnode_listen = \"127.0.0.1:0\"\njoin = \"open\"\n\
-         probation_answers = 0\nnodes_max = 1000000\nlease_ms = 3600000\n\
+         probation_answers = 0\nnodes_max = 1000000\nlease_ms = 600000\n\
          [[model]]\nid = \"m\"\nweights_ids = [{weights:?}]\n"
     );
     let settings = config::parse(&text, &|_| None)?;
