@@ -34,6 +34,7 @@ mod retry_after;
 mod seed;
 mod slate;
 mod tally;
+pub mod testing;
 mod tunnel;
 mod vectors;
 mod watch;

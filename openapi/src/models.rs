@@ -58,6 +58,14 @@ pub struct ModelEndpoint {
     /// Dollars per million prompt tokens that were in its cache.
     pub cached_usd_per_million: Option<f64>,
     pub status: EndpointStatus,
+    /// Expected of a prompt of 1,000 tokens, with the load of this moment.
+    pub latency_s: Latency,
+    /// After the first, as learned from answers or measured.
+    pub tokens_per_second: f64,
+    /// Probability that it serves a request, by those of the last minutes.
+    pub uptime: f64,
+    /// Requests at once that it is believed to bear.
+    pub concurrency: f64,
     /// This gateway's requests that it is working on.
     pub in_flight: u32,
     /// Whether its weights are listed under this name.
@@ -79,11 +87,19 @@ pub struct ModelEndpoint {
     pub rented_until_ms: Option<i64>,
 }
 
+/// Seconds to the first token; percentiles that too few requests tell of are null.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Latency {
+    pub p50: f64,
+    pub p90: Option<f64>,
+    pub p99: Option<f64>,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EndpointStatus {
     Ready,
-    /// Left alone for a while after failures.
+    /// Left alone for a while, after failures or by its own word.
     CoolingDown,
 }
 

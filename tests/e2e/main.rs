@@ -11,6 +11,8 @@ mod commands;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
+mod fail_over;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod harness;

@@ -4,15 +4,15 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Json, Response};
 use openapi::error::ErrorBody;
-use openapi::models::{EndpointStatus, Model, ModelEndpoint, ModelEndpoints, ModelList};
+use openapi::models::{EndpointStatus, Latency, Model, ModelEndpoint, ModelEndpoints, ModelList};
 use std::sync::Arc;
 
 use super::error::Error;
 use super::wanted::reachable;
 use crate::app::App;
 use crate::auth::Principal;
-use crate::market::{Offer, Snapshot};
-use crate::route::eligible;
+use crate::market::{self, Offer, Snapshot};
+use crate::route::{Ask, Facts, Prefix, Values, eligible};
 
 /// The models that can be asked for.
 #[utoipa::path(get, path = "/v1/models", operation_id = "listModels", tag = "models", security(("api_key" = [])),
@@ -93,7 +93,7 @@ pub(super) fn endpoints(
     allow(principal, &model.id, id)?;
     let scope = &principal.grant.scope;
     let within = model.offers.iter().filter(|offer| eligible::reaches(scope, &offer.terms()));
-    let data = within.map(|offer| endpoint(app, offer));
+    let data = within.map(|offer| endpoint(app, model, offer));
     Ok(Json(ModelEndpoints {
         id: model.id.to_string(),
         object: "model.endpoints".to_owned(),
@@ -101,7 +101,19 @@ pub(super) fn endpoints(
     }))
 }
 
-fn endpoint(app: &App, offer: &Offer) -> ModelEndpoint {
+/// Of a request of middling length, whose prompt no cache has.
+const ASK: Ask = Ask { prompt_tokens: 1_000.0, answer_tokens: 200.0, values: Values::DEFAULT };
+
+/// Of one prediction, how late first tokens come is known over all providers of the model.
+fn latency(model: &market::Model, facts: &Facts) -> Latency {
+    let expected = facts.first_token_s(&ASK) * facts.congestion();
+    let at = |share| model.shared.hedges.ratio(share).map(|ratio| expected * f64::from(ratio));
+    Latency { p50: at(0.5).unwrap_or(expected), p90: at(0.9), p99: at(0.99) }
+}
+
+fn endpoint(app: &App, model: &market::Model, offer: &Offer) -> ModelEndpoint {
+    let (now, learned) = (app.market.time().now(), &offer.learned);
+    let facts = learned.facts(&ASK, &Prefix::default(), now.run_ms);
     let (prices, member, served) = (offer.prices(), offer.member(), offer.served());
     // What a node claims is shown with what can be said of it; policies go by the offer's.
     let claimed = member.and_then(|member| member.hello.region.as_deref());
@@ -116,10 +128,14 @@ fn endpoint(app: &App, offer: &Offer) -> ModelEndpoint {
         prompt_usd_per_million: prices.prompt,
         completion_usd_per_million: prices.completion,
         cached_usd_per_million: prices.cached,
-        status: match offer.is_left_alone(app.market.time().now().run_ms) {
-            false => EndpointStatus::Ready,
-            true => EndpointStatus::CoolingDown,
+        status: match learned.is_asked(now.run_ms) {
+            true => EndpointStatus::Ready,
+            false => EndpointStatus::CoolingDown,
         },
+        latency_s: latency(model, &facts),
+        tokens_per_second: facts.tokens_per_s,
+        uptime: 1.0 - facts.failure,
+        concurrency: facts.limit,
         in_flight: offer.endpoint.in_flight(),
         verified: offer.verified,
         weights_id: served.and_then(|served| served.weights_id.clone()),
@@ -129,8 +145,7 @@ fn endpoint(app: &App, offer: &Offer) -> ModelEndpoint {
         standing: member.map(|member| member.standing()),
         load: member.and_then(|member| member.load()),
         measured: known.and_then(|known| known.measured(&offer.upstream_model)),
-        lease_expires_at_ms: member
-            .map(|member| member.lease_expires_at_ms(app.market.time().now())),
+        lease_expires_at_ms: member.map(|member| member.lease_expires_at_ms(now)),
         rented_until_ms: member.and_then(|member| member.rented_until_ms()),
     }
 }

@@ -16,7 +16,7 @@ use crate::config::{Upstream, UpstreamModel};
 use crate::request::Target;
 use crate::request::policy::Sort;
 use crate::route::eligible::Terms;
-use crate::route::{Gate, Learned, Prior, Shared};
+use crate::route::{Learned, Prior, Shared};
 use crate::upstream::Endpoint;
 
 #[derive(Debug, Default)]
@@ -187,11 +187,6 @@ impl Offer {
             seller: Some(seller),
             listed: Prices::default(),
         }
-    }
-
-    /// Ejected after failures, or paused by its own word.
-    pub fn is_left_alone(&self, now_ms: u64) -> bool {
-        self.learned.gate(now_ms) != Gate::Closed || self.learned.paused_until_ms() > now_ms
     }
 
     /// The node behind it; a static upstream has none.

@@ -73,11 +73,13 @@ const KNEE: f64 = 0.8;
 
 impl Default for Values {
     fn default() -> Self {
-        Self { first_token: 0.0004, decode: 0.0001, dishonesty: 0.01 }
+        Self::DEFAULT
     }
 }
 
 impl Values {
+    pub const DEFAULT: Self = Self { first_token: 0.0004, decode: 0.0001, dishonesty: 0.01 };
+
     /// Time is worth `factor` times as much.
     #[must_use]
     pub fn hurried(self, factor: f64) -> Self {

@@ -189,6 +189,7 @@ mod tests {
         quantization: Some("bf16"),
         price_in: Some(0.5),
         price_out: Some(1.0),
+        features: None,
     };
 
     fn refused(policy: &str, terms: &Terms<'_>) -> Option<&'static str> {

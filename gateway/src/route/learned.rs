@@ -200,6 +200,11 @@ impl Learned {
         self.paused_until_ms.load(Relaxed)
     }
 
+    /// Whether it is neither ejected nor paused.
+    pub fn is_asked(&self, now_ms: u64) -> bool {
+        self.gate(now_ms) == Gate::Closed && self.paused_until_ms() <= now_ms
+    }
+
     /// When it was last asked.
     pub fn used_ms(&self) -> u64 {
         self.used_ms.load(Relaxed)

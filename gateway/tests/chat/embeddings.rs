@@ -87,7 +87,8 @@ async fn each_fault_leads_to_the_other_provider() {
         let market = market(&[fault.clone(), json!({})]).await;
         let mut failed_over = 0;
         for _ in 0..16 {
-            let (status, headers, bytes) = ask(market.gateway.addr, &request(json!({}))).await;
+            let wish = json!({"provider": {"order": ["p0"]}});
+            let (status, headers, bytes) = ask(market.gateway.addr, &request(wish)).await;
             assert_eq!(
                 (status.as_u16(), &headers["x-quorate-provider"]),
                 (200, &"p1".parse().expect("a value")),

@@ -28,11 +28,10 @@ fn faults() -> Vec<Value> {
 async fn each_fault_leads_to_the_other_provider() {
     for fault in faults() {
         let market = market(&[fault.clone(), json!({"text": GOOD})]).await;
-        // Else the good one is chosen as soon as it is known.
-        let first = json!({"provider": {"order": ["p0"]}});
         let mut failed_over = 0;
         for round in 0..24 {
-            let body = if round % 2 == 0 { chat(first.clone()) } else { stream(first.clone()) };
+            let wish = json!({"provider": {"order": ["p0"]}});
+            let body = if round % 2 == 0 { chat(wish) } else { stream(wish) };
             let (status, headers, bytes) = market.ask(&body).await;
             assert_eq!(status, 200, "{fault}: {bytes:?}");
             assert_eq!(headers["x-quorate-provider"], "p1", "{fault}");
@@ -46,7 +45,7 @@ async fn each_fault_leads_to_the_other_provider() {
             failed_over += u32::from(headers["x-quorate-attempts"] == "2");
         }
         assert!(failed_over > 0, "{fault}: the faulty provider was never asked");
-        // It is left alone after some failures, so it is not asked each time.
+        // It is left alone after some failures, whatever the client would like.
         assert!(failed_over < 12, "{fault}: asked again and again");
     }
 }
@@ -153,14 +152,15 @@ async fn a_provider_at_its_limit_of_connections_is_asked_no_more() {
 
 #[tokio::test]
 async fn naming_many_models_buys_no_further_attempts() {
-    for attempts in [1u64, 3] {
+    for attempts in [1, 3] {
         let limits = format!("attempts = {attempts}");
         let market = market_with(&limits, &[json!({"status": 500})]).await;
         let models = vec![MODEL; 16];
         for body in [chat(json!({ "models": models })), stream(json!({ "models": models }))] {
             assert_eq!(market.ask(&body).await.0, 502);
         }
-        let asked = market.providers[0].counters.jobs_started();
-        assert!((2..=2 * attempts).contains(&asked), "{asked} attempts");
+        let counted = market.gateway.app.metrics.encode();
+        let line = format!("quorate_attempts_total{{outcome=\"status\"}} {}\n", 2 * attempts);
+        assert!(counted.contains(&line), "{line} in {counted}");
     }
 }

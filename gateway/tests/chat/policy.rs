@@ -9,7 +9,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::harness::{MODEL, chat, json_of, stream};
+use crate::harness::{MODEL, chat, content, events, json_of, stream};
 
 /// Three providers of [`MODEL`] and one of another model, told apart by what they say.
 struct Bazaar {
@@ -58,6 +58,11 @@ fn healthy() -> [Value; 4] {
 
 impl Bazaar {
     async fn ask(&self, body: &Value, more: &[(&str, &str)]) -> (StatusCode, HeaderMap, Value) {
+        let (status, headers, bytes) = self.send(body, more).await;
+        (status, headers, json_of(&bytes))
+    }
+
+    async fn send(&self, body: &Value, more: &[(&str, &str)]) -> (StatusCode, HeaderMap, Bytes) {
         let stream = TcpStream::connect(self.gateway.addr).await.expect("connects");
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("h1");
         tokio::task::spawn(connection);
@@ -70,7 +75,13 @@ impl Bazaar {
         let request = request.body(Full::new(Bytes::from(body.to_string()))).expect("a request");
         let (parts, body) = sender.send_request(request).await.expect("an answer").into_parts();
         let bytes = body.collect().await.expect("a body").to_bytes();
-        (parts.status, parts.headers, json_of(&bytes))
+        (parts.status, parts.headers, bytes)
+    }
+
+    /// The same, as bytes.
+    async fn read(&self, body: &Value, more: &[(&str, &str)]) -> (StatusCode, Bytes) {
+        let (status, _, bytes) = self.send(body, more).await;
+        (status, bytes)
     }
 
     /// The providers that answered `rounds` times the same request.
@@ -114,7 +125,9 @@ async fn a_key_reaches_no_further_than_its_scope() {
     let key =
         |scope: &str| format!("[[key]]\nname = \"k\"\nkey = \"qk_0123456789abcdef\"\n{scope}\n");
     let near = bazaar_for(&key("regions = [\"us-east\", \"ap-south\"]"), healthy()).await;
-    assert_eq!(near.answered(json!({}), &KEY).await, ["far", "us"]);
+    assert_eq!(near.answered(json!({}), &KEY).await, ["us"], "the cheaper of the two");
+    let others = json!({"provider": {"order": ["eu", "far"]}});
+    assert_eq!(near.answered(others, &KEY).await, ["far"], "eu is out of reach");
     // What the request asks for does not widen it.
     let body = chat(json!({"provider": {"only": ["eu"]}}));
     let (status, _, answer) = near.ask(&body, &KEY).await;
@@ -280,4 +293,107 @@ async fn the_clients_patience_ends_a_request() {
     let body = chat(json!({"provider": {"only": ["eu"]}}));
     let (status, _, answer) = bazaar.ask(&body, &[("x-quorate-timeout-ms", "50")]).await;
     assert_eq!((status.as_u16(), &answer["error"]["code"]), (504, &json!("timeout")), "{answer}");
+}
+
+/// With the explanation that was asked for: by whole answers, by streams and by errors.
+async fn explained(bazaar: &Bazaar, body: Value) -> Value {
+    let (_, _, answer) = bazaar.ask(&chat(body), &[("x-quorate-explain", "1")]).await;
+    answer["quorate"]["explain"].clone()
+}
+
+fn providers(list: &Value) -> Vec<&str> {
+    let list = list.as_array().expect("a list");
+    list.iter().map(|one| one["provider"].as_str().expect("a name")).collect()
+}
+
+#[tokio::test]
+async fn who_asks_is_told_how_the_provider_was_chosen() {
+    let mut scripts = healthy();
+    scripts[1] = json!({"status": 500});
+    let bazaar = bazaar(scripts).await;
+    let told = explained(&bazaar, json!({"provider": {"order": ["us", "far"]}})).await;
+    assert_eq!(providers(&told["candidates"]), ["us", "far"], "{told}");
+    assert_eq!(providers(&told["attempts"]), ["us", "far"], "{told}");
+    let attempts = &told["attempts"];
+    assert_eq!((&attempts[0]["why"], &attempts[1]["why"]), (&json!("first"), &json!("retry")));
+    assert_eq!(attempts[0]["outcome"], "status", "{told}");
+    assert_eq!(attempts[1]["outcome"], "won", "{told}");
+    let cost = &told["candidates"][1]["cost_usd"];
+    let parts = ["money", "first_token", "decode", "failure", "dishonesty"];
+    let sum: f64 = parts.iter().map(|part| cost[part].as_f64().expect("a number")).sum();
+    assert!((sum - cost["total"].as_f64().expect("a number")).abs() < 1e-12, "{cost}");
+    assert!(cost["money"].as_f64() > Some(0.0), "{cost}");
+    // An answer that nobody asked to be explained is as ever.
+    let (_, _, plain) = bazaar.ask(&chat(json!({})), &[]).await;
+    assert_eq!(plain.get("quorate"), None);
+    let told = explained(&bazaar, json!({"provider": {"only": ["us"]}})).await;
+    assert_eq!(told["attempts"][0]["outcome"], "status", "errors say it too: {told}");
+}
+
+#[tokio::test]
+async fn a_stream_explains_itself_in_a_chunk_of_its_own() {
+    let bazaar = bazaar(healthy()).await;
+    let body = stream(json!({"provider": {"only": ["far"]}}));
+    let (status, bytes) = bazaar.read(&body, &[("x-quorate-explain", "1")]).await;
+    assert_eq!(status, 200);
+    let events = events(&bytes);
+    let [.., explanation, last] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(last, "[DONE]");
+    let chunk: Value = serde_json::from_str(explanation).expect("JSON");
+    let first: Value = serde_json::from_str(&events[0]).expect("JSON");
+    assert_eq!((&chunk["choices"], &chunk["id"]), (&json!([]), &first["id"]), "{chunk}");
+    assert_eq!(chunk["object"], "chat.completion.chunk");
+    assert_eq!(chunk["quorate"]["explain"]["attempts"][0]["provider"], "far", "{chunk}");
+    assert_eq!(content(&events), "far");
+    let (_, plain) = bazaar.read(&body, &[]).await;
+    assert!(!String::from_utf8_lossy(&plain).contains("quorate"), "only who asks is told");
+}
+
+#[tokio::test]
+async fn what_time_is_worth_decides_between_price_and_speed() {
+    let mut scripts = healthy();
+    // The dear one is quick, the cheap one takes its time.
+    scripts[1] = json!({"text": "us", "ttft_ms": 300});
+    let bazaar = bazaar(scripts).await;
+    for provider in ["eu", "us"] {
+        for _ in 0..12 {
+            bazaar.ask(&chat(json!({"provider": {"only": [provider]}})), &[]).await;
+        }
+    }
+    for (policy, answered) in [
+        (json!({"sort": "price"}), "us"),
+        (json!({"value_of_time": 0.0}), "us"),
+        (json!({"sort": "latency"}), "eu"),
+        (json!({"value_of_time": 1.0}), "eu"),
+        (json!({"preferred_max_latency": 0.1}), "eu"),
+        (json!({"preferred_max_latency": {"p90": 0.1}, "sort": "price"}), "eu"),
+        // Nobody keeps it: all the same, someone answers.
+        (json!({"preferred_min_throughput": 1e9, "sort": "price"}), "us"),
+    ] {
+        let mut policy = policy;
+        policy["ignore"] = json!(["far"]);
+        let seen = bazaar.answered(json!({ "provider": policy.clone() }), &[]).await;
+        assert_eq!(seen, [answered], "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn the_price_of_the_whole_request_is_bounded() {
+    let bazaar = bazaar(healthy()).await;
+    // A million tokens cost 0.1 at the cheapest, 0.5 at the next.
+    for (max, answered) in [(0.2, Some("us")), (0.05, None)] {
+        let policy = json!({"max_price": {"request": max}, "sort": "latency"});
+        let body = chat(json!({"max_tokens": 1_000_000, "provider": policy}));
+        let (status, headers, answer) = bazaar.ask(&body, &[]).await;
+        match answered {
+            Some(provider) => assert_eq!(headers["x-quorate-provider"], provider, "{answer}"),
+            None => {
+                assert_eq!(
+                    (status.as_u16(), &answer["error"]["code"]),
+                    (503, &json!("no_provider"))
+                );
+                assert!(answer.to_string().contains("provider.max_price.request"), "{answer}");
+            }
+        }
+    }
 }

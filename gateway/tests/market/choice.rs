@@ -8,7 +8,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use openapi::node::Standing;
+use openapi::node::{Feature, Served, Standing};
 use openapi::sign::Signed;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -94,6 +94,15 @@ impl Place {
     }
 
     async fn ask(&mut self, more: Value) -> (StatusCode, HeaderMap, Value) {
+        self.send(more, "0").await
+    }
+
+    /// With how its provider was chosen.
+    async fn ask_explained(&mut self, more: Value) -> (StatusCode, HeaderMap, Value) {
+        self.send(more, "1").await
+    }
+
+    async fn send(&mut self, more: Value, explain: &str) -> (StatusCode, HeaderMap, Value) {
         let mut body = json!({"model": "acme/m", "messages": [{"role": "user", "content": "hi"}]});
         let (Value::Object(members), Value::Object(more)) = (&mut body, more) else {
             panic!("members are an object");
@@ -102,6 +111,7 @@ impl Place {
         let request = Request::post("/v1/chat/completions")
             .header("host", self.gateway.addr.to_string())
             .header("content-type", "application/json")
+            .header("x-quorate-explain", explain)
             .body(Full::new(body.to_string().into()))
             .expect("a request");
         self.client.ready().await.expect("open");
@@ -264,9 +274,9 @@ async fn one_node_that_sells_the_model_often_is_chosen_and_tried_once() {
     };
     place.join(0);
     place.join_as(1, &often(1));
-    let counts = place.ask_often(60, json!({})).await;
-    let other = counts.get(&place.name(0)).copied().unwrap_or_default();
-    assert!((15..=45).contains(&other), "one of two idle nodes: {counts:?}");
+    let (_, _, answer) = place.ask_explained(json!({})).await;
+    let candidates = answer["quorate"]["explain"]["candidates"].as_array().expect("a list");
+    assert_eq!(candidates.len(), 2, "each node is one candidate: {answer}");
     place.members.remove(1);
     place.join_as(2, &often(2));
     let order = json!({"provider": {"order": [place.name(1)]}});
@@ -379,4 +389,60 @@ async fn aliases_reach_the_model_that_answers_under_its_own_name() {
     let name = place.name(0);
     let (status, _, _) = place.ask(json!({"model": format!("acme/m@{name}:floor")})).await;
     assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_request_goes_to_who_declares_what_it_needs() {
+    let mut place = place("probation_answers = 0", &[json!({}), json!({})]).await;
+    let with = |features: Vec<Feature>, context: u64| {
+        let able =
+            |served| Served { features: features.clone(), context_length: Some(context), ..served };
+        acme().into_iter().map(able).collect::<Vec<_>>()
+    };
+    let plain = Node { price: (1, 1), ..Node::new(0, with(vec![Feature::Chat], 1_000)) };
+    place.join_as(0, &plain);
+    let tools = json!({"tools": [{"type": "function", "function": {"name": "f"}}]});
+    for (needs, named) in [
+        (tools.clone(), "tools"),
+        (json!({"response_format": {"type": "json_object"}}), "response_format"),
+        (json!({"logprobs": true}), "logprobs"),
+    ] {
+        let (status, _, body) = place.ask(needs.clone()).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{needs}: {body}");
+        assert!(body["error"]["message"].as_str().is_some_and(|m| m.contains(named)), "{body}");
+    }
+    // Nobody has more context: its provider is to judge.
+    assert_eq!(place.ask(json!({"max_tokens": 5_000})).await.0, StatusCode::OK);
+    let all = vec![Feature::Chat, Feature::Tools, Feature::JsonSchema, Feature::Logprobs];
+    place.join_as(1, &Node::new(1, with(all, 100_000)));
+    for (needs, number) in [
+        (tools, 1),
+        (json!({"logprobs": true}), 1),
+        (json!({"max_tokens": 5_000}), 1),
+        (json!({"max_tokens": 5, "provider": {"ignore": [place.name(1)]}}), 0),
+    ] {
+        let (status, headers, body) = place.ask(needs.clone()).await;
+        assert_eq!(status, StatusCode::OK, "{needs}: {body}");
+        assert_eq!(headers["x-quorate-provider"], *place.name(number), "{needs}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_learned_of_a_node_outlives_its_lease_and_its_snapshot() {
+    let mut place = place("probation_answers = 0", &[json!({"status": 500}), json!({})]).await;
+    place.join(0);
+    place.join(1);
+    let first = json!({"provider": {"order": [place.name(0)]}});
+    for _ in 0..5 {
+        let (_, headers, _) = place.ask(first.clone()).await;
+        assert_eq!(headers["x-quorate-attempts"], "2");
+    }
+    let sick = place.members.remove(0);
+    drop(sick);
+    place.market().publish();
+    let back = place.join(0);
+    let wish = json!({"provider": {"order": [place.name(back)]}});
+    let (_, headers, answer) = place.ask_explained(wish).await;
+    assert_eq!(headers["x-quorate-attempts"], "1", "coming back mends nothing: {answer}");
+    assert_eq!(answer["quorate"]["explain"]["candidates"][0]["out"], "ejected", "{answer}");
 }

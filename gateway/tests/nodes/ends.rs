@@ -249,7 +249,7 @@ async fn a_new_connection_does_not_make_a_node_sound() {
     let snapshot = gateway.running.app.market.snapshot();
     let model = snapshot.model(crate::harness::MODEL).unwrap();
     let now_ms = gateway.running.app.market.time().now().run_ms;
-    assert!(model.offers[0].is_left_alone(now_ms));
+    assert!(!model.offers[0].learned.is_asked(now_ms));
 }
 
 #[tokio::test]

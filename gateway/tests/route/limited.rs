@@ -49,20 +49,18 @@ async fn a_429_of_a_lone_provider_is_told_and_over_when_it_said() {
 async fn a_persistent_429_is_told_with_the_providers_word() {
     guarded(async {
         for body in kinds() {
-            let limited = json!({"status": 429, "retry_after": "7"});
+            // Longer than a request may wait for room.
+            let limited = json!({"status": 429, "retry_after": "40"});
             let market = market(&[limited.clone(), limited]).await;
-            let answer = market.ask(&body).await;
-            assert_eq!(answer.status, 429, "{}", answer.text());
-            assert_eq!(answer.error()["code"], "provider_rate_limited");
-            let after: u64 = answer.header("retry-after").parse().expect("seconds");
-            assert!((6..=7).contains(&after), "come back in {after} s");
-            assert_eq!(market.asked().await, [1, 1]);
-            // Until then nobody is asked again.
-            let answer = market.ask(&body).await;
-            assert!([429, 503].contains(&answer.status.as_u16()), "{}", answer.text());
-            assert!(!answer.header("retry-after").is_empty());
-            let asked: u64 = market.asked().await.iter().sum();
-            assert!(asked <= 3, "{asked} attempts");
+            for code in ["provider_rate_limited", ""] {
+                let answer = market.ask(&body).await;
+                assert_eq!(answer.status, 429, "{}", answer.text());
+                assert!(code.is_empty() || answer.error()["code"] == code, "{}", answer.text());
+                let after: u64 = answer.header("retry-after").parse().expect("seconds");
+                assert!((30..=40).contains(&after), "come back in {after} s");
+                // Until then nobody is asked again.
+                assert_eq!(market.asked().await, [1, 1]);
+            }
         }
     })
     .await;

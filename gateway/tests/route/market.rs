@@ -45,6 +45,8 @@ pub(crate) struct Plan {
     limits: String,
     more: String,
     concurrent: u32,
+    /// Members of each upstream.
+    upstream: &'static str,
 }
 
 /// A provider of [`MODEL`] for each script, `p0`, `p1`, …, behind a gateway that knows them by its
@@ -57,7 +59,13 @@ impl Plan {
     pub(crate) fn new(scripts: &[Value]) -> Self {
         let scripts = scripts.iter().map(|script| (MODEL, script.clone())).collect();
         let (limits, more) = (LIMITS.to_owned(), String::new());
-        Self { scripts, limits, more, concurrent: 64 }
+        Self { scripts, limits, more, concurrent: 64, upstream: "" }
+    }
+
+    /// Each goes on with a text that another began, by its configuration.
+    pub(crate) fn with_prefill(mut self) -> Self {
+        self.upstream = "prefill = \"continue_final_message\"\n";
+        self
     }
 
     /// One more provider, of [`LARGE`].
@@ -103,9 +111,9 @@ impl Plan {
             write!(
                 upstreams,
                 "[[upstream]]\nid = \"p{number}\"\noperator = \"op{number}\"\n\
-                 allow_private = true\nbase_url = \"http://{}/v1\"\n\
+                 allow_private = true\nbase_url = \"http://{}/v1\"\n{}\
                  models = [{{ id = {model:?}, context = {context} }}]\n",
-                provider.addr
+                provider.addr, self.upstream
             )
             .expect("text");
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::market::{LARGE, MODEL, Plan, guarded, kinds, market};
+use crate::market::{LARGE, MODEL, Plan, guarded, kinds, market, stream};
 
 const GOOD: &str = "good answer";
 
@@ -71,6 +71,39 @@ async fn a_content_policy_is_another_models_chance_where_the_client_names_one() 
             market.ask(&body).await.assert_good(GOOD, "p1");
             assert_eq!(market.asked().await, [1, 1]);
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_fall_back_that_refuses_prefill_does_not_mask_the_first_failure() {
+    guarded(async {
+        let refusing = refusal("prefill_not_supported");
+        let scripts = [json!({"itl_ms": 10, "cut_after": 5}), refusing.clone(), refusing];
+        let market = Plan::new(&scripts).with_prefill().start().await;
+        let answer = market.ask(&stream()).await;
+        answer.assert_broken();
+        assert!(answer.content().starts_with(" tok0 tok1 tok2"), "{}", answer.text());
+        assert_eq!(answer.error()["code"], "provider_error", "{}", answer.text());
+        assert!(!answer.text().contains("not this"), "its words are about what we made of it");
+        let asked = market.asked().await;
+        assert!(asked[0] == 1 && asked[1] + asked[2] <= 2, "{asked:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_fall_back_that_takes_prefill_goes_on() {
+    guarded(async {
+        let scripts = [json!({"itl_ms": 10, "cut_after": 5}), json!({"text": " and so on"})];
+        let market = Plan::new(&scripts).with_prefill().start().await;
+        let answer = market.ask(&stream()).await;
+        let content = answer.content();
+        assert!(content.starts_with(" tok0 tok1 tok2"), "{}", answer.text());
+        assert!(content.ends_with(" and so on"), "{}", answer.text());
+        let done = answer.events().iter().filter(|event| **event == "[DONE]").count();
+        assert_eq!(done, 1, "{}", answer.text());
+        assert_eq!(market.asked().await, [1, 1]);
     })
     .await;
 }

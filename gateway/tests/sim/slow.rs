@@ -37,3 +37,23 @@ async fn is_hardly_noticed() {
     let extra = attempts - REQUESTS as u64;
     assert!(extra * 10 <= REQUESTS as u64, "{extra} extra attempts of {REQUESTS}: {asked:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn for_a_minute_and_gets_its_share_again() {
+    let episode =
+        json!({"up_ms": 10_000, "down_ms": 60_000, "for_ms": 70_000, "down": {"ttft_ms": 10_000}});
+    let mut slow = script(200);
+    slow["flap"] = episode;
+    let market = market("", &[slow, script(200)]);
+    seed(8);
+    let body = stream(json!({}));
+    let every = Duration::from_millis(200);
+    poisson(&market.gateway, &body, every, 350).await;
+    // It is as swift as the other again. Nobody knows before somebody asks.
+    poisson(&market.gateway, &body, every, 1_500).await;
+    let before = market.asked();
+    poisson(&market.gateway, &body, every, 500).await;
+    let share = market.asked()[0] - before[0];
+    println!("{share} of 500 after it recovered");
+    assert!(share >= 100, "{share} of 500 five minutes after it recovered");
+}

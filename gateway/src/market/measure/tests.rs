@@ -203,6 +203,8 @@ fn context(time: Arc<Time>) -> Context {
         shutdown: Shutdown::new(),
         random,
         time,
+        routing: crate::config::Routing::default(),
+        hedging: crate::config::Hedging::default(),
         probation_share: 0.0,
         seeds: crate::upstream::Seeds::draw().expect("random numbers"),
         dialer: None,
