@@ -91,6 +91,30 @@ async fn two_halves_are_the_lone_answer() {
 }
 
 #[tokio::test]
+async fn a_whole_answer_is_made_of_halves_too() {
+    let gateway = gateway(|_| {}).await;
+    let script = cut(&json!({"tokens": 60}), 25);
+    let nodes = [
+        node(&[&gateway], script.clone(), |_, _| {}).await,
+        node(&[&gateway], script.clone(), |_, _| {}).await,
+        node(&[&gateway], script, |_, _| {}).await,
+    ];
+    gateway.until_offers(3).await;
+    // Nobody makes more than 25 tokens: without going on there would be no answer.
+    let body = json!({"model": MODEL, "messages": [{"role": "user", "content": "go"}]});
+    let (status, headers, bytes) = gateway.ask(&body).await;
+    assert_eq!(status, 200, "{bytes:?}");
+    assert_eq!(headers["x-quorate-attempts"], "3");
+    let answer: Value = serde_json::from_slice(&bytes).expect("JSON");
+    let text: Vec<String> = (0..60).map(|number| format!(" tok{number}")).collect();
+    assert_eq!(answer["choices"][0]["message"]["content"], text.concat());
+    assert_eq!(answer["usage"]["completion_tokens"], 60);
+    let made: u64 = nodes.iter().map(|node| node.counters.tokens_generated()).sum();
+    assert!(made <= 75, "{made} tokens for 60");
+    gateway.running.stop().await;
+}
+
+#[tokio::test]
 async fn other_weights_never_go_on() {
     let other = format!("b3:{}", "7".repeat(64));
     let listed = other.clone();
