@@ -1,13 +1,19 @@
 //! How many requests a provider can bear at once, learned from how its first tokens keep to what was
 //! predicted of an idle one: additive increase, multiplicative decrease on the normalised time, since
 //! round trips of language models are not constant and Gradient or Vegas have nothing to hold on to.
+//!
+//! It goes by the mean of the last ten or so: two or three of a hundred first tokens are late whatever the
+//! load, and a decrease by each of them holds one that bears a hundred at twenty.
 
 /// Before anything is known.
 const START: f32 = 4.0;
-/// Of observed over predicted time: below, there is room.
-const GOOD: f32 = 1.6;
+/// Of observed over predicted time, on average: below, there is room.
+const GOOD: f32 = 1.4;
 /// Above, it is too much.
-const BAD: f32 = 2.5;
+const BAD: f32 = 1.7;
+/// Of each new one in the mean, and the most that one counts.
+const SHARE: f32 = 0.1;
+const RATIO_MAX: f32 = 4.0;
 /// Of the limit: below, a success says nothing about it.
 const TESTED: f32 = 1.5;
 
@@ -16,9 +22,22 @@ pub(super) struct Concurrency {
     limit: f32,
     /// What the provider says of itself.
     max: f32,
+    /// Mean of observed over predicted time, of those that came under load.
+    ratio: f32,
+    /// When it last shrank: what was sent before says nothing about what it is now.
+    shrunk_ms: u64,
     /// Doubles each round until the first sign of congestion, as TCP does (RFC 5681): one that bears a
     /// hundred is not to be found out one by one.
     is_starting: bool,
+}
+
+/// An attempt at its dispatch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) at_ms: u64,
+    /// With it.
+    pub(super) in_flight: u32,
+    pub(super) utilisation: f32,
 }
 
 // === impl Concurrency ===
@@ -26,7 +45,7 @@ pub(super) struct Concurrency {
 impl Concurrency {
     pub(super) fn new(max: f32) -> Self {
         let max = max.max(1.0);
-        Self { limit: START.min(max), max, is_starting: true }
+        Self { limit: START.min(max), max, ratio: 1.0, shrunk_ms: 0, is_starting: true }
     }
 
     pub(super) fn limit(&self) -> f32 {
@@ -38,26 +57,35 @@ impl Concurrency {
         self.limit = self.limit.min(self.max);
     }
 
-    /// A first token came, `ratio` times as late as predicted; `in_flight` and `utilisation` are those at
-    /// its request's dispatch.
-    pub(super) fn succeeded(&mut self, in_flight: u32, utilisation: f32, ratio: f32) {
+    /// A first token came, `ratio` times as late as predicted.
+    pub(super) fn succeeded(&mut self, sent: Sent, ratio: f32, now_ms: u64) {
+        // What the idle do says nothing of the loaded.
+        if sent.utilisation <= 0.5 || sent.at_ms < self.shrunk_ms {
+            return;
+        }
         #[expect(clippy::cast_precision_loss, reason = "small")]
-        let in_flight = in_flight as f32;
-        if ratio > BAD && utilisation > 0.5 {
-            self.shrink(0.9);
-        } else if ratio < GOOD && in_flight >= self.limit / TESTED {
+        let in_flight = sent.in_flight as f32;
+        self.ratio += SHARE * (ratio.min(RATIO_MAX) - self.ratio);
+        if self.ratio > BAD {
+            self.shrink(0.9, now_ms);
+        } else if self.ratio < GOOD && in_flight >= self.limit / TESTED {
             self.limit += if self.is_starting { 1.0 } else { 1.0 / self.limit };
             self.limit = self.limit.min(self.max);
         }
     }
 
-    /// A limit was told, a failure or a time-out came.
-    pub(super) fn failed(&mut self) {
-        self.shrink(0.7);
+    /// A limit was told, a failure or a time-out came. Many that were under way together are one sign.
+    pub(super) fn failed(&mut self, sent_ms: u64, now_ms: u64) {
+        if sent_ms >= self.shrunk_ms {
+            self.shrink(0.7, now_ms);
+        }
     }
 
-    fn shrink(&mut self, factor: f32) {
+    fn shrink(&mut self, factor: f32, now_ms: u64) {
         self.is_starting = false;
         self.limit = (self.limit * factor).max(1.0);
+        self.ratio = (GOOD + BAD) / 2.0;
+        // One who is asked again within the same millisecond was not asked before.
+        self.shrunk_ms = now_ms;
     }
 }

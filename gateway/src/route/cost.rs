@@ -66,8 +66,12 @@ pub struct Cost {
 const FAILURE_S: f64 = 1.0;
 /// Share of the price that is lost with a failure.
 const FAILURE_MONEY: f64 = 0.3;
-/// Of u, from where on the barrier rises.
-const KNEE: f64 = 0.8;
+/// What requests of one batch cost each other: Φ without its barrier is 1 + 0.5·u.
+pub(super) const BATCH: f64 = 0.5;
+/// Of u, from where on the barrier rises, and how steeply: early enough that the limit, which is only
+/// guessed at, may be wrong by half.
+const KNEE: f64 = 0.5;
+const BARRIER: f64 = 5.0;
 
 // === impl Values ===
 
@@ -113,8 +117,8 @@ impl Facts {
     /// however little it can bear.
     pub fn congestion(&self) -> f64 {
         let u = self.utilisation();
-        let barrier = if self.in_flight == 0 { 0.0 } else { 20.0 * (u - KNEE).max(0.0) };
-        1.0 + 0.5 * u + barrier
+        let barrier = if self.in_flight == 0 { 0.0 } else { BARRIER * (u - KNEE).max(0.0) };
+        1.0 + BATCH * u + barrier
     }
 
     /// M: what the request is going to be charged.

@@ -34,6 +34,16 @@ pub struct Flight {
     is_told: bool,
 }
 
+// === impl Dispatch ===
+
+impl Dispatch {
+    /// Since it went.
+    #[expect(clippy::cast_precision_loss, reason = "seconds")]
+    pub(super) fn seconds(&self, now_ms: u64) -> f32 {
+        now_ms.saturating_sub(self.at_ms) as f32 / 1e3
+    }
+}
+
 // === impl Flight ===
 
 impl Flight {
@@ -67,11 +77,15 @@ impl Flight {
 
     /// The first token came. How late: observed over predicted.
     pub fn first_token(&mut self, now_ms: u64) -> f32 {
-        let seconds = self.seconds(now_ms);
         self.first_ms = Some(now_ms);
-        self.learned.first_token(&self.dispatch, seconds, false);
+        self.learned.first_token(&self.dispatch, now_ms, false);
         self.learned.prefixes.sent(&self.prefix);
-        seconds / self.dispatch.predicted_s.max(1e-3)
+        if self.dispatch.is_probe && !self.is_told {
+            // It works again: known now, whoever's token the client gets.
+            self.learned.succeeded(now_ms, None);
+            self.is_told = true;
+        }
+        self.dispatch.seconds(now_ms) / self.dispatch.predicted_s.max(1e-3)
     }
 
     /// The whole answer came, of so many tokens. `cached_tokens`: of the prompt, as charged.
@@ -92,20 +106,15 @@ impl Flight {
         if failure == Failure::Slow {
             self.censored(now_ms);
         }
-        self.learned.failed(failure, now_ms, jitter);
+        self.learned.failed(failure, self.dispatch.at_ms, now_ms, jitter);
         self.is_told = true;
     }
 
     /// Nobody waits for it any more: another was faster, or the client left.
     pub fn censored(&self, now_ms: u64) {
         if self.first_ms.is_none() {
-            self.learned.first_token(&self.dispatch, self.seconds(now_ms), true);
+            self.learned.first_token(&self.dispatch, now_ms, true);
         }
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "seconds")]
-    fn seconds(&self, now_ms: u64) -> f32 {
-        now_ms.saturating_sub(self.dispatch.at_ms) as f32 / 1e3
     }
 }
 

@@ -8,7 +8,7 @@ use super::cost::{Ask, Facts};
 use super::sketch::Sketch;
 
 /// Of observed over predicted.
-const QUANTILE: f32 = 0.98;
+const QUANTILE: f32 = 0.95;
 /// Before so many were seen, the delay is by [`RATIO`].
 const SEEN_MIN: u32 = 50;
 const RATIO: f32 = 3.0;

@@ -6,8 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::atomic::AtomicF32;
 use super::breaker::{Breaker, Gate};
-use super::concurrency::Concurrency;
-use super::cost::{Ask, Facts};
+use super::concurrency::{Concurrency, Sent};
+use super::cost::{Ask, BATCH, Facts};
 use super::failures::Failures;
 use super::flight::Dispatch;
 use super::prefix::{Prefix, Prefixes};
@@ -24,7 +24,7 @@ const HONEST: (f32, f32) = (9.5, 0.5);
 /// More than 4 times the prediction is learned as 4 times.
 const CLIP: f32 = 4.0;
 /// What came at a higher load says nothing about a provider without a queue.
-const UNCONGESTED: f32 = 0.7;
+const UNCONGESTED: f32 = 0.5;
 
 /// Shared by all requests.
 #[derive(Debug)]
@@ -246,19 +246,23 @@ impl Learned {
 
     /// The first token came, or had not come when nobody waited any more (`is_censored`): a lower bound,
     /// which tells something only where it is beyond the prediction.
-    pub(super) fn first_token(&self, dispatch: &Dispatch, seconds: f32, is_censored: bool) {
+    pub(super) fn first_token(&self, dispatch: &Dispatch, now_ms: u64, is_censored: bool) {
+        let seconds = dispatch.seconds(now_ms);
         let ratio = seconds / dispatch.idle_s.max(1e-3);
         if is_censored && ratio < 1.0 {
             return;
         }
         let mut state = self.state();
         if dispatch.utilisation <= UNCONGESTED || dispatch.in_flight <= 1 {
-            state.ttft.observe(dispatch.fresh_tokens, seconds.min(CLIP * dispatch.idle_s));
+            // What the others of its batch cost it is in Φ already.
+            let idle_s = seconds / (1.0 + BATCH as f32 * dispatch.utilisation);
+            state.ttft.observe(dispatch.fresh_tokens, idle_s.min(CLIP * dispatch.idle_s));
             let line = state.ttft.line();
             self.base_s.store(line.base_s);
             self.prompt_token_s.store(line.prompt_token_s);
         }
-        state.concurrency.succeeded(dispatch.in_flight, dispatch.utilisation, ratio);
+        let Dispatch { at_ms, in_flight, utilisation, .. } = *dispatch;
+        state.concurrency.succeeded(Sent { at_ms, in_flight, utilisation }, ratio, now_ms);
         self.limit.store(state.concurrency.limit());
     }
 
@@ -273,10 +277,10 @@ impl Learned {
         self.publish(&state, now_ms);
     }
 
-    /// `jitter`: from 0 to 1.
-    pub(super) fn failed(&self, failure: Failure, now_ms: u64, jitter: f64) {
+    /// `sent_ms`: when the attempt went. `jitter`: from 0 to 1.
+    pub(super) fn failed(&self, failure: Failure, sent_ms: u64, now_ms: u64, jitter: f64) {
         let mut state = self.state();
-        state.concurrency.failed();
+        state.concurrency.failed(sent_ms, now_ms);
         self.limit.store(state.concurrency.limit());
         match failure {
             Failure::Limited { pause_ms } => {
