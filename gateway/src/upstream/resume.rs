@@ -79,6 +79,14 @@ impl Continuation {
             }
         }
     }
+
+    /// Of the answer so far.
+    fn tokens(&self) -> u64 {
+        match self {
+            Self::Resume(resume) => (resume.ids.len() as u64).min(resume.text_bytes),
+            Self::Prefill { tokens, .. } => *tokens,
+        }
+    }
 }
 
 // === impl Lost ===
@@ -162,6 +170,7 @@ impl Lost {
             (offer.clone(), Tally::begin(context, job, (model, offer), slate, &chosen.facts))
         };
         let ((offer, tally), continuation, seam) = self.choose(context, begin)?;
+        let tally = tally.going_on(continuation.tokens());
         Some(Next { offer, tally, continuation, seam })
     }
 
@@ -177,10 +186,11 @@ impl Lost {
         if slate.attempts_max < 2 {
             return None;
         }
-        let is_new = |offer: &Offer| !self.had.iter().any(|had| Arc::ptr_eq(had, &offer.endpoint));
+        let is_had = |offer: &Offer| self.had.iter().any(|had| Arc::ptr_eq(had, &offer.endpoint));
+        let tried: SmallVec<[usize; 4]> =
+            (0..).zip(&model.offers).filter(|(_, o)| is_had(o)).map(|(place, _)| place).collect();
         let pick = |may: &dyn Fn(&Offer) -> bool| {
-            let may = |offer: &Offer| is_new(offer) && may(offer);
-            let chosen = slate.pick(context, &[], UTILISATION_MAX, &may).best?;
+            let chosen = slate.pick(context, &tried, UTILISATION_MAX, may).best?;
             Some(take(&slate, &chosen, model.offers.get(chosen.place)?))
         };
         if let Some((first, resume)) = self.exact()
