@@ -15,7 +15,8 @@ use crate::harness::{
     upstream,
 };
 
-const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+const HEAD: &str =
+    "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
 const ROLE: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n";
 
 /// What a provider saw.
@@ -66,7 +67,9 @@ async fn serve(
             return socket.write_all(head.as_bytes()).await.ok();
         }
         Kind::Well => socket.write_all(HEAD.as_bytes()).await.ok()?,
-        Kind::Mute | Kind::Late => socket.write_all((HEAD.to_owned() + ROLE).as_bytes()).await.ok()?,
+        Kind::Mute | Kind::Late => {
+            socket.write_all((HEAD.to_owned() + ROLE).as_bytes()).await.ok()?
+        }
     }
     if matches!(kind, Kind::Late) {
         until(|| other.asked.load(SeqCst) > 0).await;
