@@ -133,7 +133,10 @@ pub(super) struct Joined {
 impl Member {
     pub(super) fn new(joined: Joined, now: Now, lease_ms: u64) -> Self {
         let prior = Prior {
-            advertised: Some(joined.hello.capacity.running_max),
+            advertised: Some({
+                let capacity = joined.hello.capacity;
+                capacity.running_max.saturating_add(capacity.queued_max)
+            }),
             tokens_per_s: speed(joined.known.figures()),
             ..Prior::default()
         };

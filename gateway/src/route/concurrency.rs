@@ -52,6 +52,11 @@ impl Concurrency {
         self.limit
     }
 
+    /// What may be sent there at most: as long as nothing was too much, whatever it says it bears.
+    pub(super) fn ceiling(&self) -> f32 {
+        if self.is_starting { self.max } else { self.limit }
+    }
+
     pub(super) fn set_max(&mut self, max: f32) {
         self.max = max.max(1.0);
         self.limit = self.limit.min(self.max);

@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::atomic::AtomicF32;
 use super::breaker::{Breaker, Gate};
+use super::choice::UTILISATION_MAX;
 use super::concurrency::{Concurrency, Sent};
 use super::cost::{Ask, BATCH, Facts};
 use super::failures::Failures;
@@ -39,6 +40,8 @@ pub struct Learned {
     base_s: AtomicF32,
     prompt_token_s: AtomicF32,
     limit: AtomicF32,
+    /// Of that limit, while it is still to be found out.
+    ceiling: AtomicF32,
     tokens_per_s: AtomicF32,
     honesty: AtomicF32,
     bad: AtomicF32,
@@ -99,6 +102,7 @@ impl Learned {
             base_s: AtomicF32::new(line.base_s),
             prompt_token_s: AtomicF32::new(line.prompt_token_s),
             limit: AtomicF32::new(concurrency.limit()),
+            ceiling: AtomicF32::new(concurrency.ceiling()),
             tokens_per_s: AtomicF32::new(prior.tokens_per_s.unwrap_or(TOKENS_PER_S)),
             honesty: AtomicF32::new(HONEST.0 / (HONEST.0 + HONEST.1)),
             bad: AtomicF32::default(),
@@ -133,7 +137,7 @@ impl Learned {
     pub fn advertise(&self, requests: Option<u32>) {
         let mut state = self.state();
         state.concurrency.set_max(advertised(requests));
-        self.limit.store(state.concurrency.limit());
+        self.bears(&state);
     }
 
     /// Seconds there and back, measured: what the first token takes beside is as before.
@@ -174,6 +178,11 @@ impl Learned {
             good: self.good.load(),
             at_ms: self.failures_ms.load(Relaxed),
         };
+        let in_flight = self.in_flight(now_ms);
+        // As long as nothing was too much for it, one more is dear and not refused: else a crowd that
+        // comes at once would wait for a limit that nobody knows.
+        let known = f64::from(self.limit.load());
+        let more = (f64::from(in_flight) + 1.0) / UTILISATION_MAX;
         Facts {
             price_in: price_in.load().into(),
             price_cached: price_cached.load().into(),
@@ -182,8 +191,8 @@ impl Learned {
             base_s: self.base_s.load().into(),
             prompt_token_s: self.prompt_token_s.load().into(),
             tokens_per_s: self.tokens_per_s.load().into(),
-            in_flight: self.in_flight(now_ms),
-            limit: self.limit.load().into(),
+            in_flight,
+            limit: known.max(more.min(self.ceiling.load().into())),
             failure: failures.probability(now_ms).into(),
             honesty: self.honesty.load().into(),
         }
@@ -269,7 +278,7 @@ impl Learned {
         }
         let Dispatch { at_ms, in_flight, utilisation, .. } = *dispatch;
         state.concurrency.succeeded(Sent { at_ms, in_flight, utilisation }, ratio, now_ms);
-        self.limit.store(state.concurrency.limit());
+        self.bears(&state);
     }
 
     /// A whole answer came. `tokens_per_s`: after the first.
@@ -287,7 +296,7 @@ impl Learned {
     pub(super) fn failed(&self, failure: Failure, sent_ms: u64, now_ms: u64, jitter: f64) {
         let mut state = self.state();
         state.concurrency.failed(sent_ms, now_ms);
-        self.limit.store(state.concurrency.limit());
+        self.bears(&state);
         match failure {
             Failure::Limited { pause_ms } => {
                 self.paused_until_ms.fetch_max(now_ms.saturating_add(pause_ms), Relaxed);
@@ -299,6 +308,11 @@ impl Learned {
             }
         }
         self.publish(&state, now_ms);
+    }
+
+    fn bears(&self, state: &State) {
+        self.limit.store(state.concurrency.limit());
+        self.ceiling.store(state.concurrency.ceiling());
     }
 
     fn publish(&self, state: &State, now_ms: u64) {

@@ -129,7 +129,9 @@ impl Line {
 
     /// A request of the model went to a provider.
     pub fn started(&self, now_ms: u64) {
-        self.state().queue.started(now_ms);
+        if !self.is_empty() {
+            self.state().queue.started(now_ms);
+        }
     }
 
     /// What is told to one that has waited for as long as it may.

@@ -4,16 +4,19 @@
 
 use std::collections::BTreeMap;
 
-/// What a wait is predicted by: starts fade with this time constant.
+/// What a wait is predicted by fades with this time constant, of time in which somebody waited.
 const FADE_MS: f64 = 10_000.0;
+/// After so long without anybody waiting nothing is known any more.
+const FORGET_MS: u64 = 60_000;
 /// A longer wait is told as this.
 const RETRY_AFTER_MAX_MS: u64 = 60_000;
 /// Nobody is asked to come back sooner.
 const RETRY_AFTER_MIN_MS: u64 = 1_000;
-/// Starts a second before any were seen.
-const RATE_START: f64 = 1.0;
-/// Seconds that starts are spread over at least: two at once are no rate.
-const AGE_MIN_MS: f64 = 1_000.0;
+/// A pace is known by so many starts, or after so long.
+const STARTS_MIN: f64 = 5.0;
+const BUSY_MIN_MS: f64 = 5_000.0;
+/// A slower pace is told as this one.
+const PER_S_MIN: f64 = 1e-3;
 
 /// How much a request minds waiting. In the order of the queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,23 +58,23 @@ pub struct Shed {
 pub struct Queue<T> {
     waiting: BTreeMap<Ticket, T>,
     arrivals: u64,
-    starts: Starts,
+    pace: Pace,
 }
 
-/// How fast requests start.
+/// How fast requests start while others wait. What starts when nobody waits says how many came, and not
+/// how many could be served.
 #[derive(Debug, Default)]
-struct Starts {
-    count: f64,
+struct Pace {
+    starts: f64,
+    busy_ms: f64,
     at_ms: u64,
-    /// Of the first since it was last idle.
-    since_ms: Option<u64>,
 }
 
 // === impl Queue ===
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { waiting: BTreeMap::new(), arrivals: 0, starts: Starts::default() }
+        Self { waiting: BTreeMap::new(), arrivals: 0, pace: Pace::default() }
     }
 }
 
@@ -89,6 +92,7 @@ impl<T> Queue<T> {
     ) -> Result<(Ticket, Option<T>), Shed> {
         let ticket =
             Ticket { urgency: wait.urgency, deadline_ms: wait.deadline_ms, number: self.arrivals };
+        self.pace.pass(now_ms, !self.waiting.is_empty());
         let ahead = self.waiting.range(..ticket).count();
         let ready_ms = self.ready_ms(ahead, now_ms).max(wait.not_before_ms);
         let shed = Shed { retry_after_ms: retry_after(ready_ms, now_ms) };
@@ -129,9 +133,12 @@ impl<T> Queue<T> {
         self.waiting.range((Excluded(ticket), Unbounded)).next()
     }
 
-    /// A request of the model went to a provider, having waited or not.
+    /// A request of the model went to a provider; of one that waited, to be told before it leaves.
     pub fn started(&mut self, now_ms: u64) {
-        self.starts.note(now_ms);
+        if !self.waiting.is_empty() {
+            self.pace.pass(now_ms, true);
+            self.pace.starts += 1.0;
+        }
     }
 
     /// What a request is told that has waited for as long as it may.
@@ -148,7 +155,8 @@ impl<T> Queue<T> {
         self.waiting.is_empty()
     }
 
-    /// When a request with so many before it may expect to start.
+    /// When a request with so many before it may expect to start. As long as nobody knows, at once: it is
+    /// let in, and told if it has waited in vain.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -156,7 +164,7 @@ impl<T> Queue<T> {
         reason = "an estimate"
     )]
     fn ready_ms(&self, ahead: usize, now_ms: u64) -> u64 {
-        let wait_ms = (ahead + 1) as f64 / self.starts.per_s(now_ms) * 1e3;
+        let wait_ms = self.pace.per_s().map_or(0.0, |per_s| (ahead + 1) as f64 / per_s * 1e3);
         now_ms.saturating_add(wait_ms as u64)
     }
 }
@@ -165,30 +173,29 @@ fn retry_after(ready_ms: u64, now_ms: u64) -> u64 {
     ready_ms.saturating_sub(now_ms).clamp(RETRY_AFTER_MIN_MS, RETRY_AFTER_MAX_MS)
 }
 
-// === impl Starts ===
+// === impl Pace ===
 
-impl Starts {
-    fn note(&mut self, now_ms: u64) {
-        self.count = self.count * self.left(now_ms) + 1.0;
-        if self.count < 1.01 {
-            // All that came before has faded.
-            self.since_ms = Some(now_ms);
+impl Pace {
+    /// Time has passed, in which somebody waited or nobody did.
+    fn pass(&mut self, now_ms: u64, is_busy: bool) {
+        let since_ms = now_ms.saturating_sub(self.at_ms);
+        self.at_ms = self.at_ms.max(now_ms);
+        if !is_busy {
+            if since_ms > FORGET_MS {
+                (self.starts, self.busy_ms) = (0.0, 0.0);
+            }
+            return;
         }
-        self.at_ms = now_ms;
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds")]
+        let left = (-(since_ms as f64) / FADE_MS).exp();
+        self.starts *= left;
+        self.busy_ms = self.busy_ms * left + FADE_MS * (1.0 - left);
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "seconds")]
-    fn per_s(&self, now_ms: u64) -> f64 {
-        let Some(since_ms) = self.since_ms else { return RATE_START };
-        let age_ms = (now_ms.saturating_sub(since_ms) as f64).max(AGE_MIN_MS);
-        // As long as it is young, the sum has not had the time to fill.
-        let span_ms = FADE_MS * (1.0 - (-age_ms / FADE_MS).exp());
-        (self.count * self.left(now_ms) / span_ms * 1e3).max(1e-3)
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "seconds")]
-    fn left(&self, now_ms: u64) -> f64 {
-        (-(now_ms.saturating_sub(self.at_ms) as f64) / FADE_MS).exp()
+    fn per_s(&self) -> Option<f64> {
+        let is_known =
+            self.busy_ms > 0.0 && (self.starts >= STARTS_MIN || self.busy_ms >= BUSY_MIN_MS);
+        is_known.then(|| (self.starts / self.busy_ms * 1e3).max(PER_S_MIN))
     }
 }
 
@@ -202,10 +209,12 @@ mod tests {
         Wait { urgency, deadline_ms, until_ms: 60_000, not_before_ms: 0 }
     }
 
-    /// Ten starts a second for ten seconds.
+    /// Ten starts a second for ten seconds, while one waited.
     fn busy() -> Queue<&'static str> {
         let mut queue = Queue::default();
-        (0..100).for_each(|n| queue.started(n * 100));
+        let (ticket, _) = queue.enter(&wait(Urgency::Normal, 50_000), 1, 0, "first").expect("room");
+        (1..=100).for_each(|n| queue.started(n * 100));
+        queue.leave(&ticket);
         queue
     }
 
@@ -267,13 +276,24 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_known_soon_and_fades() {
-        let mut queue: Queue<()> = Queue::default();
-        (0..40).for_each(|n| queue.started(100_000 + n * 50));
-        // Twenty a second, after two seconds of them.
-        let soon = queue.starts.per_s(102_000);
-        assert!((17.0..23.0).contains(&soon), "{soon}");
-        assert!(queue.starts.per_s(132_000) < 1.0);
+    fn what_came_when_nobody_waited_is_no_pace() {
+        let mut queue: Queue<u32> = Queue::default();
+        (0..100).for_each(|n| queue.started(n * 1_000));
+        assert_eq!(queue.pace.per_s(), None);
+        // A crowd at once is let in, as nobody knows better.
+        for n in 0..500 {
+            let wait = Wait { until_ms: 110_000, ..wait(Urgency::Normal, 600_000) };
+            assert!(queue.enter(&wait, 1_000, 100_000, n).is_ok(), "{n}");
+        }
+        (1..=20).for_each(|n| queue.started(100_000 + n * 50));
+        let pace = queue.pace.per_s().expect("known by now");
+        assert!((18.0..22.0).contains(&pace), "{pace}");
+        // Nobody started for a long time.
+        queue.pace.pass(200_000, true);
+        assert!(queue.pace.per_s().expect("known") < 0.1);
+        // Nobody waited for a long time.
+        queue.pace.pass(300_000, false);
+        assert_eq!(queue.pace.per_s(), None);
     }
 
     #[test]

@@ -20,6 +20,9 @@ use crate::route::{Line, Shed, Standing, Ticket, Urgency, Wait};
 /// Room may come without a word: a provider tells of less load, a pause ends.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
+/// Who is sent away by all for longer is told so at once, by their own word.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
 /// A place in the line, given up by the drop. To be kept until the attempt has begun, so that the next
 /// in the line sees it.
 #[derive(Debug)]
@@ -45,8 +48,9 @@ pub(super) async fn room<'a>(
         if has_found(&choice) {
             return Ok((choice, None));
         }
-        if !is_full(&choice) {
-            return Err(slate.nobody(&choice, context.time.now().run_ms));
+        let now_ms = context.time.now().run_ms;
+        if !is_full(&choice, now_ms) {
+            return Err(slate.nobody(&choice, now_ms));
         }
     }
     let begun = Instant::now();
@@ -121,7 +125,7 @@ async fn wait(
             return Ok(choice);
         }
         line.found_none(ticket, slate.is_narrow());
-        if !is_full(&choice) {
+        if !is_full(&choice, now_ms) {
             return Err(slate.nobody(&choice, now_ms));
         }
     }
@@ -131,9 +135,10 @@ fn has_found(choice: &Choice) -> bool {
     choice.best.is_some() || choice.probe.is_some()
 }
 
-/// Whether waiting may help.
-fn is_full(choice: &Choice) -> bool {
-    choice.loaded > 0 || choice.paused_until_ms.is_some()
+/// Whether waiting may help: somebody is only busy, or paused for a moment.
+fn is_full(choice: &Choice, now_ms: u64) -> bool {
+    let is_soon = |until_ms: u64| until_ms.saturating_sub(now_ms) <= millis(PAUSE_MAX);
+    choice.loaded > 0 || choice.paused_until_ms.is_some_and(is_soon)
 }
 
 /// Where some are only loaded, room may come at any time.

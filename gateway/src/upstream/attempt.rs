@@ -2,7 +2,8 @@
 //! the goal. Which attempts are made when is `race`'s.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Response, StatusCode, header, response::Parts};
+use http::{HeaderMap, Request, Response, StatusCode, header, response::Parts};
+use http_body_util::Full;
 use openapi::node::LOAD_HEADER;
 use openapi::node::control::Load;
 use std::future::{Future as _, poll_fn};
@@ -225,11 +226,7 @@ pub(super) async fn ask(
         judge_head(parts, body).await
     };
     match tokio::time::timeout(job.head_limit(&context.limits), head).await {
-        Ok(Ok((parts, body))) => {
-            let (endpoint, model) = (offer.endpoint.clone(), model.clone());
-            let member = offer.member().cloned();
-            Ok(Try { endpoint, member, model, body, parts, tally, _in_flight: in_flight })
-        }
+        Ok(Ok((parts, body))) => Ok(Try::new((offer, model), (parts, body), tally, in_flight)),
         Ok(Err(error)) => Err(tally.failed(error)),
         Err(_) => Err(tally.failed(Error::Timeout(Phase::Head))),
     }
@@ -240,7 +237,14 @@ pub(super) async fn send(
     job: &Job,
     offer: &Offer,
 ) -> Result<Response<LinkBody>, Error> {
-    let request = job.request(context, offer);
+    send_request(context, offer, job.request(context, offer)).await
+}
+
+pub(super) async fn send_request(
+    context: &Context,
+    offer: &Offer,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<LinkBody>, Error> {
     let dialed = match &offer.endpoint.way {
         Way::Tunnel(tunnel) => return tunnel.send(request).await,
         Way::Dialed(dialed) => dialed,
@@ -309,6 +313,22 @@ pub(super) fn told(headers: &HeaderMap) -> Option<Load> {
 }
 
 impl Try {
+    pub(super) fn new(
+        (offer, model): (&Offer, &Arc<Model>),
+        (parts, body): (Parts, LinkBody),
+        tally: Tally,
+        in_flight: InFlight,
+    ) -> Self {
+        let (endpoint, model) = (offer.endpoint.clone(), model.clone());
+        let member = offer.member().cloned();
+        Self { endpoint, member, model, body, parts, tally, _in_flight: in_flight }
+    }
+
+    /// It answers, which is all that was asked.
+    pub(super) fn proven(mut self) {
+        self.tally.proven();
+    }
+
     pub(super) fn succeeded(&mut self, progress: &Progress) {
         let tokens = self.tally.succeeded(progress);
         if let Some(member) = &self.member {

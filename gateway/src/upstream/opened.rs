@@ -34,12 +34,8 @@ impl Opened {
     pub(super) async fn new(context: &Context, job: &Job, mut attempt: Try) -> Result<Self, Error> {
         let relay = Relay::new(job.plan(context, &attempt.model));
         let keeps = resume::needs_text(job, &attempt.model);
-        let mut said = Saying {
-            relay: if keeps { relay.keeping_text() } else { relay },
-            out: Out::default(),
-            is_over: false,
-            held_max: context.limits.event_bytes,
-        };
+        let relay = if keeps { relay.keeping_text() } else { relay };
+        let mut said = Saying::new(relay, context.limits.event_bytes);
         said.open(&mut attempt, context.limits.first_content).await?;
         Ok(Self { attempt, said })
     }
@@ -62,6 +58,11 @@ impl Opened {
 // === impl Saying ===
 
 impl Saying {
+    /// At most `held_max` bytes wait for the first content.
+    pub(super) fn new(relay: Relay, held_max: usize) -> Self {
+        Self { relay, out: Out::default(), is_over: false, held_max }
+    }
+
     /// Reads `attempt` up to content that the client does not have.
     pub(super) async fn open(&mut self, attempt: &mut Try, limit: Duration) -> Result<(), Error> {
         let result = if attempt.is_event_stream() {

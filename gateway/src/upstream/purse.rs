@@ -49,11 +49,6 @@ impl Purse {
         self.here > 0 && self.money_max.is_none_or(|max| self.spent + dollars <= max)
     }
 
-    /// Whether two more are left, together for so many dollars.
-    pub(super) fn allows_two(&self, dollars: f64) -> bool {
-        self.here > 1 && self.allows(dollars)
-    }
-
     /// An attempt is made that costs so many dollars if it comes to nothing.
     pub(super) fn take(&mut self, dollars: f64) {
         self.attempts = self.attempts.saturating_sub(1);

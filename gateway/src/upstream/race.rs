@@ -26,13 +26,14 @@ use crate::metrics::Label as _;
 use crate::route::choice::{Choice, Chosen, UTILISATION_MAX};
 use crate::route::hedge::Hedges;
 
+mod probe;
 mod second;
 
 /// When a model's requests were retried as often as they may be.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 pub(super) struct Race<'a> {
-    context: &'a Context,
+    context: &'a Arc<Context>,
     job: &'a Job,
     model: &'a Arc<Model>,
     slate: &'a Slate<'a>,
@@ -88,7 +89,7 @@ enum Step<'a> {
 
 /// Asks the providers of `wanted` until one reaches the goal.
 pub(super) async fn at(
-    context: &Context,
+    context: &Arc<Context>,
     job: &Job,
     wanted: &Wanted,
     goal: Goal,
@@ -131,6 +132,9 @@ impl<'a> Race<'a> {
         shared.hedges.request(&self.context.hedging.budget, choice.utilisation);
         self.first(&choice);
         drop(place);
+        if self.racers.is_empty() {
+            return Err(self.slate.nobody(&choice, self.now_ms()));
+        }
         loop {
             match self.next().await {
                 Step::Content(number) => self.settle(number),
@@ -161,16 +165,22 @@ impl<'a> Race<'a> {
 
     /// The first attempt, and with it one that is due to be tried again.
     fn first(&mut self, choice: &Choice) {
-        let probe = choice.probe.filter(|probe| self.may_probe(probe, choice));
-        let is_alone = choice.best.is_none() || !self.may_race();
-        if let Some(probe) = probe.filter(|_| is_alone) {
-            return self.start(probe, Why::Probe);
-        }
-        if let Some(best) = choice.best {
-            self.start(best, Why::First);
-        }
-        if let Some(tried) = probe.or_else(|| self.to_explore(choice)) {
-            self.start(tried, Why::Probe);
+        let probe = choice.probe.filter(|probe| self.may_probe(probe));
+        match (choice.best, probe) {
+            (Some(best), Some(probe)) if self.context.hedging.enabled => {
+                self.start(best, Why::First);
+                self.probe(probe);
+            }
+            // Where nothing is asked twice it takes the first's place.
+            (Some(_), Some(probe)) => self.start(probe, Why::Probe),
+            (Some(best), None) => {
+                self.start(best, Why::First);
+                if let Some(unused) = self.to_explore(choice) {
+                    self.try_out(unused);
+                }
+            }
+            // There is nobody else, whatever the request wants.
+            (None, _) => choice.probe.into_iter().for_each(|probe| self.start(probe, Why::First)),
         }
     }
 
@@ -311,7 +321,12 @@ impl<'a> Race<'a> {
 
     /// A model's only provider is asked once more.
     fn same_again(&mut self) -> Option<Chosen> {
-        self.again.take().filter(|_| self.made == 1 && self.slate.attempts_max > 1)
+        let again = self.again.take()?;
+        let is_alone = self.model.crowd.len() == 1 && self.made == 1;
+        let place = |choice: Choice| choice.best.filter(|best| best.place == again.place);
+        // As it is by now: its offer may be over.
+        let pick = || self.slate.pick(self.context, &[], UTILISATION_MAX, &|_| true);
+        (is_alone && self.slate.attempts_max > 1).then(pick).and_then(place)
     }
 
     fn has_attempts(&self) -> bool {
@@ -361,7 +376,7 @@ impl<'a> Race<'a> {
             tally.dispatch(),
         );
         let begun = Instant::now();
-        if why == Why::First || why == Why::Retry {
+        if why != Why::Hedge {
             self.hedge_at = (self.purse.hedges > 0).then_some(begun + patience.late);
         }
         self.racers.push(Racer {

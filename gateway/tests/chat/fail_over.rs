@@ -160,7 +160,8 @@ async fn naming_many_models_buys_no_further_attempts() {
             assert_eq!(market.ask(&body).await.0, 502);
         }
         let counted = market.gateway.app.metrics.encode();
-        let line = format!("quorate_attempts_total{{outcome=\"status\"}} {}\n", 2 * attempts);
+        let line =
+            format!("quorate_attempts_total{{outcome=\"status\"}} {}\n", 2 * attempts.min(2));
         assert!(counted.contains(&line), "{line} in {counted}");
     }
 }

@@ -4,6 +4,7 @@
 use smallvec::SmallVec;
 use tokio::time::Instant;
 
+use super::probe::Probe;
 use super::{Race, Racer};
 use crate::metrics::{HedgeDenial, HedgeOutcome};
 use crate::request::Endpoint;
@@ -13,6 +14,8 @@ use crate::route::choice::{Choice, Chosen, HEDGE_UTILISATION_MAX};
 use crate::route::draw;
 use crate::route::hedge::Denied;
 use crate::upstream::explain::Why;
+use crate::upstream::patience::Patience;
+use crate::upstream::tally::Tally;
 
 /// A longer prompt is sent twice only where a cancelled attempt is known to end.
 const PROMPT_TOKENS_MAX: f64 = 32_000.0;
@@ -22,39 +25,59 @@ const UNUSED_MS: u64 = 20_000;
 const EXPLORED: f64 = 0.01;
 
 impl Race<'_> {
-    /// Whether two may be asked at once.
-    pub(super) fn may_race(&self) -> bool {
-        self.context.hedging.enabled && self.job.endpoint != Endpoint::Embeddings
+    /// Whether this request may try out one that failed before: not one whose sender wants nobody asked
+    /// twice, and none that is dear.
+    pub(super) fn may_probe(&self, probe: &Chosen) -> bool {
+        let key_max = self.job.grant.account.rules.hedges_max;
+        let is_single = self.job.summary.choices <= 1 || self.job.endpoint == Endpoint::Embeddings;
+        self.job.hedge != Hedge::Off
+            && key_max != Some(0)
+            && is_single
+            && self.slate.ask().prompt_tokens <= PROMPT_TOKENS_MAX
+            && self.purse.allows(probe.facts.money(self.slate.ask()))
     }
 
-    /// Whether this request may try out one that failed before. Beside another it is one attempt more;
-    /// where nothing is ever asked twice it takes the first's place.
-    pub(super) fn may_probe(&self, probe: &Chosen, choice: &Choice) -> bool {
-        let Some(offer) = self.model.offers.get(probe.place) else { return false };
-        let is_beside = choice.best.is_some() && self.may_race();
-        let best = choice.best.map_or(0.0, |best| best.facts.money(self.slate.ask()));
-        let money = best + probe.facts.money(self.slate.ask());
-        let may = match is_beside {
-            true => self.purse.hedges > 0 && self.purse.allows_two(money),
-            false => choice.best.is_none() || self.job.hedge != Hedge::Off,
-        };
-        may && offer.learned.gate(self.now_ms()) == Gate::Probe
+    /// Tries out one that was ejected, if no other request does.
+    pub(super) fn probe(&mut self, probe: Chosen) {
+        let Some(offer) = self.model.offers.get(probe.place) else { return };
+        if offer.learned.gate(self.now_ms()) == Gate::Probe {
+            self.try_out(probe);
+        }
+    }
+
+    /// Beside the request, which it never answers.
+    pub(super) fn try_out(&mut self, probe: Chosen) {
+        let (context, model) = (self.context, self.model);
+        let Some(offer) = model.offers.get(probe.place) else { return };
+        let is_ejected = offer.learned.gate(self.now_ms()) != Gate::Closed;
+        let tally = Tally::begin(context, self.job, (model, offer), self.slate, &probe.facts);
+        if is_ejected && !tally.dispatch().is_probe {
+            return;
+        }
+        self.lost += self.wasted(&probe);
+        if let Some(member) = offer.member() {
+            member.asked();
+        }
+        if let Some(explain) = &self.job.explain {
+            explain.began(offer, Why::Probe);
+        }
+        let (hedges, hedging) = (&model.shared.hedges, &context.hedging);
+        let patience = Patience::new(hedges, hedging, &context.limits, tally.dispatch());
+        Probe::new(context, self.job, (model, offer), tally).spawn(patience.given_up);
     }
 
     /// One that nobody asked for a long time, which a few requests try beside their best: what made it
     /// dear may be over, and who is never asked never shows it.
     pub(super) fn to_explore(&self, choice: &Choice) -> Option<Chosen> {
-        let (best, unused) = (choice.best.filter(|_| !choice.is_panic)?, choice.unused?);
+        choice.best.filter(|_| !choice.is_panic)?;
+        let unused = choice.unused?;
         let offer = self.model.offers.get(unused.place)?;
         let used_ms = offer.learned.used_ms();
-        let ask = self.slate.ask();
         let may = used_ms.saturating_add(UNUSED_MS) <= self.now_ms()
             && unused.facts.utilisation() < HEDGE_UTILISATION_MAX
             && choice.utilisation < HEDGE_UTILISATION_MAX
-            && self.may_race()
-            && ask.prompt_tokens <= PROMPT_TOKENS_MAX
-            && self.purse.hedges > 0
-            && self.purse.allows_two(best.facts.money(ask) + unused.facts.money(ask))
+            && self.context.hedging.enabled
+            && self.may_probe(&unused)
             && draw((self.context.random)()) < EXPLORED;
         may.then_some(unused)
     }
