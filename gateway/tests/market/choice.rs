@@ -49,7 +49,8 @@ async fn place_with(
             .push(provider::testing::scripted("acme/m", script.clone()).await.expect("serves"));
     }
     let data = tempfile::tempdir().expect("a folder");
-    let mut settings = settings(market, &catalogue());
+    // No test waits for a heartbeat, however slow the machine is.
+    let mut settings = settings(&format!("lease_ms = 600000\n{market}"), &catalogue());
     data.path().clone_into(&mut settings.server.data_dir);
     let mut app = App::new(settings).expect("an app");
     let context = gateway::upstream::Context { random: pinned, ..(*app.upstream).clone() };
