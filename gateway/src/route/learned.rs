@@ -24,6 +24,8 @@ const TOKENS_PER_S: f32 = 40.0;
 const HONEST: (f32, f32) = (1.9, 0.1);
 /// More than twice the prediction is learned as twice: one late token must not make a provider slow.
 const CLIP: f32 = 2.0;
+/// So many times less than the prediction refutes what led to it.
+const REFUTED: f32 = 4.0;
 /// What came at a higher load says nothing about a provider without a queue.
 const UNCONGESTED: f32 = 0.5;
 
@@ -257,6 +259,10 @@ impl Learned {
         if dispatch.utilisation <= UNCONGESTED || dispatch.in_flight <= 1 {
             // What the others of its batch cost it is in Φ already.
             let idle_s = seconds / (1.0 + BATCH * dispatch.utilisation);
+            if idle_s * REFUTED < dispatch.idle_s {
+                // A slow time is over: else it would take a hundred requests, and nobody sends one.
+                state.ttft.forget();
+            }
             state.ttft.observe(dispatch.fresh_tokens, idle_s.min(CLIP * dispatch.idle_s));
             let line = state.ttft.line();
             self.base_s.store(line.base_s);

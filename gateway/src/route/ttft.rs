@@ -69,6 +69,11 @@ impl Ttft {
         self.rz += r * z;
     }
 
+    /// What came before is of another time.
+    pub(super) fn forget(&mut self) {
+        *self = Self::new(self.round_trip_s);
+    }
+
     /// Solves the two normal equations.
     pub(super) fn line(&self) -> Line {
         let (n, zz) = (self.n + PRIOR, self.zz + PRIOR);

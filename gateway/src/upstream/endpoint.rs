@@ -1,4 +1,5 @@
-//! One provider as the gateway reaches it: which way, and with which credentials. A static upstream of the configuration, or a node that joined.
+//! One provider as the gateway reaches it: which way, and with which credentials. A static upstream of
+//! the configuration, or a node that joined.
 
 use http::{HeaderValue, Uri, uri::PathAndQuery};
 use secrecy::ExposeSecret as _;

@@ -169,8 +169,8 @@ impl<'a> Race<'a> {
         if let Some(best) = choice.best {
             self.start(best, Why::First);
         }
-        if let Some(probe) = probe {
-            self.start(probe, Why::Probe);
+        if let Some(tried) = probe.or_else(|| self.to_explore(choice)) {
+            self.start(tried, Why::Probe);
         }
     }
 

@@ -11,8 +11,8 @@ use super::attempt::Context;
 use super::error::Error;
 use super::request::{Job, Wanted};
 use crate::market::{Model, Now, Offer};
-use crate::request::Policy;
 use crate::request::policy::Sort;
+use crate::request::{self, Policy};
 use crate::route::choice::{Choice, Terms};
 use crate::route::eligible::Bill;
 use crate::route::{self, Ask, LONG_BYTES, Prefix, Random, SHORT_BYTES, Values};
@@ -170,6 +170,7 @@ fn merge(all: &mut Choice, next: Choice) {
         (all.best, all.is_panic) = (next.best, next.is_panic);
     }
     all.probe = all.probe.or(next.probe);
+    all.unused = all.unused.or(next.unused);
     all.paused_until_ms = match (all.paused_until_ms, next.paused_until_ms) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
@@ -189,7 +190,10 @@ fn ask(model: &Model, policy: Option<&Policy>, job: &Job, usual: Values) -> Ask 
     let answers = model.shared.answer_tokens(job.tenant, summary.max_tokens);
     Ask {
         prompt_tokens: model.shared.prompt_tokens(bytes),
-        answer_tokens: answers * f64::from(summary.choices.max(1)),
+        answer_tokens: match job.endpoint {
+            request::Endpoint::Embeddings => 0.0,
+            _ => answers * f64::from(summary.choices.max(1)),
+        },
         values: policy.map_or(usual, |policy| values(policy, usual)),
     }
 }

@@ -10,11 +10,16 @@ use crate::request::Endpoint;
 use crate::request::policy::Hedge;
 use crate::route::Gate;
 use crate::route::choice::{Choice, Chosen, HEDGE_UTILISATION_MAX};
+use crate::route::draw;
 use crate::route::hedge::Denied;
 use crate::upstream::explain::Why;
 
 /// A longer prompt is sent twice only where a cancelled attempt is known to end.
 const PROMPT_TOKENS_MAX: f64 = 32_000.0;
+/// Who was not asked for so long may be tried beside another.
+const UNUSED_MS: u64 = 20_000;
+/// By this share of the requests.
+const EXPLORED: f64 = 0.01;
 
 impl Race<'_> {
     /// Whether two may be asked at once.
@@ -34,6 +39,24 @@ impl Race<'_> {
             false => choice.best.is_none() || self.job.hedge != Hedge::Off,
         };
         may && offer.learned.gate(self.now_ms()) == Gate::Probe
+    }
+
+    /// One that nobody asked for a long time, which a few requests try beside their best: what made it
+    /// dear may be over, and who is never asked never shows it.
+    pub(super) fn to_explore(&self, choice: &Choice) -> Option<Chosen> {
+        let (best, unused) = (choice.best.filter(|_| !choice.is_panic)?, choice.unused?);
+        let offer = self.model.offers.get(unused.place)?;
+        let used_ms = offer.learned.used_ms();
+        let ask = self.slate.ask();
+        let may = used_ms.saturating_add(UNUSED_MS) <= self.now_ms()
+            && unused.facts.utilisation() < HEDGE_UTILISATION_MAX
+            && choice.utilisation < HEDGE_UTILISATION_MAX
+            && self.may_race()
+            && ask.prompt_tokens <= PROMPT_TOKENS_MAX
+            && self.purse.hedges > 0
+            && self.purse.allows_two(best.facts.money(ask) + unused.facts.money(ask))
+            && draw((self.context.random)()) < EXPLORED;
+        may.then_some(unused)
     }
 
     /// The first token is late: asks somebody else too, if that is worth it and may be.
