@@ -215,7 +215,7 @@ impl<'a, P: Policy> Run<'a, P> {
         match self.policy.hedge(&wanted, flight) {
             Some(second) => self.begin(request, second, Kind::Hedge),
             // The longer it takes, the longer it is going to take: worth another look.
-            None => self.events.push(self.now + waited, Event::Hedge(attempt)),
+            None => self.events.push(self.now + waited / 2, Event::Hedge(attempt)),
         }
     }
 

@@ -130,7 +130,7 @@ pub fn choose<P: Pool>(
             }
             draws.take(pool, random.below(pool.len()), &mut seen);
         }
-        if draws.choice.best.is_some() {
+        if draws.is_content() {
             break;
         }
     }
@@ -150,6 +150,8 @@ struct Draws<'a> {
     stale: Option<usize>,
     /// The best of those that are ejected.
     last_resort: Option<Chosen>,
+    /// Of those that are loaded, what the cheapest would cost.
+    loaded_cost: f64,
 }
 
 // === impl Draws ===
@@ -166,6 +168,7 @@ impl<'a> Draws<'a> {
             choice: Choice::default(),
             stale: None,
             last_resort: None,
+            loaded_cost: f64::MAX,
         }
     }
 
@@ -203,8 +206,14 @@ impl<'a> Draws<'a> {
                 let until = self.choice.paused_until_ms.unwrap_or(u64::MAX);
                 self.choice.paused_until_ms = Some(until.min(look.paused_until_ms));
             }
-            Some(Unfit::Loaded) => {}
+            Some(Unfit::Loaded) => self.loaded_cost = self.loaded_cost.min(cost.total()),
         }
+    }
+
+    /// Where even a loaded one would cost less, the best is one that nobody wants (known to be dishonest,
+    /// slow or dear) and idle therefore: worth another look around.
+    fn is_content(&self) -> bool {
+        self.choice.best.is_some_and(|best| best.cost.total() <= self.loaded_cost)
     }
 
     fn judge(&mut self, look: &Look) -> Option<Unfit> {

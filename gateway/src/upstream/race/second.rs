@@ -98,8 +98,8 @@ impl Race<'_> {
             }
             Err(denial) => {
                 self.context.metrics.hedges_denied.get(denial).inc();
-                // It may be worth it when it has taken as long again.
-                self.hedge_at = Some(now + waited.max(self.context.hedging.delay.0));
+                // It may be worth it when it has taken half as long again.
+                self.hedge_at = Some(now + (waited / 2).max(self.context.hedging.delay.0));
             }
         }
     }
