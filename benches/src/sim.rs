@@ -12,6 +12,7 @@ mod events;
 pub mod fleet;
 mod machine;
 mod outcome;
+pub mod overload;
 pub mod plot;
 mod policy;
 mod quorate;

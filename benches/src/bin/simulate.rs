@@ -6,7 +6,7 @@ use std::error::Error;
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use benches::sim::{Mean, Scenario, fleet, plot, table, targets};
+use benches::sim::{Mean, Scenario, fleet, overload, plot, table, targets};
 use clap::Parser;
 
 /// Chooses providers for simulated requests, by the gateway's own code and by others' rules.
@@ -48,6 +48,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             standard.extend(rows.into_iter().map(|row| row.mean));
         }
     }
+    let overload = Scenario::overload();
+    if !args.json && args.only.as_ref().is_none_or(|name| overload.name == name) {
+        surge(&overload, seeds.min(3))?;
+    }
     if let Some(path) = &args.plot {
         plot::svg(path, &standard)?;
     }
@@ -81,5 +85,16 @@ fn tables(scenario: &Scenario, seeds: u64, rows: &[Mean]) -> Result<(), Box<dyn 
     if *scenario == Scenario::default() || *scenario == Scenario::quick() {
         writeln!(out, "{}", targets::markdown(rows))?;
     }
+    Ok(())
+}
+
+fn surge(scenario: &Scenario, seeds: u64) -> Result<(), Box<dyn Error>> {
+    let rows: Vec<_> = (1..=seeds).filter_map(|seed| overload::measure(scenario, seed)).collect();
+    let text = overload::markdown(&rows);
+    writeln!(
+        std::io::stdout(),
+        "\n### {}: twice the capacity for a minute\n\n{text}",
+        scenario.name
+    )?;
     Ok(())
 }

@@ -23,8 +23,10 @@ pub(super) enum Event {
     Late(u32),
     /// Is another asked beside it?
     Hedge(u32),
-    /// A request that found nobody asks again.
-    Again(u32),
+    /// Those who found nobody look again.
+    Look,
+    /// A request has waited for room as long as it may.
+    Overdue(u32),
     /// A machine gets better or worse.
     Turn(u32),
 }

@@ -45,6 +45,19 @@ pub(super) struct Tally {
     pub(super) extra: u64,
     pub(super) dollars: f64,
     pub(super) wasted: f64,
+    /// Each request's, where there is a surge.
+    pub(super) ends: Vec<End>,
+}
+
+/// How a request came out.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    pub(super) at: Us,
+    pub(super) first: Option<Us>,
+    pub(super) over: Us,
+    pub(super) is_answered: bool,
+    /// 429: there was no room in time.
+    pub(super) is_shed: bool,
 }
 
 // === impl Tally ===

@@ -1,90 +1,38 @@
 //! The events of one policy in one market: requests arrive, attempts begin, are hedged, retried and
 //! continued, and end. All policies have the same time-outs and retries.
 
+mod machines;
+mod parts;
+mod waiting;
+
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use gateway::route::{Failure, Retries};
 
 use super::events::{Event, Events, Us, us};
-use super::machine::{Admission, Fault, Machine};
-use super::outcome::{DEADLINE_S, Outcome, Tally};
+use super::machine::{Fault, Machine};
+use super::outcome::{DEADLINE_S, End, Outcome, Tally};
 use super::policy::{Picked, Policy, Wanted};
 use super::scenario::Scenario;
 use super::traffic::{Job, Traffic};
 use super::world::World;
+use parts::{Attempt, Kind, Request, Stage};
+use waiting::Waiting;
 use super::Who;
 
 /// No first token for so long, and the next provider is asked.
 const LATE_S: f64 = 15.0;
 /// No token for so long in the middle of an answer.
 const STALL_S: f64 = 10.0;
-/// An error comes back so fast.
-const ERROR_S: f64 = 0.03;
 /// Of a provider that is full.
 const RETRY_AFTER_MS: u64 = 1_000;
 /// Hedges included.
 const ATTEMPTS: u32 = 3;
 const CONTINUATIONS: u32 = 2;
-/// Nobody has room: look again after.
-const AGAIN_S: f64 = 0.05;
 /// Of the answers, those that are audited; of the liars' audited answers, those found out.
 const AUDITS: f64 = 0.02;
 const DETECTION: f64 = 0.9;
-
-#[derive(Debug)]
-struct Request {
-    job: Job,
-    at: Us,
-    tried: Vec<u32>,
-    /// Attempts under way.
-    live: Vec<u32>,
-    asked: u32,
-    continued: u32,
-    /// The attempt whose tokens the client gets.
-    serving: Option<u32>,
-    first: Option<Us>,
-    /// Tokens of the answer that the client has not got.
-    left: f64,
-    is_over: bool,
-    is_dishonest: bool,
-    extra: u64,
-    dollars: f64,
-    wasted: f64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Main,
-    Hedge,
-    Probe,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    /// Not begun, or refused.
-    Waiting,
-    Running,
-    Streaming,
-    Over,
-}
-
-#[derive(Debug)]
-struct Attempt<F> {
-    request: u32,
-    provider: u32,
-    /// Until it is over.
-    flight: Option<F>,
-    kind: Kind,
-    stage: Stage,
-    prompt_tokens: f64,
-    /// Tokens that it is to make.
-    tokens: f64,
-    began: Us,
-    first: Us,
-    decode: Us,
-    stalls: bool,
-}
 
 pub(super) struct Run<'a, P: Policy> {
     scenario: &'a Scenario,
@@ -97,6 +45,7 @@ pub(super) struct Run<'a, P: Policy> {
     requests: Vec<Request>,
     attempts: Vec<Attempt<P::Flight>>,
     retries: Retries,
+    waiting: Waiting,
     over: usize,
     tally: Tally,
 }
@@ -105,7 +54,7 @@ pub(super) struct Run<'a, P: Policy> {
 
 impl<'a, P: Policy> Run<'a, P> {
     pub(super) fn new(scenario: &'a Scenario, world: World, policy: P, seed: u64) -> Self {
-        let traffic = Traffic::new(scenario.arrivals, scenario.lengths, world.rate, seed);
+        let traffic = Traffic::new(scenario, world.rate, seed);
         let mut run = Self {
             scenario,
             policy,
@@ -117,6 +66,7 @@ impl<'a, P: Policy> Run<'a, P> {
             requests: Vec::with_capacity(scenario.requests),
             attempts: Vec::with_capacity(scenario.requests * 11 / 10),
             retries: Retries::default(),
+            waiting: Waiting::default(),
             over: 0,
             tally: Tally::default(),
         };
@@ -126,20 +76,33 @@ impl<'a, P: Policy> Run<'a, P> {
         run
     }
 
-    pub(super) fn finish(mut self, who: Who) -> Outcome {
+    pub(super) fn finish(self, who: Who) -> Outcome {
+        let (utilization, providers) = (self.scenario.utilization, self.scenario.providers);
+        self.count().outcome(who.name(), utilization, providers)
+    }
+
+    pub(super) fn count(mut self) -> Tally {
         self.arrive_later();
         while self.over < self.scenario.requests {
             let Some((now, event)) = self.events.pop() else { break };
             self.now = now;
             self.handle(event);
         }
-        self.tally.outcome(who.name(), self.scenario.utilization, self.scenario.providers)
+        self.tally
     }
 
     fn handle(&mut self, event: Event) {
+        self.happen(event);
+        if !self.waiting.queue.is_empty() {
+            self.call();
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
         match event {
             Event::Arrive => self.arrive(),
-            Event::Again(request) => self.ask(request, Kind::Main),
+            Event::Look => self.look_again(),
+            Event::Overdue(request) => self.overdue(request),
             Event::Turn(machine) => self.turn(machine),
             Event::First(attempt) if self.is_live(attempt) => self.first_token(attempt),
             Event::Done(attempt) if self.is_live(attempt) => self.done(attempt),
@@ -174,30 +137,28 @@ impl<'a, P: Policy> Run<'a, P> {
         let request = index(self.requests.len() - 1);
         self.arrive_later();
         self.retries.request(self.now / 1_000);
-        self.ask(request, Kind::Main);
+        self.ask(request);
     }
 
-    /// Begins an attempt where the policy says, or looks again a little later.
-    fn ask(&mut self, request: u32, kind: Kind) {
-        let asked = &self.requests[request as usize];
-        if asked.is_over {
-            return;
+    /// Begins an attempt where the policy says, or waits for its turn.
+    fn ask(&mut self, request: u32) {
+        if !self.waiting.queue.is_empty() || !self.look(request) {
+            self.wait(request);
         }
+    }
+
+    /// False: nobody has room.
+    fn look(&mut self, request: u32) -> bool {
+        let asked = &self.requests[request as usize];
         let wanted = Wanted { job: &asked.job, tried: &asked.tried, now: self.now };
         let picks = self.policy.pick(&wanted, &self.machines);
-        let Some(best) = picks.best else {
-            let is_late = self.now + us(AGAIN_S) >= asked.at + us(DEADLINE_S);
-            if is_late && asked.live.is_empty() {
-                self.close(request, false);
-            } else if !is_late {
-                self.events.push(self.now + us(AGAIN_S), Event::Again(request));
-            }
-            return;
-        };
-        self.begin(request, best, kind);
+        let Some(best) = picks.best else { return false };
+        self.waiting.queue.started(self.now / 1_000);
+        self.begin(request, best, Kind::Main);
         if let Some(probe) = picks.probe {
             self.begin(request, probe, Kind::Probe);
         }
+        true
     }
 
     fn begin(&mut self, request: u32, picked: Picked<P::Flight>, kind: Kind) {
@@ -272,6 +233,10 @@ impl<'a, P: Policy> Run<'a, P> {
             }
         }
         let asked = &self.requests[request as usize];
+        if self.scenario.surge.is_some() {
+            let Request { at, first, is_shed, .. } = *asked;
+            self.tally.ends.push(End { at, first, over: self.now, is_answered, is_shed });
+        }
         self.policy.spent(asked.dollars - asked.wasted, asked.wasted);
         if (request as usize) < self.scenario.warm_up {
             return;
@@ -415,7 +380,7 @@ impl<'a, P: Policy> Run<'a, P> {
             asked.asked < ATTEMPTS && !is_late && self.retries.take(self.now / 1_000)
         };
         match may {
-            true => self.ask(request, Kind::Main),
+            true => self.ask(request),
             false => self.close(request, false),
         }
     }
@@ -436,115 +401,12 @@ impl<'a, P: Policy> Run<'a, P> {
         }
     }
 
-    // Machines.
-
-    fn submit(&mut self, number: u32) {
-        let provider = self.attempts[number as usize].provider;
-        let machine = &mut self.machines[provider as usize];
-        let there = us(machine.round_trip_s);
-        match machine.admit(&mut self.rng) {
-            Admission::Gone => self.events.push(self.now + there, Event::Broken(number)),
-            Admission::Fails => self.events.push(self.now + us(ERROR_S), Event::Broken(number)),
-            Admission::Full => self.events.push(self.now + there, Event::Limited(number)),
-            Admission::Waits => machine.waiting.push_back(number),
-            Admission::Runs => self.start(number),
-        }
-    }
-
-    fn start(&mut self, number: u32) {
-        let attempt = &mut self.attempts[number as usize];
-        attempt.stage = Stage::Running;
-        let machine = &mut self.machines[attempt.provider as usize];
-        machine.running.push(number);
-        let first_s = machine.first_token_s(attempt.prompt_tokens, &mut self.rng);
-        attempt.stalls = machine.stalls(&mut self.rng);
-        // Half of those that stop never begin.
-        if attempt.stalls && self.rng.random_bool(0.5) {
-            return;
-        }
-        self.events.push(self.now + us(first_s), Event::First(number));
-    }
-
-    /// It is over; the next that waits there begins.
-    fn leave(&mut self, number: u32) {
-        let attempt = &mut self.attempts[number as usize];
-        attempt.stage = Stage::Over;
-        let request = &mut self.requests[attempt.request as usize];
-        request.live.retain(|live| *live != number);
-        let machine = &mut self.machines[attempt.provider as usize];
-        if let Some(place) = machine.running.iter().position(|running| *running == number) {
-            machine.running.swap_remove(place);
-        } else {
-            machine.waiting.retain(|waiting| *waiting != number);
-        }
-        if machine.running.len() < machine.batch
-            && let Some(next) = machine.waiting.pop_front()
-        {
-            self.start(next);
-        }
-    }
-
-    fn turn(&mut self, number: u32) {
-        let machine = &mut self.machines[number as usize];
-        machine.is_bad = !machine.is_bad;
-        if machine.fault == Fault::Flapping && machine.is_bad {
-            let mut lost = std::mem::take(&mut machine.running);
-            lost.extend(std::mem::take(&mut machine.waiting));
-            for attempt in lost {
-                self.failed(attempt, Failure::Hard);
-            }
-        }
-        self.turn_later(number);
-    }
-
-    fn turn_later(&mut self, number: u32) {
-        if let Some(after_s) = self.machines[number as usize].turn_s(&mut self.rng) {
-            self.events.push(self.now + us(after_s), Event::Turn(number));
-        }
-    }
-
     fn attempt(&self, number: u32) -> &Attempt<P::Flight> {
         &self.attempts[number as usize]
     }
 
     fn is_live(&self, number: u32) -> bool {
         self.attempt(number).stage != Stage::Over
-    }
-}
-
-// === impl Request ===
-
-impl Request {
-    fn new(job: Job, at: Us) -> Self {
-        Self {
-            job,
-            at,
-            tried: Vec::new(),
-            live: Vec::new(),
-            asked: 0,
-            continued: 0,
-            serving: None,
-            first: None,
-            left: job.answer_tokens,
-            is_over: false,
-            is_dishonest: false,
-            extra: 0,
-            dollars: 0.0,
-            wasted: 0.0,
-        }
-    }
-}
-
-// === impl Attempt ===
-
-impl<F> Attempt<F> {
-    /// Tokens that have come by now.
-    fn emitted(&self, now: Us) -> f64 {
-        if self.stage != Stage::Streaming {
-            return 0.0;
-        }
-        let part = now.saturating_sub(self.first) as f64 / self.decode.max(1) as f64;
-        (self.tokens * part.min(1.0)).floor()
     }
 }
 

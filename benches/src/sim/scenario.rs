@@ -33,6 +33,15 @@ pub struct Faults {
     pub stalling: f64,
 }
 
+/// For a while more requests come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Surge {
+    pub from_s: f64,
+    pub until_s: f64,
+    /// Times as many.
+    pub factor: f64,
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
     pub name: &'static str,
@@ -42,6 +51,7 @@ pub struct Scenario {
     pub arrivals: Arrivals,
     pub lengths: Lengths,
     pub faults: Faults,
+    pub surge: Option<Surge>,
     pub requests: usize,
     /// The first of them, which are not counted.
     pub warm_up: usize,
@@ -66,8 +76,9 @@ impl Default for Scenario {
             arrivals: Arrivals::Poisson,
             lengths: Lengths::Chat,
             faults: Faults::default(),
-            requests: 400_000,
-            warm_up: 100_000,
+            surge: None,
+            requests: 500_000,
+            warm_up: 200_000,
         }
     }
 }
@@ -81,7 +92,7 @@ impl Scenario {
     /// At other utilisations, with more providers, and with what may go wrong in other measure.
     pub fn all() -> Vec<Self> {
         let base = Self::default();
-        let liars = Faults { liars: 0.20, ..Faults::default() };
+        let liars = |liars| Faults { liars, ..Faults::default() };
         vec![
             Self { utilization: 0.2, ..base.clone() },
             Self { utilization: 0.4, ..base.clone() },
@@ -92,12 +103,20 @@ impl Scenario {
             Self { name: "gamma-cv13", arrivals: Arrivals::Gamma(13.0), ..base.clone() },
             Self { name: "code", lengths: Lengths::Code, ..base.clone() },
             Self { name: "long", lengths: Lengths::Long, ..base.clone() },
-            Self { name: "liars-20", faults: liars, ..base },
+            Self { name: "liars-0", faults: liars(0.0), ..base.clone() },
+            Self { name: "liars-20", faults: liars(0.20), ..base },
         ]
+    }
+
+    /// Twice of what all can bear, for a minute.
+    pub fn overload() -> Self {
+        let base = Self::default();
+        let surge = Surge { from_s: 180.0, until_s: 240.0, factor: 2.0 / base.utilization };
+        Self { name: "overload", surge: Some(surge), ..base }
     }
 
     /// Enough to see the standard figures in a minute.
     pub fn quick() -> Self {
-        Self { requests: 240_000, warm_up: 100_000, ..Self::default() }
+        Self { requests: 360_000, warm_up: 200_000, ..Self::default() }
     }
 }

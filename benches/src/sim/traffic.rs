@@ -5,7 +5,7 @@ use rand::{Rng, SeedableRng};
 use rand_distr::{Distribution, Exp1, Gamma, LogNormal};
 
 use super::events::{Us, us};
-use super::scenario::{Arrivals, Lengths};
+use super::scenario::{Arrivals, Lengths, Scenario, Surge};
 
 const PROMPT_MAX: f64 = 128_000.0;
 const ANSWER_MAX: f64 = 4_096.0;
@@ -25,16 +25,18 @@ pub(super) struct Traffic {
     rate: f64,
     arrivals: Arrivals,
     lengths: Lengths,
+    surge: Option<Surge>,
     now: Us,
 }
 
 // === impl Traffic ===
 
 impl Traffic {
-    pub(super) fn new(arrivals: Arrivals, lengths: Lengths, rate: f64, seed: u64) -> Self {
+    pub(super) fn new(scenario: &Scenario, rate: f64, seed: u64) -> Self {
         // Not the same numbers as the providers'.
         let rng = StdRng::seed_from_u64(seed ^ 0x7261_7465);
-        Self { rng, rate, arrivals, lengths, now: 0 }
+        let Scenario { arrivals, lengths, surge, .. } = *scenario;
+        Self { rng, rate, arrivals, lengths, surge, now: 0 }
     }
 
     pub(super) fn next(&mut self) -> (Us, Job) {
@@ -44,7 +46,9 @@ impl Traffic {
                 Gamma::new(1.0 / (cv * cv), cv * cv).map_or(1.0, |gap| gap.sample(&mut self.rng))
             }
         };
-        self.now += us(gap / self.rate);
+        let is_surge = |surge: &Surge| (us(surge.from_s)..us(surge.until_s)).contains(&self.now);
+        let factor = self.surge.filter(is_surge).map_or(1.0, |surge| surge.factor);
+        self.now += us(gap / (self.rate * factor));
         let (prompt, answer) = distributions(self.lengths);
         let mut draw = |(median, deviation): (f64, f64), max: f64| {
             LogNormal::new(median.ln(), deviation)

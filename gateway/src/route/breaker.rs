@@ -147,3 +147,141 @@ fn below(x: f64, good: u32, bad: u32) -> f64 {
     }
     sum.min(1.0)
 }
+
+#[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "small numbers")]
+mod tests {
+    use super::*;
+
+    fn failed(times: u32, now_ms: u64) -> Breaker {
+        let mut breaker = Breaker::default();
+        (0..times).for_each(|_| breaker.failed(now_ms, 1.0));
+        breaker
+    }
+
+    #[test]
+    fn five_in_a_row_open_it_and_four_do_not() {
+        assert_eq!(failed(4, 0).gate(0), Gate::Closed);
+        assert_eq!(failed(5, 0).gate(0), Gate::Open { until_ms: 5_000 });
+        let mut breaker = failed(4, 0);
+        breaker.succeeded(0);
+        (0..9).for_each(|_| breaker.succeeded(0));
+        breaker.failed(0, 1.0);
+        assert_eq!(breaker.gate(0), Gate::Closed);
+    }
+
+    #[test]
+    fn a_poor_minute_opens_it_without_a_row() {
+        let mut breaker = Breaker::default();
+        // One good of each three: 4 bad and 2 good are P(success < 0.7) = 0.971.
+        for number in 0..6 {
+            assert_eq!(breaker.gate(number), Gate::Closed, "{number}");
+            match number % 3 {
+                0 => breaker.succeeded(number),
+                _ => breaker.failed(number, 1.0),
+            }
+        }
+        assert!(matches!(breaker.gate(6), Gate::Open { .. }));
+    }
+
+    #[test]
+    fn what_is_over_a_minute_old_does_not_count() {
+        let mut breaker = Breaker::default();
+        for number in 0..4 {
+            breaker.failed(number, 1.0);
+        }
+        breaker.succeeded(4);
+        breaker.failed(61_000, 1.0);
+        breaker.failed(61_001, 1.0);
+        assert_eq!(breaker.gate(61_001), Gate::Closed);
+    }
+
+    #[test]
+    fn the_probability_is_that_of_the_beta_distribution() {
+        for good in 0..30u32 {
+            for bad in 0..30u32 {
+                let exact = integrated(0.7, good, bad);
+                assert!((below(0.7, good, bad) - exact).abs() < 1e-6, "{good} {bad} {exact}");
+            }
+        }
+        // Thousands: scaled down, still a probability, and sure where it is plain.
+        assert!(below(0.7, 10_000, 10_000) > 0.999);
+        assert!(below(0.7, 20_000, 100) < 1e-6);
+    }
+
+    /// By Simpson's rule on the density.
+    fn integrated(x: f64, good: u32, bad: u32) -> f64 {
+        let density = |p: f64| p.powi(good as i32) * (1.0 - p).powi(bad as i32);
+        let area = |to: f64| {
+            let steps = 2_000;
+            let step = to / f64::from(steps);
+            let sum: f64 = (0..=steps)
+                .map(|n| {
+                    let weight =
+                        if n == 0 || n == steps { 1.0 } else { f64::from(2 + 2 * (n % 2)) };
+                    weight * density(f64::from(n) * step)
+                })
+                .sum();
+            sum * step / 3.0
+        };
+        area(x) / area(1.0)
+    }
+
+    #[test]
+    fn pauses_double_with_equal_jitter_and_end_at_five_minutes() {
+        for (jitter, share) in [(0.0, 0.5), (0.5, 0.75), (1.0, 1.0)] {
+            let (mut breaker, mut now) = (failed(4, 0), 0);
+            breaker.failed(now, jitter);
+            for opening in 0..10 {
+                let Gate::Open { until_ms } = breaker.gate(now) else { unreachable!("open") };
+                let pause = (5_000u64 << opening).min(300_000) as f64;
+                assert_eq!(until_ms - now, (pause * share) as u64, "opening {opening}");
+                now = until_ms;
+                assert!(breaker.claim(now));
+                breaker.failed(now, jitter);
+            }
+        }
+    }
+
+    #[test]
+    fn one_probe_goes_and_no_other_until_it_is_lost() {
+        let mut breaker = failed(5, 0);
+        assert!(!breaker.claim(4_999));
+        assert_eq!(breaker.gate(5_000), Gate::Probe);
+        assert!(breaker.claim(5_000));
+        for now in [5_000, 5_001, 64_999] {
+            assert!(!breaker.claim(now), "{now}");
+            assert!(matches!(breaker.gate(now), Gate::Open { .. }));
+        }
+        assert!(breaker.claim(65_000));
+    }
+
+    #[test]
+    fn a_good_probe_closes_it_for_good() {
+        let mut breaker = failed(5, 0);
+        breaker.claim(5_000);
+        breaker.succeeded(5_100);
+        assert_eq!(breaker.gate(5_100), Gate::Closed);
+        // Its bad minute is forgotten with it.
+        breaker.failed(5_200, 1.0);
+        assert_eq!(breaker.gate(5_200), Gate::Closed);
+    }
+
+    #[test]
+    fn ten_good_answers_forgive_what_was() {
+        for (good, pause_ms) in [(9, 10_000), (10, 5_000)] {
+            let mut breaker = failed(5, 0);
+            breaker.claim(5_000);
+            (0..good).for_each(|_| breaker.succeeded(100_000));
+            (0..5).for_each(|_| breaker.failed(200_000, 1.0));
+            assert_eq!(breaker.gate(200_000), Gate::Open { until_ms: 200_000 + pause_ms });
+        }
+    }
+
+    #[test]
+    fn what_was_sent_before_it_opened_says_nothing_new() {
+        let mut breaker = failed(5, 0);
+        (0..50).for_each(|_| breaker.failed(1_000, 1.0));
+        assert_eq!(breaker.gate(1_000), Gate::Open { until_ms: 5_000 });
+    }
+}

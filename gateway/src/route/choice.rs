@@ -249,3 +249,6 @@ fn keep(best: &mut Option<Chosen>, other: Chosen) {
         *best = Some(other);
     }
 }
+
+#[cfg(test)]
+mod tests;

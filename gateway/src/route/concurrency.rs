@@ -8,9 +8,9 @@
 /// Before anything is known.
 const START: f32 = 4.0;
 /// Of observed over predicted time, on average: below, there is room.
-const GOOD: f32 = 1.4;
+const GOOD: f32 = 1.3;
 /// Above, it is too much.
-const BAD: f32 = 1.7;
+const BAD: f32 = 1.5;
 /// Of each new one in the mean, and the most that one counts.
 const SHARE: f32 = 0.1;
 const RATIO_MAX: f32 = 4.0;
@@ -87,5 +87,97 @@ impl Concurrency {
         self.ratio = (GOOD + BAD) / 2.0;
         // One who is asked again within the same millisecond was not asked before.
         self.shrunk_ms = now_ms;
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "small numbers")]
+mod tests {
+    use super::*;
+
+    /// At its limit, at the time.
+    fn full(concurrency: &Concurrency, at_ms: u64) -> Sent {
+        Sent { at_ms, in_flight: concurrency.limit().ceil() as u32, utilisation: 1.0 }
+    }
+
+    fn answer(concurrency: &mut Concurrency, ratio: f32, count: u64) {
+        for at_ms in 0..count {
+            let sent = full(concurrency, 1_000 + at_ms);
+            concurrency.succeeded(sent, ratio, 1_000 + at_ms);
+        }
+    }
+
+    #[test]
+    fn it_grows_by_one_until_the_first_sign_and_then_slowly() {
+        let mut concurrency = Concurrency::new(f32::MAX);
+        answer(&mut concurrency, 1.0, 20);
+        assert_eq!(concurrency.limit(), START + 20.0);
+        concurrency.failed(1_019, 1_020);
+        let limit = concurrency.limit();
+        assert!((limit - 24.0 * 0.7).abs() < 1e-3);
+        for at_ms in 2_000..2_100 {
+            let sent = full(&concurrency, at_ms);
+            concurrency.succeeded(sent, 1.0, at_ms);
+        }
+        assert!(concurrency.limit() > limit + 2.0 && concurrency.limit() < limit + 10.0);
+    }
+
+    #[test]
+    fn what_is_late_again_and_again_shrinks_it() {
+        let mut concurrency = Concurrency::new(f32::MAX);
+        answer(&mut concurrency, 1.0, 20);
+        let before = concurrency.limit();
+        answer(&mut concurrency, 3.0, 200);
+        assert!(concurrency.limit() < before / 2.0, "{}", concurrency.limit());
+        answer(&mut concurrency, 3.0, 2_000);
+        assert_eq!(concurrency.limit(), 1.0);
+    }
+
+    #[test]
+    fn one_late_of_forty_does_not_hold_it_down() {
+        let mut concurrency = Concurrency::new(f32::MAX);
+        for round in 0..100 {
+            answer(&mut concurrency, 1.0, 39);
+            let sent = full(&concurrency, 10_000 + round);
+            concurrency.succeeded(sent, 30.0, 10_000 + round);
+        }
+        assert!(concurrency.limit() > 60.0, "{}", concurrency.limit());
+    }
+
+    #[test]
+    fn failures_of_one_batch_are_one_sign() {
+        let mut concurrency = Concurrency::new(f32::MAX);
+        answer(&mut concurrency, 1.0, 36);
+        for _ in 0..40 {
+            concurrency.failed(1_500, 2_000);
+        }
+        assert!((concurrency.limit() - 28.0).abs() < 1e-3, "{}", concurrency.limit());
+        concurrency.failed(2_001, 2_100);
+        assert!((concurrency.limit() - 19.6).abs() < 1e-3, "{}", concurrency.limit());
+    }
+
+    #[test]
+    fn it_stays_between_one_and_what_is_advertised() {
+        let mut concurrency = Concurrency::new(6.0);
+        answer(&mut concurrency, 1.0, 50);
+        assert_eq!(concurrency.limit(), 6.0);
+        concurrency.set_max(3.0);
+        assert_eq!(concurrency.limit(), 3.0);
+        for at_ms in 2_000..2_050 {
+            concurrency.failed(at_ms, at_ms);
+        }
+        assert_eq!(concurrency.limit(), 1.0);
+        assert_eq!(Concurrency::new(0.0).limit(), 1.0);
+    }
+
+    #[test]
+    fn the_idle_say_nothing_of_the_loaded() {
+        let mut concurrency = Concurrency::new(f32::MAX);
+        for at_ms in 0..100 {
+            let sent = Sent { at_ms, in_flight: 1, utilisation: 0.25 };
+            concurrency.succeeded(sent, 9.0, at_ms);
+            concurrency.succeeded(sent, 0.5, at_ms);
+        }
+        assert_eq!(concurrency.limit(), START);
     }
 }

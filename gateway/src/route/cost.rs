@@ -67,7 +67,7 @@ const FAILURE_S: f64 = 1.0;
 /// Share of the price that is lost with a failure.
 const FAILURE_MONEY: f64 = 0.3;
 /// What requests of one batch cost each other: Φ without its barrier is 1 + 0.5·u.
-pub(super) const BATCH: f64 = 0.5;
+pub(super) const BATCH: f32 = 0.5;
 /// Of u, from where on the barrier rises, and how steeply: early enough that the limit, which is only
 /// guessed at, may be wrong by half.
 const KNEE: f64 = 0.5;
@@ -118,7 +118,7 @@ impl Facts {
     pub fn congestion(&self) -> f64 {
         let u = self.utilisation();
         let barrier = if self.in_flight == 0 { 0.0 } else { BARRIER * (u - KNEE).max(0.0) };
-        1.0 + BATCH * u + barrier
+        1.0 + f64::from(BATCH) * u + barrier
     }
 
     /// M: what the request is going to be charged.
@@ -149,5 +149,96 @@ impl Facts {
 impl Cost {
     pub fn total(&self) -> f64 {
         self.money + self.first_token + self.decode + self.failure + self.dishonesty
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ASK: Ask = Ask {
+        prompt_tokens: 2_000.0,
+        answer_tokens: 100.0,
+        values: Values { first_token: 0.0004, decode: 0.0001, dishonesty: 0.01 },
+    };
+    const FACTS: Facts = Facts {
+        price_in: 0.2,
+        price_cached: 0.1,
+        price_out: 0.8,
+        cached_tokens: 500.0,
+        base_s: 0.4,
+        prompt_token_s: 0.0002,
+        tokens_per_s: 50.0,
+        in_flight: 1,
+        limit: 8.0,
+        failure: 0.2,
+        honesty: 0.9,
+    };
+
+    #[track_caller]
+    fn assert_near(found: f64, wanted: f64) {
+        assert!((found - wanted).abs() < 1e-9, "{found}, not {wanted}");
+    }
+
+    #[test]
+    fn each_term_is_as_written() {
+        let cost = FACTS.cost(&ASK);
+        assert_near(cost.money, (0.2 * 1_500.0 + 0.1 * 500.0 + 0.8 * 100.0) / 1e6);
+        // T is 0.7 s, u is 0.25.
+        assert_near(cost.first_token, 0.0004 * 0.7 * 1.125);
+        assert_near(cost.decode, 0.0001 * 2.0);
+        assert_near(cost.failure, 0.25 * (0.0004 * 1.7 + 0.3 * cost.money));
+        assert_near(cost.dishonesty, 0.001);
+        let terms = cost.money + cost.first_token + cost.decode + cost.failure + cost.dishonesty;
+        assert_near(cost.total(), terms);
+    }
+
+    #[test]
+    fn the_barrier_is_for_the_busy() {
+        let busy = Facts { in_flight: 9, limit: 10.0, ..FACTS };
+        assert_near(busy.congestion(), 1.0 + f64::from(BATCH) + BARRIER * 0.5);
+        let idle = Facts { in_flight: 0, limit: 1.0, ..FACTS };
+        assert_near(idle.congestion(), 1.0 + f64::from(BATCH));
+    }
+
+    #[test]
+    fn a_certain_failure_is_dear_and_finite() {
+        let failing = Facts { failure: 1.0, tokens_per_s: 0.0, limit: 0.0, ..FACTS };
+        let total = failing.cost(&ASK).total();
+        assert!(total.is_finite() && total > 0.1, "{total}");
+    }
+
+    #[test]
+    fn hurry_weighs_time_and_leaves_the_rest() {
+        let hurried = FACTS.cost(&Ask { values: ASK.values.hurried(10.0), ..ASK });
+        let cost = FACTS.cost(&ASK);
+        assert_near(hurried.first_token, 10.0 * cost.first_token);
+        assert_near(hurried.decode, 10.0 * cost.decode);
+        assert_near(hurried.dishonesty, cost.dishonesty);
+        let worth = ASK.values.worth(0.004);
+        assert_near(worth.decode, 0.001);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(300) })]
+        /// What is worse in one thing and the same in the others costs more.
+        #[test]
+        fn worse_costs_more(in_flight in 0u32..200, limit in 1.0..100.0f64, failure in 0.0..0.9f64) {
+            let facts = Facts { in_flight, limit, failure, ..FACTS };
+            let total = facts.cost(&ASK).total();
+            for worse in [
+                Facts { in_flight: in_flight + 1, ..facts },
+                Facts { price_in: 0.3, ..facts },
+                Facts { price_out: 0.9, ..facts },
+                Facts { base_s: 0.5, ..facts },
+                Facts { tokens_per_s: 40.0, ..facts },
+                Facts { failure: failure + 0.05, ..facts },
+                Facts { honesty: 0.8, ..facts },
+                Facts { cached_tokens: 0.0, ..facts },
+            ] {
+                prop_assert!(worse.cost(&ASK).total() > total, "{:?}", worse);
+            }
+        }
     }
 }

@@ -46,3 +46,42 @@ impl Failures {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_fails_one_of_twenty() {
+        assert!((Failures::default().probability(5) - 0.05).abs() < 1e-6);
+    }
+
+    #[test]
+    fn it_follows_what_is_seen() {
+        let mut failures = Failures::default();
+        for _ in 0..98 {
+            failures.note(false, 0);
+        }
+        assert!(failures.probability(0) < 0.002);
+        failures.note(true, 0);
+        assert!((0.010..0.012).contains(&failures.probability(0)));
+    }
+
+    #[test]
+    fn what_was_seen_fades_to_the_prior() {
+        let mut failures = Failures::default();
+        for _ in 0..10 {
+            failures.note(true, 1_000);
+        }
+        let share = |ms: u64| {
+            let left = 10.0 * (-(ms as f32) / FADE_MS).exp();
+            (left + PRIOR_BAD) / (left + PRIOR_BAD + PRIOR_GOOD)
+        };
+        for ms in [0, 30_000, 60_000, 300_000] {
+            assert!((failures.probability(1_000 + ms) - share(ms)).abs() < 1e-4, "{ms}");
+        }
+        assert!((failures.probability(1_000_000) - 0.05).abs() < 1e-6);
+        // A clock that went back changes nothing.
+        assert_eq!(failures.probability(0), failures.probability(1_000));
+    }
+}

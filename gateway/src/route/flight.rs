@@ -127,3 +127,145 @@ impl Drop for Flight {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Gate, Prior, Values};
+    use super::*;
+
+    const ASK: Ask = Ask {
+        prompt_tokens: 1_000.0,
+        answer_tokens: 100.0,
+        values: Values { first_token: 0.0004, decode: 0.0001, dishonesty: 0.01 },
+    };
+    const PREFIX: Prefix = Prefix { short: 1 << 32, long: 2 << 32 };
+
+    fn learned() -> Arc<Learned> {
+        Arc::new(Learned::new(Prior::default()))
+    }
+
+    fn begin(learned: &Arc<Learned>, now_ms: u64) -> Flight {
+        let facts = learned.facts(&ASK, &PREFIX, now_ms);
+        Flight::begin(learned, &facts, &ASK, PREFIX, now_ms, false)
+    }
+
+    fn fail(learned: &Arc<Learned>, times: u64) {
+        for number in 0..times {
+            begin(learned, number).failed(Failure::Hard, number, 1.0);
+        }
+    }
+
+    fn probe(learned: &Arc<Learned>, now_ms: u64) -> Flight {
+        assert!(learned.claim_probe(now_ms));
+        let facts = learned.facts(&ASK, &PREFIX, now_ms);
+        Flight::begin(learned, &facts, &ASK, PREFIX, now_ms, true)
+    }
+
+    #[test]
+    fn it_counts_while_it_flies() {
+        let learned = learned();
+        let (one, two) = (begin(&learned, 0), begin(&learned, 0));
+        assert_eq!((one.dispatch().in_flight, two.dispatch().in_flight), (1, 2));
+        assert_eq!(learned.in_flight(0), 2);
+        drop(one);
+        assert_eq!(learned.in_flight(0), 1);
+        drop(two);
+        assert_eq!(learned.in_flight(0), 0);
+    }
+
+    #[test]
+    fn first_tokens_and_answers_teach_its_speed() {
+        let learned = learned();
+        for number in 0..100 {
+            let mut flight = begin(&learned, number * 10_000);
+            let ratio = flight.first_token(number * 10_000 + 200);
+            assert!(ratio < 1.0);
+            flight.succeeded(number * 10_000 + 1_200, 100, None);
+        }
+        let facts = learned.facts(&ASK, &Prefix::default(), 0);
+        assert!((0.15..0.35).contains(&facts.first_token_s(&ASK)), "{facts:?}");
+        assert!((99.0..101.0).contains(&facts.tokens_per_s), "{facts:?}");
+        assert!(facts.failure < 0.05);
+        // The prompt is in its cache by now.
+        assert_eq!(learned.facts(&ASK, &PREFIX, 0).cached_tokens, 512.0);
+    }
+
+    #[test]
+    fn one_spike_is_learned_as_a_small_one() {
+        let learned = learned();
+        let before = learned.facts(&ASK, &PREFIX, 0).first_token_s(&ASK);
+        begin(&learned, 0).first_token(60_000);
+        let after = learned.facts(&ASK, &Prefix::default(), 0).first_token_s(&ASK);
+        assert!(after > before && after < 2.0 * before, "{before} {after}");
+    }
+
+    #[test]
+    fn what_was_given_up_early_teaches_nothing_and_late_a_bound() {
+        let learned = learned();
+        let before = learned.facts(&ASK, &PREFIX, 0);
+        begin(&learned, 0).censored(100);
+        assert_eq!(learned.facts(&ASK, &PREFIX, 0), before);
+        begin(&learned, 0).censored(5_000);
+        assert!(learned.facts(&ASK, &PREFIX, 0).base_s > before.base_s);
+        // After its first token there is nothing to bound.
+        let mut flight = begin(&learned, 0);
+        flight.first_token(100);
+        let before = learned.facts(&ASK, &PREFIX, 0);
+        flight.censored(90_000);
+        assert_eq!(learned.facts(&ASK, &PREFIX, 0), Facts { in_flight: 1, ..before });
+    }
+
+    #[test]
+    fn one_dropped_without_a_word_is_only_over() {
+        let learned = learned();
+        let before = learned.facts(&ASK, &PREFIX, 0);
+        drop(begin(&learned, 0));
+        assert_eq!(learned.facts(&ASK, &PREFIX, 0), before);
+        assert_eq!(learned.gate(0), Gate::Closed);
+    }
+
+    #[test]
+    fn failures_eject_and_a_probes_first_token_brings_back() {
+        let learned = learned();
+        fail(&learned, 5);
+        assert_eq!(learned.gate(5), Gate::Open { until_ms: 5_004 });
+        assert_eq!(learned.gate(5_004), Gate::Probe);
+        let mut flight = probe(&learned, 5_004);
+        assert!(!learned.claim_probe(5_004), "there is one probe");
+        // Another provider's first token was the client's: this one's tells all the same.
+        flight.first_token(6_000);
+        drop(flight);
+        assert_eq!(learned.gate(6_000), Gate::Closed);
+    }
+
+    #[test]
+    fn a_probe_that_fails_ejects_for_longer() {
+        let learned = learned();
+        fail(&learned, 5);
+        probe(&learned, 5_004).failed(Failure::Slow, 10_000, 1.0);
+        assert_eq!(learned.gate(10_000), Gate::Open { until_ms: 20_000 });
+    }
+
+    #[test]
+    fn a_probe_that_was_cut_off_says_nothing() {
+        let learned = learned();
+        fail(&learned, 5);
+        drop(probe(&learned, 5_004));
+        // Another may go, if not at once.
+        assert_eq!(learned.gate(60_000), Gate::Probe);
+        assert!(learned.claim_probe(60_000));
+    }
+
+    #[test]
+    fn limits_pause_and_do_not_eject() {
+        let learned = learned();
+        for number in 0..20 {
+            let limited = Failure::Limited { pause_ms: 2_000 };
+            begin(&learned, number).failed(limited, number, 1.0);
+        }
+        assert_eq!(learned.gate(20), Gate::Closed);
+        assert_eq!(learned.paused_until_ms(), 2_019);
+        let facts = learned.facts(&ASK, &PREFIX, 20);
+        assert!(facts.limit < 4.0 && facts.failure < 0.06, "{facts:?}");
+    }
+}

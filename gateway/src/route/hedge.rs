@@ -175,3 +175,110 @@ impl Hedges {
         self.wasted.update(|sum| sum * FADE + losers as f32);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::cost::Values;
+    use super::*;
+
+    const ASK: Ask = Ask {
+        prompt_tokens: 1_000.0,
+        answer_tokens: 100.0,
+        values: Values { first_token: 0.0004, decode: 0.0001, dishonesty: 0.01 },
+    };
+    /// Its first token takes half a second; a cancelled attempt costs 0.00011 $.
+    const SECOND: Facts = Facts {
+        price_in: 0.1,
+        price_cached: 0.1,
+        price_out: 1.0,
+        cached_tokens: 0.0,
+        base_s: 0.25,
+        prompt_token_s: 0.00025,
+        tokens_per_s: 50.0,
+        in_flight: 0,
+        limit: 100.0,
+        failure: 0.05,
+        honesty: 0.95,
+    };
+    const BUDGET: Budget = Budget { credits: 0.1, spend_share: 0.05 };
+
+    /// With credits, spend, and first tokens of which one of twenty takes twenty times as long.
+    fn seasoned() -> Hedges {
+        let hedges = Hedges::default();
+        for number in 0..1_000 {
+            hedges.request(&BUDGET, 0.5);
+            hedges.spent(0.001, 0.0);
+            hedges.observed(if number % 20 == 0 { 20.0 } else { 1.0 });
+        }
+        hedges
+    }
+
+    fn take(hedges: &Hedges) -> Result<(), Denied> {
+        hedges.take(&BUDGET, &ASK, 1.0, 2.0, &SECOND)
+    }
+
+    #[test]
+    fn the_delay_is_by_the_prediction_and_what_is_usual() {
+        let hedges = Hedges::default();
+        assert_eq!(hedges.delay_s(1.0), 3.0);
+        (0..SEEN_MIN).for_each(|_| hedges.observed(1.5));
+        assert!((1.4..1.6).contains(&hedges.delay_s(1.0)), "{}", hedges.delay_s(1.0));
+        assert!((2.8..3.2).contains(&hedges.delay_s(2.0)));
+        assert_eq!(hedges.delay_s(0.001), DELAY_MIN_S);
+        assert_eq!(hedges.delay_s(100.0), DELAY_MAX_S);
+    }
+
+    #[test]
+    fn a_hedge_is_granted_where_it_is_worth_it() {
+        let hedges = seasoned();
+        assert_eq!(take(&hedges), Ok(()));
+        // 18 s are still expected; at 0.000001 $ a second they are worth less than the second's price.
+        let values = ASK.values.worth(0.000_001);
+        let cheap = Ask { values, ..ASK };
+        assert_eq!(hedges.take(&BUDGET, &cheap, 1.0, 2.0, &SECOND), Err(Denied::NotWorth));
+        // A second that is as slow saves nothing.
+        let slow = Facts { base_s: 30.0, ..SECOND };
+        assert_eq!(hedges.take(&BUDGET, &ASK, 1.0, 2.0, &slow), Err(Denied::NotWorth));
+    }
+
+    #[test]
+    fn one_of_ten_requests_has_a_credit_and_fifty_are_kept() {
+        let hedges = seasoned();
+        let granted = (0..1_000).filter(|_| take(&hedges).is_ok()).count();
+        assert_eq!(granted, 50);
+        assert_eq!(take(&hedges), Err(Denied::Credits));
+        (0..100).for_each(|_| hedges.request(&BUDGET, 0.5));
+        let granted = (0..1_000).filter(|_| take(&hedges).is_ok()).count();
+        assert!((9..=10).contains(&granted), "{granted}");
+    }
+
+    #[test]
+    fn losers_may_cost_a_twentieth_of_all() {
+        let hedges = seasoned();
+        hedges.spent(0.0, 0.001);
+        assert_eq!(take(&hedges), Ok(()));
+        (0..60).for_each(|_| hedges.spent(0.0, 0.001));
+        assert_eq!(take(&hedges), Err(Denied::Spend));
+        // What costs nothing may be asked all the same.
+        let free = Facts { price_in: 0.0, price_cached: 0.0, price_out: 0.0, ..SECOND };
+        assert_eq!(hedges.take(&BUDGET, &ASK, 1.0, 2.0, &free), Ok(()));
+    }
+
+    #[test]
+    fn a_busy_pool_is_not_asked_more() {
+        let hedges = seasoned();
+        (0..300).for_each(|_| hedges.request(&BUDGET, 0.95));
+        assert_eq!(take(&hedges), Err(Denied::Busy));
+        (0..300).for_each(|_| hedges.request(&BUDGET, 0.5));
+        assert_eq!(take(&hedges), Ok(()));
+    }
+
+    #[test]
+    fn hedges_that_never_win_end() {
+        let hedges = seasoned();
+        (0..200).for_each(|_| hedges.settled(false));
+        assert_eq!(take(&hedges), Err(Denied::Losing));
+        (0..200).for_each(|_| hedges.settled(true));
+        assert_eq!(take(&hedges), Ok(()));
+    }
+}

@@ -21,8 +21,8 @@ const SPEED_SHARE: f32 = 0.2;
 const TOKENS_PER_S: f32 = 40.0;
 /// Beta(9.5, 0.5): an honest answer, before any audit.
 const HONEST: (f32, f32) = (9.5, 0.5);
-/// More than 4 times the prediction is learned as 4 times.
-const CLIP: f32 = 4.0;
+/// More than twice the prediction is learned as twice: one late token must not make a provider slow.
+const CLIP: f32 = 2.0;
 /// So many times less than the prediction refutes what led to it.
 const REFUTED: f32 = 4.0;
 /// What came at a higher load says nothing about a provider without a queue.
@@ -257,7 +257,7 @@ impl Learned {
         let mut state = self.state();
         if dispatch.utilisation <= UNCONGESTED || dispatch.in_flight <= 1 {
             // What the others of its batch cost it is in Φ already.
-            let idle_s = seconds / (1.0 + BATCH as f32 * dispatch.utilisation);
+            let idle_s = seconds / (1.0 + BATCH * dispatch.utilisation);
             if idle_s * REFUTED < dispatch.idle_s {
                 // A slow time is over: else it would take a hundred requests, and nobody sends one.
                 state.ttft.forget();
@@ -321,4 +321,57 @@ impl Learned {
 #[expect(clippy::cast_precision_loss, reason = "small")]
 fn advertised(requests: Option<u32>) -> f32 {
     requests.map_or(f32::MAX, |requests| requests as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_counts_for_half_a_second() {
+        let learned = Learned::new(Prior::default());
+        learned.begun(10_000);
+        learned.told(7, 10_000);
+        assert_eq!(learned.in_flight(10_499), 7);
+        assert_eq!(learned.in_flight(10_500), 1);
+        // It can only keep requests away.
+        learned.told(0, 11_000);
+        assert_eq!(learned.in_flight(11_000), 1);
+    }
+
+    #[test]
+    fn audits_decide_its_honesty() {
+        let learned = Learned::new(Prior::default());
+        let ask = Ask { prompt_tokens: 1.0, answer_tokens: 1.0, values: Default::default() };
+        let honesty = || learned.facts(&ask, &Prefix::default(), 0).honesty;
+        assert!((honesty() - 0.95).abs() < 1e-6);
+        learned.audited(false);
+        assert!((honesty() - 9.5 / 11.0).abs() < 1e-6);
+        (0..89).for_each(|_| learned.audited(true));
+        assert!((honesty() - 0.985).abs() < 1e-6);
+    }
+
+    #[test]
+    fn it_begins_with_what_is_known_of_it() {
+        let learned = Learned::new(Prior {
+            round_trip_s: 0.2,
+            advertised: Some(2),
+            tokens_per_s: Some(80.0),
+        });
+        learned.price(1.0, 0.5, 2.0);
+        let ask = Ask { prompt_tokens: 0.0, answer_tokens: 1.0, values: Default::default() };
+        let facts = learned.facts(&ask, &Prefix::default(), 0);
+        assert!((facts.base_s - 0.7).abs() < 1e-6);
+        assert_eq!((facts.limit, facts.tokens_per_s), (2.0, 80.0));
+        assert_eq!((facts.price_in, facts.price_cached, facts.price_out), (1.0, 0.5, 2.0));
+        learned.advertise(Some(1));
+        assert_eq!(learned.facts(&ask, &Prefix::default(), 0).limit, 1.0);
+    }
+
+    #[test]
+    fn it_is_small() {
+        let bytes = size_of::<Learned>();
+        println!("Learned: {bytes} bytes");
+        assert!(bytes <= 512, "{bytes}");
+    }
 }

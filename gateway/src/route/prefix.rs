@@ -98,3 +98,58 @@ impl Prefixes {
 fn short(key: u64) -> u32 {
     ((key >> 32) as u32).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prefix(number: u64) -> Prefix {
+        Prefix { short: number << 32, long: (number + 1_000) << 32 }
+    }
+
+    fn tokens(bytes: usize) -> f64 {
+        bytes as f64 / BYTES_A_TOKEN
+    }
+
+    #[test]
+    fn what_was_sent_is_half_expected() {
+        let prefixes = Prefixes::default();
+        assert_eq!(prefixes.cached_tokens(&prefix(1)), 0.0);
+        prefixes.sent(&prefix(1));
+        assert_eq!(prefixes.cached_tokens(&prefix(1)), tokens(LONG_BYTES) / 2.0);
+        let other_end = Prefix { long: 7 << 32, ..prefix(1) };
+        assert_eq!(prefixes.cached_tokens(&other_end), tokens(SHORT_BYTES) / 2.0);
+        assert_eq!(prefixes.cached_tokens(&prefix(2)), 0.0);
+    }
+
+    #[test]
+    fn a_prompt_too_short_to_have_a_beginning_expects_nothing() {
+        let prefixes = Prefixes::default();
+        prefixes.sent(&Prefix::default());
+        assert_eq!(prefixes.cached_tokens(&Prefix::default()), 0.0);
+    }
+
+    #[test]
+    fn what_is_charged_corrects_it() {
+        let prefixes = Prefixes::default();
+        prefixes.sent(&prefix(1));
+        // A stranger's charge says nothing.
+        prefixes.charged(&prefix(2), 0);
+        assert_eq!(prefixes.cached_tokens(&prefix(1)), tokens(LONG_BYTES) / 2.0);
+        (0..40).for_each(|_| prefixes.charged(&prefix(1), 0));
+        assert!(prefixes.cached_tokens(&prefix(1)) < 1.0);
+        (0..40).for_each(|_| prefixes.charged(&prefix(1), 1_000_000));
+        assert!(prefixes.cached_tokens(&prefix(1)) > 0.99 * tokens(LONG_BYTES));
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten() {
+        let prefixes = Prefixes::default();
+        (1..=9).for_each(|number| prefixes.sent(&prefix(number)));
+        assert_eq!(prefixes.cached_tokens(&prefix(1)), 0.0);
+        assert!((2..=9).all(|number| prefixes.cached_tokens(&prefix(number)) > 0.0));
+        // Sent again it takes no second place.
+        (0..50).for_each(|_| prefixes.sent(&prefix(9)));
+        assert!(prefixes.cached_tokens(&prefix(2)) > 0.0);
+    }
+}

@@ -29,3 +29,30 @@ impl Random {
         (self.draw() >> 11) as f64 / (1u64 << 53) as f64
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_seed_draws_the_same() {
+        let draws = |seed| {
+            let mut random = Random::new(seed);
+            [random.draw(), random.draw(), random.draw()]
+        };
+        assert_eq!(draws(1), draws(1));
+        assert_ne!(draws(1), draws(2));
+    }
+
+    #[test]
+    fn draws_are_even_and_within_bounds() {
+        let mut random = Random::new(3);
+        let mut counts = [0u32; 7];
+        for _ in 0..70_000 {
+            counts[random.below(7)] += 1;
+            assert!((0.0..1.0).contains(&random.unit()));
+        }
+        assert!(counts.iter().all(|count| (9_600..10_400).contains(count)), "{counts:?}");
+        assert_eq!(random.below(0), 0);
+    }
+}

@@ -61,3 +61,48 @@ impl Retries {
         state
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "small numbers")]
+mod tests {
+    use super::*;
+
+    fn taken(retries: &Retries, now_ms: u64, wanted: u32) -> u32 {
+        (0..wanted).filter(|_| retries.take(now_ms)).count() as u32
+    }
+
+    #[test]
+    fn a_quiet_model_has_ten_a_second() {
+        let retries = Retries::default();
+        assert_eq!(taken(&retries, 0, 1_000), 100);
+        assert_eq!(taken(&retries, 1_000, 1_000), 10);
+        assert_eq!(taken(&retries, 1_500, 1_000), 5);
+        // Kept for ten seconds at most.
+        assert_eq!(taken(&retries, 1_000_000, 1_000), 100);
+    }
+
+    #[test]
+    fn a_busy_one_has_a_fifth_of_its_requests_too() {
+        let retries = Retries::default();
+        taken(&retries, 0, 1_000);
+        (0..500).for_each(|_| retries.request(0));
+        // Of the sum, rounding leaves 99 or 100.
+        assert!((99..=100).contains(&taken(&retries, 0, 1_000)));
+    }
+
+    #[test]
+    fn what_was_earned_fades() {
+        let retries = Retries::default();
+        (0..500).for_each(|_| retries.request(0));
+        // Of the 100 earned 37 are left after ten seconds, and the 100 given are as they were.
+        assert!((134..=137).contains(&taken(&retries, 10_000, 1_000)));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_gives_nothing() {
+        let retries = Retries::default();
+        taken(&retries, 60_000, 1_000);
+        assert_eq!(taken(&retries, 0, 10), 0);
+        assert_eq!(taken(&retries, 60_000, 10), 0);
+    }
+}

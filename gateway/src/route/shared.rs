@@ -121,3 +121,50 @@ fn unpack(word: u64) -> (u32, f32) {
     let (tag, bits) = ((word >> 32) as u32, u32::try_from(word & u64::from(u32::MAX)).unwrap_or(0));
     (tag, f32::from_bits(bits))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: u64 = 5 << 32 | 5;
+
+    #[test]
+    fn answers_are_expected_as_they_came_to_this_key() {
+        let shared = Shared::default();
+        assert_eq!(shared.answer_tokens(KEY, None), 256.0);
+        assert_eq!(shared.answer_tokens(KEY, Some(16)), 16.0);
+        (0..100).for_each(|_| shared.answered(KEY, 0, 0, 40));
+        assert!((shared.answer_tokens(KEY, None) - 40.0).abs() < 1.0);
+        // Another key with the same place, which is not taken for this one, knows what all have in common.
+        let other = 6 << 32 | (5 + KEYS as u64);
+        assert!((shared.answer_tokens(other, None) - 40.0).abs() < 1.0);
+        shared.answered(other, 0, 0, 4_000);
+        assert_eq!(shared.answer_tokens(other, None), 4_000.0);
+        assert!(shared.answer_tokens(KEY, None) < 450.0);
+    }
+
+    #[test]
+    fn prompts_are_as_dense_as_they_were() {
+        let shared = Shared::default();
+        assert_eq!(shared.prompt_tokens(4_000), 1_000.0);
+        (0..100).for_each(|_| shared.answered(KEY, 4_000, 2_000, 1));
+        assert!((shared.prompt_tokens(4_000) - 2_000.0).abs() < 10.0);
+        // Of a few bytes the template is the most; of no count nothing is known.
+        (0..100).for_each(|_| shared.answered(KEY, 10, 100, 1));
+        (0..100).for_each(|_| shared.answered(KEY, 4_000, 0, 1));
+        assert!((shared.prompt_tokens(4_000) - 2_000.0).abs() < 10.0);
+    }
+
+    #[test]
+    fn a_stall_is_long_beside_the_usual_gap() {
+        let shared = Shared::default();
+        (0..SEEN_MIN - 1).for_each(|_| shared.gap(0.5));
+        assert_eq!(shared.stall_s(10.0), 10.0);
+        shared.gap(0.5);
+        assert!((3.8..4.2).contains(&shared.stall_s(10.0)), "{}", shared.stall_s(10.0));
+        (0..10_000).for_each(|_| shared.gap(0.01));
+        assert_eq!(shared.stall_s(10.0), STALL_MIN_S);
+        (0..50_000).for_each(|_| shared.gap(5.0));
+        assert_eq!(shared.stall_s(10.0), 10.0);
+    }
+}

@@ -92,3 +92,65 @@ impl Sketch {
         self.total.store(total, Relaxed);
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "small numbers")]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+        #[test]
+        fn quantiles_are_within_five_percent(
+            logs in prop::collection::vec(-5.0f32..5.5, 1..500),
+            share in 0.0f32..=1.0,
+        ) {
+            let sketch = Sketch::new(1e-3);
+            let mut values: Vec<f32> = logs.iter().map(|log| log.exp()).collect();
+            values.iter().for_each(|value| sketch.add(*value));
+            values.sort_unstable_by(f32::total_cmp);
+            let exact = values[(share * (values.len() - 1) as f32) as usize];
+            let found = sketch.quantile(share).unwrap();
+            prop_assert!((found / exact - 1.0).abs() < 0.051, "{} beside {}", found, exact);
+        }
+    }
+
+    #[test]
+    fn of_nothing_there_is_no_quantile() {
+        let sketch = Sketch::new(1.0);
+        assert_eq!(sketch.quantile(0.5), None);
+        assert_eq!(sketch.mean_excess(0.0), None);
+    }
+
+    #[test]
+    fn the_mean_of_what_is_beyond() {
+        let sketch = Sketch::new(0.01);
+        (0..90).for_each(|_| sketch.add(1.0));
+        (0..10).for_each(|_| sketch.add(5.0));
+        let excess = sketch.mean_excess(2.0).unwrap();
+        assert!((2.7..3.3).contains(&excess), "{excess}");
+        assert_eq!(sketch.mean_excess(6.0), None);
+    }
+
+    #[test]
+    fn what_was_seen_long_ago_fades() {
+        let sketch = Sketch::new(0.01);
+        (0..COUNT_MAX).for_each(|_| sketch.add(1.0));
+        (0..3 * COUNT_MAX).for_each(|_| sketch.add(10.0));
+        assert!(sketch.total() <= COUNT_MAX);
+        let low = sketch.quantile(0.05).unwrap();
+        assert!(low > 9.0, "{low}");
+    }
+
+    #[test]
+    fn what_is_out_of_range_is_at_its_end() {
+        let sketch = Sketch::new(0.01);
+        for value in [0.0, -1.0, f32::NAN, f32::NEG_INFINITY] {
+            sketch.add(value);
+        }
+        assert!(sketch.quantile(1.0).unwrap() <= 0.0106);
+        sketch.add(f32::INFINITY);
+        assert!(sketch.quantile(1.0).unwrap() > 1e3);
+    }
+}

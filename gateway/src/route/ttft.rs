@@ -1,11 +1,11 @@
 //! How long a provider takes to the first token, by the length of the prompt: `T = a + b·x`, learned by
-//! ridge regression with exponential forgetting (γ 0.97 an observation) around a prior of weight 2.
+//! ridge regression with exponential forgetting (γ 0.985 an observation) around a prior of weight 2.
 //!
 //! Only what came without a queue may be shown to it: where it also absorbs queueing, a greedy choice
 //! herds.
 
 /// Of what came before, at each observation.
-const FORGET: f32 = 0.97;
+const FORGET: f32 = 0.985;
 /// Observations that the prior is worth.
 const PRIOR: f32 = 2.0;
 /// Seconds a token of the prompt, before anything is known.
@@ -84,5 +84,75 @@ impl Ttft {
             base_s: (BASE_S + self.round_trip_s + base).max(BASE_MIN_S),
             prompt_token_s: (PROMPT_TOKEN_S + slope / SCALE).max(0.0),
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "small numbers")]
+mod tests {
+    use super::*;
+    use crate::route::Random;
+
+    /// So many first tokens of a provider with these a and b, ± 20 %.
+    fn observe(ttft: &mut Ttft, base_s: f32, prompt_token_s: f32, count: u32) {
+        let mut random = Random::new(7);
+        for _ in 0..count {
+            let tokens = 200.0 + 4000.0 * random.unit() as f32;
+            let noise = 0.8 + 0.4 * random.unit() as f32;
+            ttft.observe(tokens, (base_s + prompt_token_s * tokens) * noise);
+        }
+    }
+
+    #[track_caller]
+    fn assert_near(found: f32, wanted: f32, share: f32) {
+        assert!((found - wanted).abs() <= share * wanted, "{found}, not {wanted}");
+    }
+
+    #[test]
+    fn before_anything_it_is_the_prior() {
+        let line = Ttft::new(0.1).line();
+        assert_eq!(line, Line { base_s: 0.6, prompt_token_s: 1.0 / 4000.0 });
+    }
+
+    #[test]
+    fn it_finds_the_line_behind_the_noise() {
+        let mut ttft = Ttft::new(0.05);
+        observe(&mut ttft, 0.2, 1.0 / 8000.0, 300);
+        let Line { base_s, prompt_token_s } = ttft.line();
+        assert_near(base_s + 1000.0 * prompt_token_s, 0.325, 0.15);
+        assert_near(base_s + 4000.0 * prompt_token_s, 0.700, 0.10);
+    }
+
+    #[test]
+    fn what_was_long_ago_is_forgotten() {
+        let mut ttft = Ttft::new(0.05);
+        observe(&mut ttft, 0.2, 1.0 / 8000.0, 300);
+        observe(&mut ttft, 2.0, 1.0 / 1000.0, 300);
+        let Line { base_s, prompt_token_s } = ttft.line();
+        assert_near(base_s + 2000.0 * prompt_token_s, 4.0, 0.15);
+    }
+
+    #[test]
+    fn a_few_do_not_outweigh_the_prior() {
+        let mut ttft = Ttft::new(0.0);
+        ttft.observe(1000.0, 7.5);
+        // About half of the way from 0.75 s.
+        let Line { base_s, prompt_token_s } = ttft.line();
+        assert_near(base_s + 1000.0 * prompt_token_s, 4.125, 0.01);
+    }
+
+    #[test]
+    fn no_numbers_are_ignored_and_nothing_is_negative() {
+        let mut ttft = Ttft::new(0.0);
+        let before = ttft.line();
+        ttft.observe(f32::NAN, 1.0);
+        ttft.observe(1.0, f32::INFINITY);
+        assert_eq!(ttft.line(), before);
+        for _ in 0..100 {
+            ttft.observe(4000.0, 0.0);
+            ttft.observe(10.0, 3.0);
+        }
+        let Line { base_s, prompt_token_s } = ttft.line();
+        assert!(base_s >= BASE_MIN_S && prompt_token_s >= 0.0);
     }
 }

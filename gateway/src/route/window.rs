@@ -53,3 +53,51 @@ impl Window {
         self.newest = self.newest.max(now);
     }
 }
+
+#[cfg(test)]
+#[expect(clippy::cast_possible_truncation, reason = "small numbers")]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_sample_counts_until_its_bucket_is_a_minute_old() {
+        for at in [0, 1, 4_999] {
+            let mut window = Window::default();
+            window.note(true, at);
+            assert_eq!(window.counts(59_999), (0, 1), "{at}");
+            assert_eq!(window.counts(60_000), (0, 0), "{at}");
+        }
+        let mut window = Window::default();
+        window.note(false, 5_000);
+        assert_eq!(window.counts(64_999), (1, 0));
+        assert_eq!(window.counts(65_000), (0, 0));
+    }
+
+    #[test]
+    fn cleared_it_is_empty() {
+        let mut window = Window::default();
+        window.note(true, 12_345);
+        window.clear();
+        assert_eq!(window.counts(12_345), (0, 0));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+        /// Beside a list of all samples.
+        #[test]
+        fn it_counts_what_a_list_counts(steps in prop::collection::vec((any::<bool>(), 0u64..40_000), 1..60)) {
+            let (mut window, mut all, mut now) = (Window::default(), Vec::new(), 0);
+            for (is_bad, later) in steps {
+                now += later;
+                window.note(is_bad, now);
+                all.push((is_bad, now / BUCKET_MS));
+                let count = |wanted: bool| {
+                    let is_kept = |bucket: u64| bucket + BUCKETS as u64 > now / BUCKET_MS;
+                    all.iter().filter(|(bad, at)| *bad == wanted && is_kept(*at)).count() as u32
+                };
+                prop_assert_eq!(window.counts(now), (count(false), count(true)));
+            }
+        }
+    }
+}

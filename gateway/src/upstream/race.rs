@@ -311,7 +311,11 @@ impl<'a> Race<'a> {
 
     /// A model's only provider is asked once more.
     fn same_again(&mut self) -> Option<Chosen> {
-        self.again.take().filter(|_| self.made == 1 && self.slate.attempts_max > 1)
+        let again = self.again.take().filter(|_| self.made == 1 && self.slate.attempts_max > 1)?;
+        let same = self.model.offers.get(again.place)?;
+        // Looked at anew: its offer may be over by now, or dearer.
+        let may = |offer: &Offer| std::ptr::eq(offer, &**same) && takes(offer, self.beyond);
+        self.slate.pick(self.context, &[], UTILISATION_MAX, &may).best
     }
 
     fn has_attempts(&self) -> bool {
