@@ -1,8 +1,8 @@
 //! One choice of a provider out of ten thousand joined nodes, and out of a hundred thousand: the production
 //! function with the default policy, and with a policy that few fulfil. Percentiles of the means of batches
 //! of 1,000 choices. `cargo bench -p benches --bench choice [-- COUNT…]`; it prints figures as JSON, one
-//! object a line, and judges nothing. Times are CPU time of this thread where the kernel tells it by the
-//! nanosecond, which other work on the machine does not falsify; it still falsifies caches.
+//! object a line, and judges nothing. What else the machine does falsifies it: batches are short, so the
+//! median tells most of a busy machine, and the 99th percentile of an idle one.
 
 use bytes::Bytes;
 use gateway::clock::{Clock as _, System};

@@ -1,7 +1,25 @@
 //! How a request's provider was chosen, for who asks with `x-quorate-explain: 1`.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
+
+/// By headers, for programs that cannot add members to a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoParams)]
+#[into_params(parameter_in = Header)]
+pub struct Options {
+    /// `1`: the answer, or the error, has a member `quorate` (schema `Quorate`) that says how its provider
+    /// was chosen; a stream has it in a chunk of its own before `[DONE]`.
+    #[param(rename = "x-quorate-explain", required = false, inline)]
+    pub explain: Asked,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub enum Asked {
+    #[serde(rename = "0")]
+    No,
+    #[serde(rename = "1")]
+    Yes,
+}
 
 /// In whole answers, and in a chunk of its own before the end of a stream, as the member `quorate`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]

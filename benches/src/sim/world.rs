@@ -36,7 +36,6 @@ impl World {
 fn faults(scenario: &Scenario) -> Vec<Fault> {
     let shares = &scenario.faults;
     let of = |fault, share: f64| {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
         let count = (share * scenario.providers as f64).round() as usize;
         std::iter::repeat_n(fault, count)
     };
@@ -56,7 +55,6 @@ fn machine(fault: Fault, rng: &mut StdRng) -> Machine {
     let price = spread(0.3, rng) * speed.powf(0.3);
     let is_liar = fault == Fault::Liar;
     let (cheap, fast) = if is_liar { (0.6, 1.8) } else { (1.0, 1.0) };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "of 2 to 128")]
     let batch = (10.0 * spread(0.8, rng)).round().clamp(2.0, 128.0) as usize;
     Machine {
         fault,

@@ -24,6 +24,7 @@ use crate::request::Endpoint;
     path = "/v1/chat/completions",
     operation_id = "createChatCompletion",
     tag = "chat",
+    params(openapi::explain::Options),
     request_body(
         content = chat::Request,
         examples(

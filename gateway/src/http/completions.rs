@@ -24,6 +24,7 @@ use crate::request::Endpoint;
     path = "/v1/completions",
     operation_id = "createCompletion",
     tag = "completions",
+    params(openapi::explain::Options),
     request_body(
         content = completions::Request,
         examples(

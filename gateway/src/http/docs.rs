@@ -32,6 +32,8 @@ use super::router;
     ),
     // Served by the wildcard of `retrieveModel`.
     paths(super::models::endpoints),
+    // A member of any answer, by header.
+    components(schemas(openapi::explain::Quorate)),
     modifiers(&Schemes),
 )]
 struct Document;

@@ -108,7 +108,16 @@ const ASK: Ask = Ask { prompt_tokens: 1_000.0, answer_tokens: 200.0, values: Val
 fn latency(model: &market::Model, facts: &Facts) -> Latency {
     let expected = facts.first_token_s(&ASK) * facts.congestion();
     let at = |share| model.shared.hedges.ratio(share).map(|ratio| expected * f64::from(ratio));
-    Latency { p50: at(0.5).unwrap_or(expected), p90: at(0.9), p99: at(0.99) }
+    Latency {
+        p50: rounded(at(0.5).unwrap_or(expected)),
+        p90: at(0.9).map(rounded),
+        p99: at(0.99).map(rounded),
+    }
+}
+
+/// To the thousandth: what is learned is not known better.
+fn rounded(number: f64) -> f64 {
+    (number * 1e3).round() / 1e3
 }
 
 fn endpoint(app: &App, model: &market::Model, offer: &Offer) -> ModelEndpoint {
@@ -133,9 +142,9 @@ fn endpoint(app: &App, model: &market::Model, offer: &Offer) -> ModelEndpoint {
             false => EndpointStatus::CoolingDown,
         },
         latency_s: latency(model, &facts),
-        tokens_per_second: facts.tokens_per_s,
-        uptime: 1.0 - facts.failure,
-        concurrency: facts.limit,
+        tokens_per_second: rounded(facts.tokens_per_s),
+        uptime: rounded(1.0 - facts.failure),
+        concurrency: rounded(facts.limit),
         in_flight: offer.endpoint.in_flight(),
         verified: offer.verified,
         weights_id: served.and_then(|served| served.weights_id.clone()),

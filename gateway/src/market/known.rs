@@ -78,7 +78,6 @@ impl Known {
     pub(super) fn learned(&self, name: &str, is_listed: bool, prior: &Prior) -> Arc<Learned> {
         let mut all = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(learned) = all.get(name) {
-            learned.advertise(prior.advertised);
             return learned.clone();
         }
         if !is_listed && all.len() >= UNLISTED_MAX {

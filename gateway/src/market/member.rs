@@ -139,7 +139,7 @@ impl Member {
         };
         let of = |selling: &Selling| joined.known.learned(&selling.name, selling.verified, &prior);
         let learned = joined.selling.iter().map(of).collect();
-        let member = Self {
+        Self {
             learned,
             node: joined.node,
             operator_key: joined.operator_key,
@@ -163,9 +163,7 @@ impl Member {
             kv_used: AtomicU32::new(f32::NAN.to_bits()),
             round_trip_us: AtomicU64::new(0),
             round_trips: AtomicU32::new(0),
-        };
-        member.tell_prices();
-        member
+        }
     }
 
     /// Of one of the names in `selling`.
@@ -173,8 +171,18 @@ impl Member {
         self.learned.get(at)
     }
 
+    /// What it asks and can bear counts from here on, and not from a hello on that leads to no lease.
+    pub(super) fn begins(&self) {
+        let requests = self.hello.capacity.running_max;
+        self.learned.iter().for_each(|learned| learned.advertise(Some(requests)));
+        self.tell_prices();
+    }
+
     /// Where a name stands for several of its models, the last one's count.
     fn tell_prices(&self) {
+        if matches!(self.standing(), Standing::Ejected | Standing::Gone) {
+            return;
+        }
         for (selling, learned) in self.selling.iter().zip(&self.learned) {
             let place = self.hello.models.iter().position(|served| served.id == selling.model);
             place.into_iter().for_each(|place| self.prices(place).tell(learned));

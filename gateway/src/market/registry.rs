@@ -154,6 +154,9 @@ impl Inner {
             (earlier, against)
         };
         member.known.offered(member.on_sale().sequence);
+        if against.is_none() {
+            member.begins();
+        }
         if let Some(earlier) = earlier {
             earlier.set_standing(Standing::Gone);
             earlier.ending.say(Bye::new("a newer connection of the node took its place", false));

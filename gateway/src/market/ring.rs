@@ -78,3 +78,27 @@ fn point(provider: &str, number: u32) -> u32 {
     // The upper half is as good as the whole.
     (hasher.finish() >> 32) as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seat(point: u64) -> usize {
+        usize::try_from(point & u64::from(u32::MAX)).unwrap()
+    }
+
+    #[test]
+    fn the_next_point_is_found_wherever_the_key_is() {
+        for count in [0, 1, 2, 3, 40, 1000] {
+            let names: Vec<String> = (0..count).map(|number| format!("p{number}")).collect();
+            let ring = Ring::new(names.iter().map(String::as_str));
+            let edges = ring.points.iter().flat_map(|point| [point - 1, *point, point + (1 << 32)]);
+            let spread = (0..1000u64).map(|key| key.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            for key in edges.take(1000).chain(spread).chain([0, u64::MAX]) {
+                let naive = ring.points.iter().find(|point| *point >> 32 >= key >> 32);
+                let naive = naive.or(ring.points.first()).map(|point| seat(*point));
+                assert_eq!(ring.from(key).next(), naive, "{count} providers, {key:x}");
+            }
+        }
+    }
+}

@@ -11,8 +11,8 @@ use super::attempt::Context;
 use super::error::Error;
 use super::request::{Job, Wanted};
 use crate::market::{Model, Now, Offer};
-use crate::request::Policy;
 use crate::request::policy::Sort;
+use crate::request::{self, Policy};
 use crate::route::choice::{Choice, Terms};
 use crate::route::eligible::Bill;
 use crate::route::{self, Ask, LONG_BYTES, Prefix, Random, SHORT_BYTES, Values};
@@ -190,7 +190,10 @@ fn ask(model: &Model, policy: Option<&Policy>, job: &Job, usual: Values) -> Ask 
     let answers = model.shared.answer_tokens(job.tenant, summary.max_tokens);
     Ask {
         prompt_tokens: model.shared.prompt_tokens(bytes),
-        answer_tokens: answers * f64::from(summary.choices.max(1)),
+        answer_tokens: match job.endpoint {
+            request::Endpoint::Embeddings => 0.0,
+            _ => answers * f64::from(summary.choices.max(1)),
+        },
         values: policy.map_or(usual, |policy| values(policy, usual)),
     }
 }

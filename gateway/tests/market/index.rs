@@ -4,8 +4,8 @@ use gateway::auth::Scope;
 use gateway::market::Model;
 use gateway::market::testing::Node;
 use gateway::request::Policy;
-use gateway::route::eligible;
-use openapi::node::Served;
+use gateway::route::eligible::{self, Needs};
+use openapi::node::{Feature, Served};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use std::sync::Arc;
@@ -14,6 +14,8 @@ use crate::harness::{acme, catalogue, market, url};
 
 const REGIONS: [&str; 4] = ["eu-west", "EU-West", "us-east", "ap-south"];
 const QUANTIZATIONS: [&str; 3] = ["bf16", "q4_k_m", "Q4_K_M"];
+const FEATURES: [Feature; 5] =
+    [Feature::Chat, Feature::Tools, Feature::JsonSchema, Feature::Logprobs, Feature::Vision];
 const STATIC: &str = r#"
     [[upstream]]
     id = "static"
@@ -28,13 +30,24 @@ struct Draft {
     region: Option<&'static str>,
     quantization: Option<&'static str>,
     price: (u64, u64),
+    features: Vec<Feature>,
+    context: Option<u64>,
 }
 
 fn draft() -> impl Strategy<Value = Draft> {
     let region = proptest::option::of(select(&REGIONS[..]));
     let quantization = proptest::option::of(select(&QUANTIZATIONS[..]));
-    (region, quantization, (0..200_000u64, 0..200_000u64))
-        .prop_map(|(region, quantization, price)| Draft { region, quantization, price })
+    let features = subsequence(FEATURES.to_vec(), 0..=FEATURES.len());
+    let context = proptest::option::of(select(vec![1_000, 4_000, 4_001]));
+    (region, quantization, (0..200_000u64, 0..200_000u64), features, context).prop_map(
+        |(region, quantization, price, features, context)| Draft {
+            region,
+            quantization,
+            price,
+            features,
+            context,
+        },
+    )
 }
 
 /// Names of the first few nodes and of the upstream, by id and by operator, and one of nobody.
@@ -90,12 +103,21 @@ fn scope() -> impl Strategy<Value = Scope> {
     (regions, providers).prop_map(|(regions, providers)| Scope::new(None, regions, providers))
 }
 
+fn needs() -> impl Strategy<Value = Needs> {
+    (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(tools, json_schema, logprobs, vision)| Needs { tools, json_schema, logprobs, vision },
+    )
+}
+
 fn model(drafts: &[Draft]) -> Arc<Model> {
     let (market, _) = market("", &format!("{}{STATIC}", catalogue()));
     let join = |(number, draft): (usize, &Draft)| {
-        let models = acme()
-            .into_iter()
-            .map(|served| Served { quantization: draft.quantization.map(str::to_owned), ..served });
+        let models = acme().into_iter().map(|served| Served {
+            quantization: draft.quantization.map(str::to_owned),
+            features: draft.features.clone(),
+            context_length: draft.context,
+            ..served
+        });
         let mut node = Node::new(number as u64, models.collect());
         node.price = draft.price;
         node.region = draft.region.map(str::to_owned);
@@ -114,6 +136,7 @@ proptest! {
     fn bitmaps_admit_what_the_policy_admits(
         drafts in prop::collection::vec(draft(), 0..40),
         asked in prop::collection::vec((policy(), scope()), 64),
+        needed in prop::collection::vec((needs(), 0..6_000u64), 16),
     ) {
         let model = model(&drafts);
         prop_assert_eq!(model.offers.len(), drafts.len() + 1);
@@ -124,6 +147,15 @@ proptest! {
                 let refusal = policy.as_ref().and_then(|p| eligible::refusal(p, &terms));
                 let naive = refusal.is_none() && eligible::reaches(&scope, &terms);
                 prop_assert_eq!(by_index.contains(place), naive, "{:?} {:?}", policy, refusal);
+            }
+        }
+        for (needs, tokens) in needed {
+            let (able, shorter) = (model.index.able(&needs), model.index.shorter(tokens));
+            for (place, offer) in model.offers.iter().enumerate() {
+                let naive = eligible::lack(&needs, &offer.terms()).is_none();
+                prop_assert_eq!(able.as_ref().is_none_or(|able| able.contains(place)), naive);
+                let naive = offer.context.is_some_and(|context| context < tokens);
+                prop_assert_eq!(shorter.as_ref().is_some_and(|set| set.contains(place)), naive);
             }
         }
     }
