@@ -270,7 +270,7 @@ impl Learned {
             let idle_s = seconds / (1.0 + BATCH * dispatch.utilisation);
             if idle_s * REFUTED < dispatch.idle_s {
                 // A slow time is over: else it would take a hundred requests, and nobody sends one.
-                state.ttft.forget();
+                state.ttft.forget_slowness();
             }
             state.ttft.observe(dispatch.fresh_tokens, idle_s.min(CLIP * dispatch.idle_s));
             let line = state.ttft.line();

@@ -69,9 +69,11 @@ impl Ttft {
         self.rz += r * z;
     }
 
-    /// What came before is of another time.
-    pub(super) fn forget(&mut self) {
-        *self = Self::new(self.round_trip_s);
+    /// If what came before made it slower than the prior, it is of another time.
+    pub(super) fn forget_slowness(&mut self) {
+        if self.r > 0.0 {
+            *self = Self::new(self.round_trip_s);
+        }
     }
 
     /// Solves the two normal equations.

@@ -152,7 +152,7 @@ async fn a_provider_at_its_limit_of_connections_is_asked_no_more() {
 
 #[tokio::test]
 async fn naming_many_models_buys_no_further_attempts() {
-    for attempts in [1, 3] {
+    for attempts in [1u64, 3] {
         let limits = format!("attempts = {attempts}");
         let market = market_with(&limits, &[json!({"status": 500})]).await;
         let models = vec![MODEL; 16];
