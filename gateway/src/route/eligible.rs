@@ -1,11 +1,11 @@
-//! Which offers a request's policy admits, and which of them it prefers. Fails closed: what is not
+//! Which offers a request's policy admits. Fails closed: what is not
 //! known of a provider is not fulfilled by it.
 
 use crate::auth::Scope;
 use crate::request::Policy;
 use openapi::node::Feature;
 
-use crate::request::policy::{DataCollection, MaxPrice, Sort};
+use crate::request::policy::{DataCollection, MaxPrice};
 
 /// One offer as a policy sees it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -139,24 +139,9 @@ pub fn is_within(policy: &Policy, bill: &Bill, terms: &Terms<'_>) -> bool {
     })
 }
 
-/// Whether the policy names the provider among those to be tried first.
-pub fn is_ordered(policy: &Policy, terms: &Terms<'_>) -> bool {
-    position(&policy.order, terms).is_some()
-}
-
 /// Whether a key may use the offer.
 pub fn reaches(scope: &Scope, terms: &Terms<'_>) -> bool {
     scope.allows_region(terms.region) && scope.allows_provider(terms.provider, terms.operator)
-}
-
-/// Lower goes first: the place in `order`, then the price where it is sorted by that.
-pub fn preference(policy: &Policy, terms: &Terms<'_>) -> u64 {
-    let place = position(&policy.order, terms).unwrap_or(policy.order.len()) as u64;
-    let price = match policy.sort {
-        Some(Sort::Price) => nano_dollars(terms.price_in, terms.price_out),
-        _ => 0,
-    };
-    (place << 48) | price
 }
 
 /// By the provider's id or its operator.
@@ -166,16 +151,6 @@ fn position(list: &[String], terms: &Terms<'_>) -> Option<usize> {
 
 fn is(name: &str, terms: &Terms<'_>) -> bool {
     name == terms.provider || name == terms.operator
-}
-
-/// Of one token each way; unknown prices come last.
-fn nano_dollars(price_in: Option<f64>, price_out: Option<f64>) -> u64 {
-    const LAST: u64 = (1 << 48) - 1;
-    let (Some(price_in), Some(price_out)) = (price_in, price_out) else { return LAST };
-    // Dollars per million tokens are micro-dollars per token. The cast saturates.
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-    let nano = ((price_in + price_out) * 1e3) as u64;
-    nano.min(LAST - 1)
 }
 
 #[cfg(test)]
@@ -237,17 +212,5 @@ mod tests {
         ] {
             assert!(refused(policy, &unknown).is_some(), "{policy}");
         }
-    }
-
-    #[test]
-    fn the_order_goes_before_the_price() {
-        let policy = Policy::from_json(r#"{"order": ["p2"], "sort": "price"}"#).unwrap();
-        let ordered = Terms { provider: "p2", price_in: Some(99.0), ..TERMS };
-        let cheap = Terms { provider: "p3", price_in: Some(0.1), ..TERMS };
-        let unpriced = Terms { provider: "p4", price_in: None, ..TERMS };
-        let rank = |terms| preference(&policy, terms);
-        assert!(rank(&ordered) < rank(&cheap));
-        assert!(rank(&cheap) < rank(&TERMS));
-        assert!(rank(&TERMS) < rank(&unpriced));
     }
 }

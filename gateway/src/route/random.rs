@@ -9,6 +9,12 @@ impl Random {
         Self(seed)
     }
 
+    /// Of a number out of a sequence. Seeded by the numbers themselves, one choice would draw what the one
+    /// before it drew, but for one: [`Self::draw`] goes in steps, as such a sequence does.
+    pub fn of(number: u64) -> Self {
+        Self(Self(!number).draw())
+    }
+
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
@@ -54,5 +60,14 @@ mod tests {
         }
         assert!(counts.iter().all(|count| (9_600..10_400).contains(count)), "{counts:?}");
         assert_eq!(random.below(0), 0);
+    }
+    #[test]
+    fn neighbours_in_a_sequence_draw_nothing_in_common() {
+        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+        let mut seen = std::collections::HashSet::new();
+        for number in 0..1000u64 {
+            let mut random = Random::of(number.wrapping_mul(STEP));
+            assert!((0..32).all(|_| seen.insert(random.draw())), "{number}");
+        }
     }
 }

@@ -119,7 +119,7 @@ impl<'a> Slate<'a> {
     ) -> Choice {
         // Looked at anew: an earlier attempt may have taken its time.
         let now = context.time.now();
-        let mut random = Random::new((context.random)());
+        let mut random = Random::of((context.random)());
         let terms =
             Terms { ask: self.ask, prefix: self.prefix, now_ms: now.run_ms, utilisation_max };
         let draw = Draw { slate: self, limits: &context.limits, terms, now, tried, may };
