@@ -1,4 +1,4 @@
-//! One choice of a provider out of ten thousand joined nodes, and out of a hundred thousand: the production
+//! One choice of a provider out of a thousand, ten thousand and a hundred thousand joined nodes: the production
 //! function with the default policy, and with a policy that few fulfil. Percentiles of the means of batches
 //! of 1,000 choices. `cargo bench -p benches --bench choice [-- COUNT…]`; it prints figures as JSON, one
 //! object a line, and judges nothing. What else the machine does falsifies it: batches are short, so the
@@ -25,7 +25,7 @@ use std::sync::Arc;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-const COUNTS: [usize; 2] = [10_000, 100_000];
+const COUNTS: [usize; 3] = [1_000, 10_000, 100_000];
 const BATCH: usize = 1_000;
 const BATCHES: usize = 2_000;
 /// Requests with prompts of their own, so that the ring is asked in many places.
@@ -45,13 +45,15 @@ fn main() -> Result<(), Failed> {
         let few = Policy::from_json(r#"{"regions": ["rare"]}"#).map_err(|e| format!("{e:?}"))?;
         for (name, policy) in [("default", None), ("region of one in 500", Some(few))] {
             let means = measure(&context, model, policy)?;
-            let at = |share: f64| means[((means.len() - 1) as f64 * share) as usize];
+            let at = |per_cent: usize| {
+                means.get((means.len() - 1) * per_cent / 100).copied().unwrap_or_default()
+            };
             writeln!(
                 std::io::stdout(),
                 r#"{{"providers": {count}, "policy": "{name}", "p50_ns": {:.0}, "p99_ns": {:.0}, "max_ns": {:.0}}}"#,
-                at(0.5),
-                at(0.99),
-                at(1.0),
+                at(50),
+                at(99),
+                at(100),
             )?;
         }
     }
@@ -139,5 +141,9 @@ fn context(market: &Market) -> Result<Context, Failed> {
         random: upstream::random,
         time: market.time().clone(),
         probation_share: 0.02,
+        routing: config::Routing::default(),
+        hedging: config::Hedging::default(),
+        seeds: upstream::Seeds::draw()?,
+        dialer: None,
     })
 }

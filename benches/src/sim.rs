@@ -6,6 +6,7 @@
 //! Refused here: the network, the gateway's tasks, what tokens say. A provider is a queue and a curve, its
 //! cancelled work ends at once, and one model is served by all.
 #![expect(clippy::indexing_slicing, reason = "a simulation that loses count of itself must stop")]
+#![expect(clippy::cast_possible_truncation, reason = "times and counts of a simulation are small")]
 
 mod baselines;
 mod events;
@@ -59,10 +60,7 @@ impl Who {
 
     /// Whether it looks at load or latency at all.
     pub fn is_load_aware(self) -> bool {
-        matches!(
-            self,
-            Self::Baseline(Rule::LeastRequest | Rule::PeakEwma { .. } | Rule::Prequal)
-        )
+        matches!(self, Self::Baseline(Rule::LeastRequest | Rule::PeakEwma { .. } | Rule::Prequal))
     }
 }
 

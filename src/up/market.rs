@@ -3,8 +3,8 @@
 
 use super::supervise::Member;
 use gateway::config::{
-    Auth, Cache, CorsOrigins, Join, Key, Limits, Market, Mode, ModelEntry, Named, Server, Settings,
-    Telemetry,
+    Auth, Cache, CorsOrigins, Hedging, Join, Key, Limits, Market, Mode, ModelEntry, Named, Routing,
+    Server, Settings, Telemetry,
 };
 use secrecy::SecretString;
 use std::{net::SocketAddr, path::Path};
@@ -54,6 +54,8 @@ impl Plan<'_> {
             },
             limits: Limits::default(),
             cache: Cache::default(),
+            hedging: Hedging::default(),
+            routing: Routing::default(),
             telemetry: telemetry(),
         }
     }

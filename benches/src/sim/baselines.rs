@@ -214,7 +214,9 @@ impl Baseline {
             .iter()
             .enumerate()
             .filter(|(_, probe)| fits(probe))
-            .min_by(|(_, a), (_, b)| rank(a).partial_cmp(&rank(b)).unwrap_or(std::cmp::Ordering::Equal))
+            .min_by(|(_, a), (_, b)| {
+                rank(a).partial_cmp(&rank(b)).unwrap_or(std::cmp::Ordering::Equal)
+            })
             .map(|(place, _)| place);
         // By its formula a probe is used once, where there are many providers.
         match best.and_then(|place| self.probes.remove(place)) {
@@ -243,7 +245,6 @@ impl Baseline {
 
     fn hot(&self) -> usize {
         let mut seen: Vec<usize> = self.seen.iter().copied().collect();
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place")]
         let place = (HOT * (seen.len() - 1) as f64) as usize;
         *seen.select_nth_unstable(place).1
     }
@@ -263,11 +264,9 @@ impl Baseline {
             true => (1, probe.in_flight as f64),
             false => (0, probe.latency_s),
         };
-        let worst = self
-            .probes
-            .iter()
-            .enumerate()
-            .max_by(|(_, a), (_, b)| rank(a).partial_cmp(&rank(b)).unwrap_or(std::cmp::Ordering::Equal));
+        let worst = self.probes.iter().enumerate().max_by(|(_, a), (_, b)| {
+            rank(a).partial_cmp(&rank(b)).unwrap_or(std::cmp::Ordering::Equal)
+        });
         if let Some(place) = worst.map(|(place, _)| place) {
             self.probes.remove(place);
         }

@@ -51,7 +51,6 @@ impl Events {
 }
 
 /// The cast saturates.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
 pub(super) fn us(seconds: f64) -> Us {
     (seconds * 1e6) as Us
 }

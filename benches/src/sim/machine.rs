@@ -82,8 +82,7 @@ impl Machine {
     /// How many times longer than alone everything takes now.
     pub(super) fn slowdown(&self) -> f64 {
         let load = self.running.len() as f64 / (KNEE * self.batch as f64);
-        let batch =
-            if load <= 1.0 { 1.0 + (AT_KNEE - 1.0) * load } else { AT_KNEE * load };
+        let batch = if load <= 1.0 { 1.0 + (AT_KNEE - 1.0) * load } else { AT_KNEE * load };
         let is_slow = self.fault == Fault::Slow && self.is_bad;
         if is_slow { batch * SLOW } else { batch }
     }
@@ -128,8 +127,8 @@ impl Machine {
     /// Requests a second, of these lengths on average, that it bears.
     pub(super) fn capacity(&self, prompt_tokens: f64, answer_tokens: f64) -> f64 {
         // The mean of the body, and of the spikes.
-        let late = (BODY * BODY / 2.0).exp()
-            + SPIKES * (SPIKE * SPIKE_SHAPE / (SPIKE_SHAPE - 1.0) - 1.0);
+        let late =
+            (BODY * BODY / 2.0).exp() + SPIKES * (SPIKE * SPIKE_SHAPE / (SPIKE_SHAPE - 1.0) - 1.0);
         let first = self.round_trip_s + late * (self.base_s + self.prompt_token_s * prompt_tokens);
         let alone = first + answer_tokens / self.tokens_per_s;
         KNEE * self.batch as f64 / (AT_KNEE * alone)

@@ -71,7 +71,6 @@ impl Tally {
     ) -> Outcome {
         self.first_tokens.sort_unstable();
         let quantile = |share: f64| {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place")]
             let place = (share * self.first_tokens.len() as f64) as usize;
             self.first_tokens.get(place).map_or(0.0, |us| seconds(*us) * 1e3)
         };

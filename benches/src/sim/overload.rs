@@ -3,12 +3,12 @@
 
 use std::fmt::Write as _;
 
+use super::Quorate;
 use super::events::{Us, seconds, us};
 use super::outcome::{End, Tally};
 use super::run::Run;
 use super::scenario::{Scenario, Surge};
 use super::world::World;
-use super::Quorate;
 
 /// Normal is by the minute before.
 const BEFORE_S: f64 = 60.0;
@@ -75,14 +75,15 @@ fn recovered(ends: &[End], until: Us, normal_s: f64) -> Option<f64> {
         p99_s > NORMAL * normal_s || sent_away > SENT_AWAY
     };
     let bad = (0..slices).filter(is_bad).max().map_or(0, |number| number + 1);
-    (bad < slices).then(|| bad as f64 * SLICE_S)
+    (bad < slices).then_some(bad as f64 * SLICE_S)
 }
 
 /// Of those that came within: the 99th percentile of the first tokens, and the share not answered.
 fn slice(ends: &[End], from: Us, until: Us) -> (f64, f64) {
     let came = || ends.iter().filter(|end| (from..until).contains(&end.at));
-    let mut firsts: Vec<Us> =
-        came().filter_map(|end| end.first.filter(|_| end.is_answered).map(|f| f - end.at)).collect();
+    let mut firsts: Vec<Us> = came()
+        .filter_map(|end| end.first.filter(|_| end.is_answered).map(|f| f - end.at))
+        .collect();
     firsts.sort_unstable();
     let not_answered = came().filter(|end| !end.is_answered).count() as f64;
     let p99 = firsts.get(firsts.len() * 99 / 100).map_or(0.0, |first| seconds(*first));
@@ -96,7 +97,8 @@ pub fn markdown(rows: &[Overload]) -> String {
          |---|---|---|---|---|---|---|\n",
     );
     for row in rows {
-        let recovered = row.recovered_s.map_or("never".to_owned(), |after_s| format!("{after_s:.0} s"));
+        let recovered =
+            row.recovered_s.map_or("never".to_owned(), |after_s| format!("{after_s:.0} s"));
         let _ = writeln!(
             text,
             "| {:.2} | {:.1} % | {:.1} % | {:.2} % | {:.1} s | {:.1} s | {recovered} |",

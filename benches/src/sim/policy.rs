@@ -41,11 +41,7 @@ pub(super) trait Policy {
     fn late_after_s(&self, flight: &Self::Flight) -> Option<f64>;
 
     /// A second beside `first`, which is late.
-    fn hedge(
-        &mut self,
-        wanted: &Wanted<'_>,
-        first: &Self::Flight,
-    ) -> Option<Picked<Self::Flight>>;
+    fn hedge(&mut self, wanted: &Wanted<'_>, first: &Self::Flight) -> Option<Picked<Self::Flight>>;
 
     fn first_token(&mut self, provider: u32, flight: &mut Self::Flight, now: Us);
 

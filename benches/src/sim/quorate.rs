@@ -7,9 +7,7 @@ use gateway::route::choice::{
     Chosen, HEDGE_UTILISATION_MAX, Look, Pool, Terms, UTILISATION_MAX, choose,
 };
 use gateway::route::hedge::Budget;
-use gateway::route::{
-    Ask, Failure, Flight, Learned, Prefix, Prior, Random, Shared, Values,
-};
+use gateway::route::{Ask, Failure, Flight, Learned, Prefix, Prior, Random, Shared, Values};
 
 use super::events::Us;
 use super::machine::Machine;
@@ -63,7 +61,7 @@ impl Quorate {
                 Arc::new(learned)
             })
             .collect();
-        let mut points = Random::new(0x0072_696e_67);
+        let mut points = Random::new(0x7269_6e67);
         let mut ring: Vec<(u64, usize)> = (0..learned.len())
             .flat_map(|place| (0..POINTS).map(move |_| place))
             .map(|place| (points.draw(), place))
@@ -89,16 +87,16 @@ impl Quorate {
         choose(&pool, terms, &mut random, |_, _, _, _| {})
     }
 
-    fn begin(&self, chosen: &Chosen, terms: &Terms, wanted: &Wanted<'_>, is_probe: bool) -> Picked<Attempt> {
+    fn begin(
+        &self,
+        chosen: &Chosen,
+        terms: &Terms,
+        wanted: &Wanted<'_>,
+        is_probe: bool,
+    ) -> Picked<Attempt> {
         let learned = &self.learned[chosen.place];
-        let flight = Flight::begin(
-            learned,
-            &chosen.facts,
-            &terms.ask,
-            terms.prefix,
-            terms.now_ms,
-            is_probe,
-        );
+        let flight =
+            Flight::begin(learned, &chosen.facts, &terms.ask, terms.prefix, terms.now_ms, is_probe);
         let prompt_bytes = bytes(wanted.job.prompt_tokens);
         let flight = Attempt { flight, prompt_bytes, first: None };
         Picked { provider: u32::try_from(chosen.place).unwrap_or(u32::MAX), flight }

@@ -10,6 +10,7 @@ use rand::{Rng, SeedableRng};
 
 use gateway::route::{Failure, Retries};
 
+use super::Who;
 use super::events::{Event, Events, Us, us};
 use super::machine::{Fault, Machine};
 use super::outcome::{DEADLINE_S, End, Outcome, Tally};
@@ -19,7 +20,6 @@ use super::traffic::{Job, Traffic};
 use super::world::World;
 use parts::{Attempt, Kind, Request, Stage};
 use waiting::Waiting;
-use super::Who;
 
 /// No first token for so long, and the next provider is asked.
 const LATE_S: f64 = 15.0;
@@ -60,7 +60,7 @@ impl<'a, P: Policy> Run<'a, P> {
             policy,
             machines: world.machines,
             traffic,
-            rng: StdRng::seed_from_u64(seed ^ 0x7275_6e),
+            rng: StdRng::seed_from_u64(seed ^ 0x0072_756e),
             events: Events::default(),
             now: 0,
             requests: Vec::with_capacity(scenario.requests),
@@ -215,7 +215,7 @@ impl<'a, P: Policy> Run<'a, P> {
         match self.policy.hedge(&wanted, flight) {
             Some(second) => self.begin(request, second, Kind::Hedge),
             // The longer it takes, the longer it is going to take: worth another look.
-            None => self.events.push(self.now + waited, Event::Hedge(attempt)),
+            None => self.events.push(self.now + waited / 2, Event::Hedge(attempt)),
         }
     }
 
@@ -273,7 +273,8 @@ impl<'a, P: Policy> Run<'a, P> {
         asked.serving = Some(number);
         asked.first.get_or_insert(now);
         asked.is_dishonest |= self.machines[provider as usize].fault == Fault::Liar;
-        let others: Vec<u32> = asked.live.iter().copied().filter(|other| *other != number).collect();
+        let others: Vec<u32> =
+            asked.live.iter().copied().filter(|other| *other != number).collect();
         for other in others {
             match (self.attempt(other).kind, kind) {
                 (Kind::Probe, _) => continue,

@@ -46,7 +46,7 @@ pub struct Surge {
 pub struct Scenario {
     pub name: &'static str,
     pub providers: usize,
-    /// Of what all providers together can bear.
+    /// Of what all providers together could bear, were they honest and without faults.
     pub utilization: f64,
     pub arrivals: Arrivals,
     pub lengths: Lengths,

@@ -11,6 +11,10 @@ use super::machine::{Fault, Machine};
 use super::scenario::Scenario;
 use super::traffic;
 
+/// Of what an honest one of the same machine would ask for, and would do.
+const LIAR_PRICE: f64 = 0.6;
+const LIAR_SPEED: f64 = 1.8;
+
 #[derive(Debug)]
 pub(super) struct World {
     pub(super) machines: Vec<Machine>,
@@ -28,7 +32,12 @@ impl World {
         let machines: Vec<Machine> =
             faults.into_iter().map(|fault| machine(fault, &mut rng)).collect();
         let (prompt, answer) = traffic::means(scenario.lengths);
-        let capacity: f64 = machines.iter().map(|machine| machine.capacity(prompt, answer)).sum();
+        // A liar's speed is not that of the model it sells.
+        let honest = |machine: &Machine| match machine.fault {
+            Fault::Liar => machine.capacity(prompt, answer) / LIAR_SPEED,
+            _ => machine.capacity(prompt, answer),
+        };
+        let capacity: f64 = machines.iter().map(honest).sum();
         Self { machines, rate: capacity * scenario.utilization }
     }
 }
@@ -36,7 +45,6 @@ impl World {
 fn faults(scenario: &Scenario) -> Vec<Fault> {
     let shares = &scenario.faults;
     let of = |fault, share: f64| {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
         let count = (share * scenario.providers as f64).round() as usize;
         std::iter::repeat_n(fault, count)
     };
@@ -55,8 +63,7 @@ fn machine(fault: Fault, rng: &mut StdRng) -> Machine {
     // Who is faster asks for more, but by far not in proportion.
     let price = spread(0.3, rng) * speed.powf(0.3);
     let is_liar = fault == Fault::Liar;
-    let (cheap, fast) = if is_liar { (0.6, 1.8) } else { (1.0, 1.0) };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "of 2 to 128")]
+    let (cheap, fast) = if is_liar { (LIAR_PRICE, LIAR_SPEED) } else { (1.0, 1.0) };
     let batch = (10.0 * spread(0.8, rng)).round().clamp(2.0, 128.0) as usize;
     Machine {
         fault,

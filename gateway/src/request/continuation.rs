@@ -38,7 +38,7 @@ impl Continuation<'_> {
             Self::Prefill { text, tokens } => {
                 let [go_on, prompt] = FLAGS;
                 edits.push(put_in(&format!("\"{go_on}\":true,\"{prompt}\":false")));
-                edits.extend(spots.messages.and_then(|messages| turn(body, messages, text)));
+                edits.extend(spots.messages.and_then(|messages| turn(messages, text)));
                 // Of two limits the newer holds; the dialect takes the other out.
                 let limits = [spots.max_completion_tokens, spots.max_tokens];
                 let mut limits = limits.into_iter().flatten();
@@ -49,12 +49,11 @@ impl Continuation<'_> {
 }
 
 /// The assistant's turn, behind the last message.
-fn turn(body: &Bytes, messages: Span, text: &str) -> Option<Edit> {
+fn turn(messages: Span, text: &str) -> Option<Edit> {
+    // There is one: a request without messages is refused.
     let end = messages.end.checked_sub(1)?;
-    let before = body.get(messages.start..end)?;
-    let comma = if before.trim_ascii() == b"[" { "" } else { "," };
     let turn = json!({"role": "assistant", "content": text});
-    Some(replace(Span { start: end, end }, format!("{comma}{turn}").into()))
+    Some(replace(Span { start: end, end }, format!(",{turn}").into()))
 }
 
 /// A limit that leaves room for at least one more token.

@@ -73,6 +73,9 @@ pub struct Choice {
     pub best: Option<Chosen>,
     /// One that was ejected and is due to be tried, beside the best.
     pub probe: Option<Chosen>,
+    /// One of the new or long unused, which the best leaves without a request: what is known of it may
+    /// be old.
+    pub unused: Option<Chosen>,
     /// When the first of those that are paused may be asked again.
     pub paused_until_ms: Option<u64>,
     /// Candidates drawn, and of them those above their limit.
@@ -105,6 +108,7 @@ pub fn choose<P: Pool>(
     if pool.len() <= ALL_MAX {
         // From anywhere on, so that equals share.
         let start = random.below(pool.len());
+        draws.stale = pool.stale(random);
         for place in (start..pool.len()).chain(0..start) {
             draws.take(pool, place, &mut seen);
         }
@@ -115,8 +119,8 @@ pub fn choose<P: Pool>(
             for key in [terms.prefix.short, terms.prefix.long].into_iter().filter(|key| *key != 0) {
                 pool.near(key, 0).into_iter().for_each(|place| draws.take(pool, place, &mut seen));
             }
-            let stale = pool.stale(random);
-            stale.into_iter().for_each(|place| draws.take(pool, place, &mut seen));
+            draws.stale = pool.stale(random);
+            draws.stale.into_iter().for_each(|place| draws.take(pool, place, &mut seen));
         }
         let wanted = draws.looked + UNIFORM + if round == 0 { 0 } else { 3 };
         // Some places are not for this request, or were drawn before.
@@ -126,7 +130,7 @@ pub fn choose<P: Pool>(
             }
             draws.take(pool, random.below(pool.len()), &mut seen);
         }
-        if draws.choice.best.is_some() {
+        if draws.is_content() {
             break;
         }
     }
@@ -142,8 +146,12 @@ struct Draws<'a> {
     ejected: u32,
     utilisation: f64,
     choice: Choice,
+    /// The place of the new or long unused.
+    stale: Option<usize>,
     /// The best of those that are ejected.
     last_resort: Option<Chosen>,
+    /// Of those that are loaded, what the cheapest would cost.
+    loaded_cost: f64,
 }
 
 // === impl Draws ===
@@ -158,7 +166,9 @@ impl<'a> Draws<'a> {
             ejected: 0,
             utilisation: 0.0,
             choice: Choice::default(),
+            stale: None,
             last_resort: None,
+            loaded_cost: f64::MAX,
         }
     }
 
@@ -179,7 +189,12 @@ impl<'a> Draws<'a> {
         seen(place, &look, &cost, unfit);
         let chosen = Chosen { place, facts: look.facts, cost, rank: look.rank };
         match unfit {
-            None => keep(&mut self.choice.best, chosen),
+            None => {
+                if self.stale == Some(place) {
+                    self.choice.unused = Some(chosen);
+                }
+                keep(&mut self.choice.best, chosen);
+            }
             Some(Unfit::Ejected) => {
                 let is_paused = look.paused_until_ms > self.terms.now_ms;
                 if look.gate == Gate::Probe && !is_paused {
@@ -191,8 +206,14 @@ impl<'a> Draws<'a> {
                 let until = self.choice.paused_until_ms.unwrap_or(u64::MAX);
                 self.choice.paused_until_ms = Some(until.min(look.paused_until_ms));
             }
-            Some(Unfit::Loaded) => {}
+            Some(Unfit::Loaded) => self.loaded_cost = self.loaded_cost.min(cost.total()),
         }
+    }
+
+    /// Where even a loaded one would cost less, the best is one that nobody wants (known to be dishonest,
+    /// slow or dear) and idle therefore: worth another look around.
+    fn is_content(&self) -> bool {
+        self.choice.best.is_some_and(|best| best.cost.total() <= self.loaded_cost)
     }
 
     fn judge(&mut self, look: &Look) -> Option<Unfit> {
@@ -217,6 +238,8 @@ impl<'a> Draws<'a> {
     fn close(mut self) -> Choice {
         let drawn = u32::try_from(self.looked).unwrap_or(u32::MAX);
         let healthy = drawn.saturating_sub(self.ejected);
+        let best = self.choice.best.map(|best| best.place);
+        self.choice.unused = self.choice.unused.filter(|unused| Some(unused.place) != best);
         self.choice.drawn = drawn;
         self.choice.utilisation = self.utilisation / f64::from(healthy.max(1));
         if self.choice.best.is_none() && f64::from(healthy) < HEALTHY_MIN * f64::from(drawn) {

@@ -20,10 +20,13 @@ const TOLD_MS: u64 = 500;
 const SPEED_SHARE: f32 = 0.2;
 /// Tokens a second, before anything is known.
 const TOKENS_PER_S: f32 = 40.0;
-/// Beta(9.5, 0.5): an honest answer, before any audit.
-const HONEST: (f32, f32) = (9.5, 0.5);
+/// Beta(1.9, 0.1): an honest answer, before any audit. As light as that of failures: one who is honest
+/// hardly ever fails an audit, so that one failed audit says much.
+const HONEST: (f32, f32) = (1.9, 0.1);
 /// More than twice the prediction is learned as twice: one late token must not make a provider slow.
 const CLIP: f32 = 2.0;
+/// So many times less than the prediction refutes what led to it.
+const REFUTED: f32 = 4.0;
 /// What came at a higher load says nothing about a provider without a queue.
 const UNCONGESTED: f32 = 0.5;
 
@@ -265,6 +268,10 @@ impl Learned {
         if dispatch.utilisation <= UNCONGESTED || dispatch.in_flight <= 1 {
             // What the others of its batch cost it is in Φ already.
             let idle_s = seconds / (1.0 + BATCH * dispatch.utilisation);
+            if idle_s * REFUTED < dispatch.idle_s {
+                // A slow time is over: else it would take a hundred requests, and nobody sends one.
+                state.ttft.forget_slowness();
+            }
             state.ttft.observe(dispatch.fresh_tokens, idle_s.min(CLIP * dispatch.idle_s));
             let line = state.ttft.line();
             self.base_s.store(line.base_s);
@@ -354,9 +361,9 @@ mod tests {
         let honesty = || learned.facts(&ask, &Prefix::default(), 0).honesty;
         assert!((honesty() - 0.95).abs() < 1e-6);
         learned.audited(false);
-        assert!((honesty() - 9.5 / 11.0).abs() < 1e-6);
-        (0..89).for_each(|_| learned.audited(true));
-        assert!((honesty() - 0.985).abs() < 1e-6);
+        assert!((honesty() - 1.9 / 3.0).abs() < 1e-6);
+        (0..97).for_each(|_| learned.audited(true));
+        assert!((honesty() - 0.989).abs() < 1e-6);
     }
 
     #[test]

@@ -69,6 +69,13 @@ impl Ttft {
         self.rz += r * z;
     }
 
+    /// If what came before made it slower than the prior, it is of another time.
+    pub(super) fn forget_slowness(&mut self) {
+        if self.r > 0.0 {
+            *self = Self::new(self.round_trip_s);
+        }
+    }
+
     /// Solves the two normal equations.
     pub(super) fn line(&self) -> Line {
         let (n, zz) = (self.n + PRIOR, self.zz + PRIOR);

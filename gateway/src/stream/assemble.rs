@@ -52,6 +52,28 @@ impl Assembler {
         }
     }
 
+    /// Whether the upstream that is read has brought any content.
+    pub fn has_news(&self) -> bool {
+        self.reader.has_news()
+    }
+
+    /// The upstream's body ended: whether that is the answer's end too.
+    ///
+    /// # Errors
+    /// [`Error::Truncated`]; another upstream may still go on.
+    pub fn end(&mut self) -> Result<(), Error> {
+        if !self.progress().done
+            && let Some(rest) = self.scanner.finish()
+        {
+            self.event(&rest)?;
+        }
+        if self.progress().done || self.progress().finished {
+            Ok(())
+        } else {
+            Err(Error::Truncated)
+        }
+    }
+
     /// What is pushed from now on comes from another upstream, which goes on with the very next token.
     pub fn go_on(&mut self) {
         self.scanner = Scanner::new(self.reader.plan().limits.event_bytes_max);
@@ -130,14 +152,7 @@ impl Assembler {
         if self.failed {
             return Err(Error::Failed);
         }
-        if !self.progress().done
-            && let Some(rest) = self.scanner.finish()
-        {
-            self.event(&rest)?;
-        }
-        if !self.progress().done && !self.progress().finished {
-            return Err(Error::Truncated);
-        }
+        self.end()?;
         let body = print::answer(&self.reader, &self.parts, &self.head);
         let mut progress = self.reader.into_progress();
         progress.done = true;

@@ -12,7 +12,7 @@ use super::attempt::{Exchange, Goal, Good, Try, note};
 use super::error::{Error, Phase};
 use super::opened::Opened;
 use super::pace::Pace;
-use super::resume::Lost;
+use super::resume::{Lost, Turns};
 use super::watch::{Expired, Watch};
 use crate::metrics::{Held, Outcome};
 
@@ -69,8 +69,7 @@ struct Relaying {
     is_complete: bool,
     /// To be told once what came before it has been sent.
     failure: Option<Error>,
-    /// Providers asked to go on with the answer.
-    fail_overs: u32,
+    turns: Turns,
     open_stream: Held,
 }
 
@@ -128,28 +127,20 @@ impl Relaying {
     fn new(mut exchange: Exchange, opened: Opened) -> Box<Self> {
         exchange.record.content();
         let open_stream = Held::new(&exchange.context.metrics.open_streams);
-        Self::going_on(exchange, opened, 0, open_stream)
+        Self::going_on(exchange, opened, Turns::default(), open_stream)
     }
 
     fn going_on(
         mut exchange: Exchange,
         opened: Opened,
-        fail_overs: u32,
+        turns: Turns,
         open_stream: Held,
     ) -> Box<Self> {
         exchange.record.came(opened.progress().text_bytes);
         let is_complete = opened.said.is_over;
         let limit = exchange.context.limits.stall;
         let pace = Pace::new(&opened.attempt.model, limit).until(exchange.job.deadline);
-        Box::new(Self {
-            exchange,
-            opened,
-            pace,
-            is_complete,
-            failure: None,
-            fail_overs,
-            open_stream,
-        })
+        Box::new(Self { exchange, opened, pace, is_complete, failure: None, turns, open_stream })
     }
 
     /// The next bytes for the client: all that can be read now, but never waiting for more. `None`
@@ -244,13 +235,13 @@ impl Relaying {
         self.opened.attempt.failed(&error);
         let attempt = &self.opened.attempt;
         note(&attempt.endpoint, attempt.member.as_ref(), &error);
-        let Self { mut exchange, opened, fail_overs, open_stream, .. } = *self;
-        if !Lost::may_go_on(&error, fail_overs) {
+        let Self { mut exchange, opened, turns, open_stream, .. } = *self;
+        if !turns.may_go_on(&error) {
             exchange.record.broke(opened.progress(), &error);
             return Err(error);
         }
         exchange.record.failed_attempt(&opened.attempt.endpoint, &error);
-        let next = Box::pin(Lost::new(exchange, opened, fail_overs).go_on());
+        let next = Box::pin(Lost::new(exchange, opened, turns).go_on());
         Ok(Resuming { next, failure: error, open_stream })
     }
 }
@@ -347,11 +338,11 @@ impl Streaming {
     /// Somebody goes on, or nobody does.
     fn go_on(&mut self, lost: Lost, attempt: Option<Try>) {
         let State::Resuming(Resuming { failure, open_stream, .. }) = self.leave() else { return };
-        let Lost { mut exchange, said, fail_overs, .. } = lost;
+        let Lost { mut exchange, said, turns, .. } = lost;
         self.state = match attempt {
             Some(attempt) => {
                 let opened = Opened { attempt, said };
-                State::Relaying(Relaying::going_on(exchange, opened, fail_overs, open_stream))
+                State::Relaying(Relaying::going_on(exchange, opened, turns, open_stream))
             }
             None => {
                 exchange.record.broke(said.relay.progress(), &failure);

@@ -132,6 +132,9 @@ impl<'a> Race<'a> {
         shared.hedges.request(&self.context.hedging.budget, choice.utilisation);
         self.first(&choice);
         drop(place);
+        if self.racers.is_empty() {
+            return Err(self.slate.nobody(&choice, self.now_ms()));
+        }
         loop {
             match self.next().await {
                 Step::Content(number) => self.settle(number),
@@ -169,9 +172,15 @@ impl<'a> Race<'a> {
                 self.probe(probe);
             }
             // Where nothing is asked twice it takes the first's place.
-            (_, Some(probe)) => self.start(probe, Why::Probe),
-            (Some(best), None) => self.start(best, Why::First),
-            (None, None) => {}
+            (Some(_), Some(probe)) => self.start(probe, Why::Probe),
+            (Some(best), None) => {
+                self.start(best, Why::First);
+                if let Some(unused) = self.to_explore(choice) {
+                    self.try_out(unused);
+                }
+            }
+            // There is nobody else, whatever the request wants.
+            (None, _) => choice.probe.into_iter().for_each(|probe| self.start(probe, Why::First)),
         }
     }
 

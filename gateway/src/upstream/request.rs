@@ -31,7 +31,7 @@ pub struct Wanted {
 }
 
 /// One client request on its way through the attempts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Job {
     pub endpoint: request::Endpoint,
     /// What may answer, the first choice first; never empty.

@@ -3,23 +3,23 @@
 //! with the text so far, where the configuration says that a server takes it; else nobody does, and the
 //! first failure stands. It chooses among those whom the request may ask, and bends no policy.
 
-use openapi::node::{Feature, Served};
+mod search;
+
+pub(super) use search::{Next, Search};
+
+use openapi::node::Feature;
 use openapi::resume::Resume;
 use smallvec::SmallVec;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::attempt::{Context, Exchange, Try, ask, note};
 use super::endpoint::Endpoint;
 use super::error::{Error, Phase};
 use super::explain::Why;
 use super::opened::{Opened, Saying};
-use super::patience::Patience;
-use super::slate::Slate;
 use super::tally::Tally;
 use crate::market::{Model, Offer};
 use crate::request;
-use crate::route::choice::{Chosen, UTILISATION_MAX};
 use crate::stream::Seam;
 
 /// Providers asked to go on with one answer, beside the attempts before its first content.
@@ -38,18 +38,17 @@ pub enum Continuation {
 pub(super) struct Lost {
     pub(super) exchange: Exchange,
     pub(super) said: Saying,
-    pub(super) fail_overs: u32,
+    pub(super) turns: Turns,
     model: Arc<Model>,
-    /// Who had their turn; the first of them made what there is.
-    had: SmallVec<[Arc<Endpoint>; 3]>,
+    maker: Arc<Endpoint>,
 }
 
-/// Whom to ask next, and how.
-struct Next {
-    offer: Arc<Offer>,
-    tally: Tally,
-    continuation: Continuation,
-    seam: Seam,
+/// Who was asked to go on with one answer.
+#[derive(Default)]
+pub(super) struct Turns {
+    asked: u32,
+    /// They, and who failed before them.
+    had: SmallVec<[Arc<Endpoint>; 3]>,
 }
 
 /// Whether a node can go on with answers of others, and others with its own.
@@ -79,21 +78,34 @@ impl Continuation {
             }
         }
     }
+
+    /// Of the answer so far.
+    fn tokens(&self) -> u64 {
+        match self {
+            Self::Resume(resume) => (resume.ids.len() as u64).min(resume.text_bytes),
+            Self::Prefill { tokens, .. } => *tokens,
+        }
+    }
+}
+
+// === impl Turns ===
+
+impl Turns {
+    /// Whether there is any sense in looking for somebody after this failure.
+    pub(super) fn may_go_on(&self, error: &Error) -> bool {
+        error.is_retryable() && self.asked < FAIL_OVERS_MAX
+    }
 }
 
 // === impl Lost ===
 
 impl Lost {
     /// Lets go of the provider, which has failed.
-    pub(super) fn new(exchange: Exchange, opened: Opened, fail_overs: u32) -> Self {
+    pub(super) fn new(exchange: Exchange, opened: Opened, mut turns: Turns) -> Self {
         let Opened { attempt, said } = opened;
-        let had = SmallVec::from_iter([attempt.endpoint.clone()]);
-        Self { exchange, said, fail_overs, model: attempt.model.clone(), had }
-    }
-
-    /// Whether there is any sense in looking for somebody else.
-    pub(super) fn may_go_on(error: &Error, fail_overs: u32) -> bool {
-        error.is_retryable() && fail_overs < FAIL_OVERS_MAX
+        let (model, maker) = (attempt.model.clone(), attempt.endpoint.clone());
+        turns.had.push(maker.clone());
+        Self { exchange, said, turns, model, maker }
     }
 
     /// Finds somebody who goes on, up to the first content that the client does not have. `None`:
@@ -109,15 +121,18 @@ impl Lost {
 
     async fn attempts(&mut self) -> Option<Try> {
         let context = self.exchange.context.clone();
-        while self.fail_overs < FAIL_OVERS_MAX {
-            let Next { offer, tally, continuation, seam } = self.next(&context)?;
-            self.fail_overs += 1;
-            self.had.push(offer.endpoint.clone());
-            let patience = self.patience(&context, &tally);
+        loop {
+            let search = Search {
+                context: &context,
+                job: &self.exchange.job,
+                model: &self.model,
+                maker: &self.maker,
+                progress: self.said.relay.progress(),
+                said: self.said.relay.said(),
+            };
+            let Next { offer, tally, continuation, seam, patience } =
+                search.next(&mut self.turns)?;
             self.exchange.record.attempt(&offer.endpoint, &self.model.id, Why::Resume);
-            if let Some(member) = offer.member() {
-                member.asked();
-            }
             self.exchange.job.continuation = Some(continuation);
             let asked = tokio::time::timeout(patience, self.ask(&context, &offer, tally, seam));
             let error = match asked.await {
@@ -128,7 +143,6 @@ impl Lost {
             note(&offer.endpoint, offer.member(), &error);
             self.exchange.record.failed_attempt(&offer.endpoint, &error);
         }
-        None
     }
 
     async fn ask(
@@ -146,96 +160,4 @@ impl Lost {
         self.said.open(&mut attempt, context.limits.first_content).await?;
         Ok(attempt)
     }
-
-    /// Until the next is asked in its place. Where there is none, it has all the time.
-    fn patience(&self, context: &Context, tally: &Tally) -> Duration {
-        if self.fail_overs >= FAIL_OVERS_MAX || self.choose(context, |_, _, _| ()).is_none() {
-            return Duration::MAX;
-        }
-        let (hedges, hedging) = (&self.model.shared.hedges, &context.hedging);
-        Patience::new(hedges, hedging, &context.limits, tally.dispatch()).given_up
-    }
-
-    fn next(&self, context: &Context) -> Option<Next> {
-        let (job, model) = (&self.exchange.job, &self.model);
-        let begin = |slate: &Slate<'_>, chosen: &Chosen, offer: &Arc<Offer>| {
-            (offer.clone(), Tally::begin(context, job, (model, offer), slate, &chosen.facts))
-        };
-        let ((offer, tally), continuation, seam) = self.choose(context, begin)?;
-        Some(Next { offer, tally, continuation, seam })
-    }
-
-    /// Chooses among those who can go on, of whom nobody is asked yet.
-    fn choose<T>(
-        &self,
-        context: &Context,
-        take: impl Fn(&Slate<'_>, &Chosen, &Arc<Offer>) -> T,
-    ) -> Option<(T, Continuation, Seam)> {
-        let (job, model) = (&self.exchange.job, &self.model);
-        let wanted = job.wanted.iter().find(|wanted| wanted.model.id == model.id)?;
-        let slate = Slate::new(context, wanted, job).ok()?;
-        if slate.attempts_max < 2 {
-            return None;
-        }
-        let is_new = |offer: &Offer| !self.had.iter().any(|had| Arc::ptr_eq(had, &offer.endpoint));
-        let pick = |may: &dyn Fn(&Offer) -> bool| {
-            let may = |offer: &Offer| is_new(offer) && may(offer);
-            let chosen = slate.pick(context, &[], UTILISATION_MAX, &may).best?;
-            Some(take(&slate, &chosen, model.offers.get(chosen.place)?))
-        };
-        if let Some((first, resume)) = self.exact()
-            && let Some(taken) = pick(&|offer| is_kin(first, offer))
-        {
-            return Some((taken, Continuation::Resume(resume), Seam::Exact));
-        }
-        let (continuation, seam) = self.prefill()?;
-        let taken = pick(&|offer| offer.endpoint.continues)?;
-        Some((taken, continuation, seam))
-    }
-
-    /// What the node made that was asked last, and its tokens, where all of them are known.
-    fn exact(&self) -> Option<(&Served, Resume)> {
-        if self.exchange.job.summary.choices != 1 {
-            return None;
-        }
-        let maker = self.had.first()?;
-        let mut offers = self.model.offers.iter();
-        let first = offers.find(|offer| Arc::ptr_eq(&offer.endpoint, maker))?;
-        // One node with several offers under one name: nobody knows which of them it was.
-        if !goes_on(first) || offers.any(|offer| Arc::ptr_eq(&offer.endpoint, maker)) {
-            return None;
-        }
-        let progress = self.said.relay.progress();
-        let ids = progress.ids.first().filter(|ids| !ids.is_empty())?.clone();
-        let resume = Resume { ids, text_bytes: progress.text_bytes, prompt_ids_sha256: None };
-        Some((first.served()?, resume))
-    }
-
-    fn prefill(&self) -> Option<(Continuation, Seam)> {
-        let said = self.said.relay.said()?;
-        let text = said.text()?;
-        let kept = text.trim_end();
-        if kept.is_empty() {
-            return None;
-        }
-        let progress = self.said.relay.progress();
-        let ids = progress.ids.first().map_or(0, Vec::len) as u64;
-        let told = progress.usage.map_or(0, |usage| usage.completion_tokens);
-        // No token has less than a byte.
-        let tokens = ids.max(told).max(said.events()).min(progress.text_bytes);
-        let blank = text.get(kept.len()..).unwrap_or_default().to_owned();
-        let continuation = Continuation::Prefill { text: kept.to_owned(), tokens };
-        Some((continuation, Seam::Prefill { tokens, blank }))
-    }
-}
-
-/// Whether it would have made the very same answer.
-fn is_kin(first: &Served, offer: &Offer) -> bool {
-    offer.served().is_some_and(|other| {
-        other.features.contains(&Feature::Resume)
-            && first.weights_id.is_some()
-            && other.weights_id == first.weights_id
-            && other.template_sha256 == first.template_sha256
-            && other.quantization == first.quantization
-    })
 }

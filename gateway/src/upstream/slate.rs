@@ -170,6 +170,7 @@ fn merge(all: &mut Choice, next: Choice) {
         (all.best, all.is_panic) = (next.best, next.is_panic);
     }
     all.probe = all.probe.or(next.probe);
+    all.unused = all.unused.or(next.unused);
     all.paused_until_ms = match (all.paused_until_ms, next.paused_until_ms) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),

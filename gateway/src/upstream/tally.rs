@@ -31,6 +31,8 @@ pub(super) struct Tally {
     /// The route knows how it ended.
     is_told: bool,
     race: Option<(u32, Arc<Signals>)>,
+    /// Tokens of the answer that others had made before.
+    before: u64,
     learned: Arc<Learned>,
     flight: Flight,
     _active: Held,
@@ -79,6 +81,7 @@ impl Tally {
             outcome: AttemptOutcome::Cancelled,
             is_told: false,
             race: None,
+            before: 0,
             learned: offer.learned.clone(),
             flight: Flight::begin(&offer.learned, facts, ask, prefix, now_ms, is_probe),
             _active: active,
@@ -89,6 +92,12 @@ impl Tally {
     /// As one of a race, by its number.
     pub(super) fn racing(mut self, number: u32, signals: &Arc<Signals>) -> Self {
         self.race = Some((number, signals.clone()));
+        self
+    }
+
+    /// Going on with an answer of so many tokens.
+    pub(super) fn going_on(mut self, before: u64) -> Self {
+        self.before = before;
         self
     }
 
@@ -108,16 +117,17 @@ impl Tally {
         }
     }
 
-    /// The whole answer came; of so many tokens.
+    /// The whole answer came; how many tokens of it are its own.
     pub(super) fn succeeded(&mut self, progress: &Progress) -> u64 {
         let tokens = tokens(progress);
         let usage = progress.usage.unwrap_or_default();
         let cached = usage.prompt_tokens_details.map(|details| details.cached_tokens);
         self.outcome = AttemptOutcome::Ok;
         self.is_told = true;
-        self.flight.succeeded(self.time.now().run_ms, tokens, cached);
+        let own = tokens.saturating_sub(self.before);
+        self.flight.succeeded(self.time.now().run_ms, own, cached);
         self.freed.0.shared.answered(self.tenant, self.prompt_bytes, usage.prompt_tokens, tokens);
-        tokens
+        own
     }
 
     /// It would have answered, and is not heard out.

@@ -2,16 +2,22 @@
 //! come from a provider that does not stream.
 
 use bytes::{Bytes, BytesMut};
+use smallvec::SmallVec;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context as Cx, Poll, ready};
 
-use super::attempt::{Context, Exchange, Goal, Good, Try};
+use super::attempt::{Context, Exchange, Goal, Good, Try, ask, note};
+use super::endpoint::Endpoint;
 use super::error::{Error, Phase};
+use super::explain::Why;
 use super::pace::Pace;
 use super::request::Job;
+use super::resume::{Next, Search, Turns};
 use super::vectors;
 use super::watch::{Expired, Watch};
-use crate::request::Endpoint;
+use crate::market::Model;
+use crate::request;
 use crate::stream::{self, Assembler, Progress};
 
 /// A whole answer, ready to be sent.
@@ -20,12 +26,19 @@ pub struct Answer {
     pub body: Bytes,
     pub provider: http::HeaderValue,
     progress: Progress,
+    /// Who went on where it broke off.
+    went_on: WentOn,
 }
+
+type WentOn = SmallVec<[(Arc<Endpoint>, Arc<Model>); 2]>;
 
 /// Runs the exchange to the end of an answer.
 pub async fn whole(exchange: &mut Exchange) -> Result<Answer, Error> {
     match exchange.run(Goal::Whole).await? {
         Good::Whole(answer) => {
+            for (endpoint, model) in &answer.went_on {
+                exchange.record.attempt(endpoint, &model.id, Why::Resume);
+            }
             exchange.record.completed(&answer.progress);
             Ok(answer)
         }
@@ -33,14 +46,15 @@ pub async fn whole(exchange: &mut Exchange) -> Result<Answer, Error> {
     }
 }
 
-/// Reads `attempt` to its end.
+/// Reads `attempt` to its end, and that of others that go on where it breaks off.
 pub(super) async fn collect(
     context: &Context,
     job: &Job,
     mut attempt: Try,
 ) -> Result<Answer, Error> {
+    let mut went_on = SmallVec::new();
     let result = if attempt.is_event_stream() {
-        assemble(context, job, &mut attempt).await
+        assemble(context, job, &mut attempt, &mut went_on).await
     } else if attempt.is_json() {
         read_json(context, job, &mut attempt).await
     } else {
@@ -58,7 +72,7 @@ pub(super) async fn collect(
                 Poll::Ready(())
             })
             .await;
-            Ok(Answer { body, provider, progress })
+            Ok(Answer { body, provider, progress, went_on })
         }
         Err(error) => {
             attempt.failed(&error);
@@ -71,8 +85,62 @@ async fn assemble(
     context: &Context,
     job: &Job,
     attempt: &mut Try,
+    went_on: &mut WentOn,
 ) -> Result<(Bytes, Progress), Error> {
     let mut assembler = Assembler::new(job.plan(context, &attempt.model));
+    let mut turns = Turns::default();
+    while let Err(error) = read_events(context, attempt, &mut assembler).await {
+        let progress = assembler.progress();
+        // Nothing has reached the client: where nobody goes on, the whole is asked for again.
+        if !progress.content_seen || progress.finished || !turns.may_go_on(&error) {
+            return Err(error);
+        }
+        attempt.failed(&error);
+        let (model, maker) = (attempt.model.clone(), attempt.endpoint.clone());
+        let found = go_on(context, job, (&model, &maker), &mut turns, &mut assembler).await;
+        // Of the first one's failure whoever started it takes note, if it is the end.
+        if found.is_some() || !went_on.is_empty() {
+            note(&maker, attempt.member.as_ref(), &error);
+        }
+        let Some(next) = found else { return Err(error) };
+        went_on.push((next.endpoint.clone(), next.model.clone()));
+        *attempt = next;
+    }
+    let stream::Answer { body, progress } = assembler.finish()?;
+    Ok((body, progress))
+}
+
+/// Somebody who goes on with the very next token; the text alone is not kept here.
+async fn go_on(
+    context: &Context,
+    job: &Job,
+    (model, maker): (&Arc<Model>, &Arc<Endpoint>),
+    turns: &mut Turns,
+    assembler: &mut Assembler,
+) -> Option<Try> {
+    loop {
+        let search =
+            Search { context, job, model, maker, progress: assembler.progress(), said: None };
+        let Next { offer, tally, continuation, patience, .. } = search.next(turns)?;
+        let job = Job { continuation: Some(continuation), ..job.clone() };
+        let asked = ask(context, &job, model, &offer, tally);
+        match tokio::time::timeout(patience, asked).await {
+            Ok(Ok(attempt)) if attempt.is_event_stream() => {
+                assembler.go_on();
+                return Some(attempt);
+            }
+            Ok(Err(error)) => note(&offer.endpoint, offer.member(), &error),
+            Ok(Ok(_)) | Err(_) => {}
+        }
+    }
+}
+
+/// Reads events up to the end of the answer.
+async fn read_events(
+    context: &Context,
+    attempt: &mut Try,
+    assembler: &mut Assembler,
+) -> Result<(), Error> {
     let mut first = Watch::new(context.limits.first_content);
     let mut pace: Option<Pace> = None;
     loop {
@@ -83,21 +151,20 @@ async fn assemble(
         match read.await {
             Some(Ok(chunk)) => assembler.push(chunk)?,
             Some(Err(error)) if !assembler.progress().finished => return Err(error),
-            Some(Err(_)) | None => break,
+            None if !assembler.progress().finished => return assembler.end().map_err(Error::from),
+            Some(Err(_)) | None => return Ok(()),
         }
         let progress = assembler.progress();
         if progress.done {
-            break;
+            return Ok(());
         }
         if let Some(pace) = &mut pace {
             pace.came(progress);
-        } else if progress.content_seen {
+        } else if assembler.has_news() {
             attempt.content();
             pace = Some(Pace::new(&attempt.model, context.limits.stall));
         }
     }
-    let stream::Answer { body, progress } = assembler.finish()?;
-    Ok((body, progress))
 }
 
 async fn read_json(
@@ -122,11 +189,11 @@ async fn read_json(
     }
     let (read, plan) = (read.freeze(), job.plan(context, &attempt.model));
     match job.endpoint {
-        Endpoint::ChatCompletions | Endpoint::Completions => {
+        request::Endpoint::ChatCompletions | request::Endpoint::Completions => {
             let stream::Answer { body, progress } = stream::plain(read, &plan)?;
             Ok((body, progress))
         }
-        Endpoint::Embeddings => vectors::answer(read, &plan.model, job.summary.messages),
+        request::Endpoint::Embeddings => vectors::answer(read, &plan.model, job.summary.messages),
     }
 }
 

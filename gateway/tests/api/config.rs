@@ -55,6 +55,7 @@ fn the_documented_example_is_valid() {
         allow_private = true
         max_tokens_member = "max_tokens"
         developer_role = "system"
+        prefill = "continue_final_message"
         models = [{{ id = "qwen3-8b", upstream_model = "Qwen/Qwen3-8B", price_in = 0.05, price_out = 1, context = 32768 }}]
         [[model]]
         id = "qwen3-8b"
@@ -77,6 +78,7 @@ fn the_documented_example_is_valid() {
     assert_eq!(upstream.models[0].price_out, Some(1.0));
     let dialect = Dialect { token_limit: TokenLimit::MaxTokens, developer: DeveloperRole::System };
     assert_eq!(upstream.dialect, dialect);
+    assert!(upstream.continues);
     assert_eq!(settings.limits.stall, Duration::from_millis(1500));
     assert_eq!(settings.limits.body_bytes, 64 * 1024 * 1024);
     let key = &settings.keys[0];
@@ -208,18 +210,20 @@ fn a_dialect_has_its_words_and_a_cache_its_ranges() {
         models = [{ id = "m" }]
         max_tokens_member = "limit"
         developer_role = "user"
+        prefill = "yes"
     "#;
     let found = problems(text);
     for (path, message) in [
         ("upstream[0].max_tokens_member", "as_sent, max_tokens or max_completion_tokens"),
         ("upstream[0].developer_role", "as_sent or system"),
+        ("upstream[0].prefill", "none or continue_final_message"),
         ("cache.entry_bytes", "not be larger"),
         ("cache.ttl_ms", "not between 1 and"),
     ] {
         let at = found.iter().filter(|(p, m)| p == path && m.contains(message)).count();
         assert_eq!(at, 1, "{path}: {message} in {found:#?}");
     }
-    assert_eq!(found.len(), 4, "{found:#?}");
+    assert_eq!(found.len(), 5, "{found:#?}");
 }
 
 #[test]

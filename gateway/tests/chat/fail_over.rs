@@ -152,7 +152,7 @@ async fn a_provider_at_its_limit_of_connections_is_asked_no_more() {
 
 #[tokio::test]
 async fn naming_many_models_buys_no_further_attempts() {
-    for attempts in [1, 3] {
+    for attempts in [1u64, 3] {
         let limits = format!("attempts = {attempts}");
         let market = market_with(&limits, &[json!({"status": 500})]).await;
         let models = vec![MODEL; 16];
@@ -160,7 +160,8 @@ async fn naming_many_models_buys_no_further_attempts() {
             assert_eq!(market.ask(&body).await.0, 502);
         }
         let counted = market.gateway.app.metrics.encode();
-        let line = format!("quorate_attempts_total{{outcome=\"status\"}} {}\n", 2 * attempts);
+        let line =
+            format!("quorate_attempts_total{{outcome=\"status\"}} {}\n", 2 * attempts.min(2));
         assert!(counted.contains(&line), "{line} in {counted}");
     }
 }

@@ -26,9 +26,16 @@ pub(crate) struct Gateway {
 
 /// A gateway where any node may join.
 pub(crate) async fn gateway(change: impl FnOnce(&mut Market)) -> Gateway {
+    gateway_with(|settings| change(&mut settings.market)).await
+}
+
+/// The same with other settings.
+pub(crate) async fn gateway_with(change: impl FnOnce(&mut Settings)) -> Gateway {
     let data = tempfile::tempdir().expect("a folder");
     let folder = data.path().to_owned();
-    let running = gateway::serve(settings(&folder, change)).await.expect("serves");
+    let mut settings = settings(&folder, |_| {});
+    change(&mut settings);
+    let running = gateway::serve(settings).await.expect("serves");
     Gateway { running, folder, _data: Some(data) }
 }
 
@@ -88,6 +95,10 @@ impl Gateway {
         let bytes = answer.into_body().collect().await.expect("a whole body").to_bytes();
         serde_json::from_slice(&bytes).unwrap_or_else(|e| panic!("{e}: {bytes:?}"))
     }
+}
+
+pub(crate) async fn post(addr: SocketAddr, path: &str, body: Bytes) -> Response<Incoming> {
+    request(addr, "POST", path, body).await
 }
 
 async fn request(addr: SocketAddr, method: &str, path: &str, body: Bytes) -> Response<Incoming> {

@@ -9,6 +9,8 @@ mod harness;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]
+mod resuming;
+#[cfg(test)]
 mod selling;
 #[cfg(test)]
 mod staying;

@@ -1,9 +1,13 @@
 //! Requests read and sent on: only what must differ differs.
 
 use bytes::Bytes;
-use gateway::request::{DeveloperRole, Dialect, Endpoint, Probe, Rewrite, Summary, TokenLimit};
+use gateway::request::{
+    Continuation, DeveloperRole, Dialect, Endpoint, Probe, Rewrite, Summary, TokenLimit,
+};
+use openapi::resume::Resume;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
+use serde_json::{Value, json};
 
 const MESSAGES: &str = r#""messages":[{"role":"user","content":"hi"}]"#;
 
@@ -203,6 +207,46 @@ fn one_limit_goes_out_under_the_name_the_upstream_knows() {
     let facts = Probe::parse(&body, Endpoint::Completions).unwrap().into_summary();
     let dialect = Dialect { token_limit: MaxCompletionTokens, ..AS_SENT };
     assert_eq!(facts.upstream_body(&body, Rewrite { stream: false, dialect, ..AS_IT_IS }), body);
+}
+
+/// As it goes to an upstream that goes on with an answer.
+fn continued(body: &str, continuation: Continuation<'_>) -> Value {
+    let dialect = Dialect { token_limit: TokenLimit::MaxTokens, ..AS_SENT };
+    let rewrite = Rewrite { dialect, continuation: Some(continuation), ..AS_IT_IS };
+    serde_json::from_str(&rewritten(body, rewrite)).unwrap()
+}
+
+#[test]
+fn a_node_is_told_the_tokens_there_are() {
+    let resume = Resume { ids: vec![7, 8], text_bytes: 9, prompt_ids_sha256: None };
+    for own in ["", r#""quorate":{"resume":{"ids":[1]}},"#, r#""quorate":null,"#] {
+        let body = format!(r#"{{{own}"model":"m",{MESSAGES},"max_tokens":5}}"#);
+        let out = continued(&body, Continuation::Resume(&resume));
+        assert_eq!(out["quorate"], json!({"resume": {"ids": [7, 8], "text_bytes": 9}}));
+        assert_eq!((&out["max_tokens"], out["messages"].as_array().unwrap().len()), (&json!(5), 1));
+    }
+}
+
+#[test]
+fn a_server_is_told_the_text_there_is_and_has_as_many_tokens_less() {
+    let prefill = Continuation::Prefill { text: "so \"far\"\n", tokens: 3 };
+    let turn = json!({"role": "assistant", "content": "so \"far\"\n"});
+    for (limits, left) in [
+        (r#","max_tokens":10"#, json!(7)),
+        (r#","max_completion_tokens":10,"max_tokens":20"#, json!(7)),
+        (r#","max_completion_tokens":null,"max_tokens":20"#, json!(17)),
+        (r#","max_tokens":2"#, json!(1)),
+        ("", Value::Null),
+    ] {
+        let body = format!(r#"{{"model":"m",{MESSAGES}{limits}}}"#);
+        let out = continued(&body, prefill);
+        assert_eq!(out["messages"], json!([{"role": "user", "content": "hi"}, turn]), "{limits}");
+        assert_eq!(out["max_tokens"], left, "{limits}");
+        let flags = (&out["continue_final_message"], &out["add_generation_prompt"]);
+        assert_eq!(flags, (&json!(true), &json!(false)));
+    }
+    assert!(Continuation::fits(&Bytes::from_static(b"{}")));
+    assert!(!Continuation::fits(&Bytes::from_static(br#"{"add_generation_prompt":true}"#)));
 }
 
 #[test]

@@ -242,3 +242,21 @@ fn utilisation_is_that_of_the_healthy() {
     });
     assert!((of(&pool, &TERMS, 2).utilisation - 0.5).abs() < 1e-9);
 }
+
+#[test]
+fn the_known_bad_are_no_bargain_because_they_are_idle() {
+    let liar = Look { facts: Facts { honesty: 0.2, ..LOOK.facts }, ..LOOK };
+    let pool = all(1_000, |place| match place % 8 {
+        0 => LOOK,
+        1 => liar,
+        _ => busy(20),
+    });
+    let mut counts = [0u32; 3];
+    for seed in 0..1_000 {
+        let best = of(&pool, &TERMS, seed).best;
+        let kind = best.map_or(2, |best| usize::from(best.facts.honesty < 0.5));
+        counts[kind] += 1;
+    }
+    // Of the first eight alone a liar would be the best in a quarter of the choices.
+    assert!(counts[0] > 900 && counts[1] < 80, "honest, dishonest, nobody: {counts:?}");
+}

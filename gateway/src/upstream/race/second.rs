@@ -10,7 +10,8 @@ use crate::metrics::{HedgeDenial, HedgeOutcome};
 use crate::request::Endpoint;
 use crate::request::policy::Hedge;
 use crate::route::Gate;
-use crate::route::choice::{Chosen, HEDGE_UTILISATION_MAX};
+use crate::route::choice::{Choice, Chosen, HEDGE_UTILISATION_MAX};
+use crate::route::draw;
 use crate::route::hedge::Denied;
 use crate::upstream::explain::Why;
 use crate::upstream::patience::Patience;
@@ -18,6 +19,10 @@ use crate::upstream::tally::Tally;
 
 /// A longer prompt is sent twice only where a cancelled attempt is known to end.
 const PROMPT_TOKENS_MAX: f64 = 32_000.0;
+/// Who was not asked for so long may be tried beside another.
+const UNUSED_MS: u64 = 20_000;
+/// By this share of the requests.
+const EXPLORED: f64 = 0.01;
 
 impl Race<'_> {
     /// Whether this request may try out one that failed before: not one whose sender wants nobody asked
@@ -32,18 +37,24 @@ impl Race<'_> {
             && self.purse.allows(probe.facts.money(self.slate.ask()))
     }
 
-    /// Tries it out, if no other request does.
+    /// Tries out one that was ejected, if no other request does.
     pub(super) fn probe(&mut self, probe: Chosen) {
+        let Some(offer) = self.model.offers.get(probe.place) else { return };
+        if offer.learned.gate(self.now_ms()) == Gate::Probe {
+            self.try_out(probe);
+        }
+    }
+
+    /// Beside the request, which it never answers.
+    pub(super) fn try_out(&mut self, probe: Chosen) {
         let (context, model) = (self.context, self.model);
         let Some(offer) = model.offers.get(probe.place) else { return };
-        let now_ms = self.now_ms();
-        if offer.learned.gate(now_ms) != Gate::Probe {
-            return;
-        }
+        let is_ejected = offer.learned.gate(self.now_ms()) != Gate::Closed;
         let tally = Tally::begin(context, self.job, (model, offer), self.slate, &probe.facts);
-        if !tally.dispatch().is_probe {
+        if is_ejected && !tally.dispatch().is_probe {
             return;
         }
+        self.lost += self.wasted(&probe);
         if let Some(member) = offer.member() {
             member.asked();
         }
@@ -53,6 +64,22 @@ impl Race<'_> {
         let (hedges, hedging) = (&model.shared.hedges, &context.hedging);
         let patience = Patience::new(hedges, hedging, &context.limits, tally.dispatch());
         Probe::new(context, self.job, (model, offer), tally).spawn(patience.given_up);
+    }
+
+    /// One that nobody asked for a long time, which a few requests try beside their best: what made it
+    /// dear may be over, and who is never asked never shows it.
+    pub(super) fn to_explore(&self, choice: &Choice) -> Option<Chosen> {
+        choice.best.filter(|_| !choice.is_panic)?;
+        let unused = choice.unused?;
+        let offer = self.model.offers.get(unused.place)?;
+        let used_ms = offer.learned.used_ms();
+        let may = used_ms.saturating_add(UNUSED_MS) <= self.now_ms()
+            && unused.facts.utilisation() < HEDGE_UTILISATION_MAX
+            && choice.utilisation < HEDGE_UTILISATION_MAX
+            && self.context.hedging.enabled
+            && self.may_probe(&unused)
+            && draw((self.context.random)()) < EXPLORED;
+        may.then_some(unused)
     }
 
     /// The first token is late: asks somebody else too, if that is worth it and may be.
@@ -71,8 +98,8 @@ impl Race<'_> {
             }
             Err(denial) => {
                 self.context.metrics.hedges_denied.get(denial).inc();
-                // It may be worth it when it has taken as long again.
-                self.hedge_at = Some(now + waited.max(self.context.hedging.delay.0));
+                // It may be worth it when it has taken half as long again.
+                self.hedge_at = Some(now + (waited / 2).max(self.context.hedging.delay.0));
             }
         }
     }

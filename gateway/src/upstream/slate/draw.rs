@@ -65,6 +65,7 @@ impl Draw<'_> {
         };
         choice.best = choice.best.and_then(place);
         choice.probe = choice.probe.and_then(place).filter(|probe| self.is_ready(probe.place));
+        choice.unused = choice.unused.and_then(place).filter(|unused| self.is_ready(unused.place));
         choice
     }
 
