@@ -13,11 +13,13 @@ use std::fmt::{self, Write as _};
 use std::time::Duration;
 
 mod labels;
+mod route;
 
 pub use labels::{
     AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, HedgeDenial, HedgeOutcome,
     JoinOutcome, Label, Measurement, Outcome, Phase, StatusClass, TokenKind,
 };
+pub use route::Route;
 
 /// What `/metrics` answers with.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -61,23 +63,7 @@ pub struct Metrics {
     pub malformed_events: Counter,
     /// Attempts begun because an earlier one of the same request failed.
     pub failovers: Counter,
-    /// Second attempts beside late ones.
-    pub hedges: PerLabel<HedgeOutcome, Counter>,
-    pub hedges_denied: PerLabel<HedgeDenial, Counter>,
-    /// Attempts at providers that had been ejected.
-    pub probes: Counter,
-    /// Providers that were ejected after failures.
-    pub ejections: Counter,
-    /// Of providers and models: ejected now.
-    pub ejected: Gauge,
-    /// Failed requests that were not tried again, since too many were.
-    pub retries_denied: Counter,
-    /// Requests that wait for a provider with room.
-    pub queued: Gauge,
-    /// How long they waited.
-    pub queue_seconds: Histogram,
-    /// Requests that were not let wait, or not any longer.
-    pub queue_shed: Counter,
+    pub route: Route,
     /// Requests that asked the cache.
     pub cache: PerLabel<CacheOutcome, Counter>,
     /// Models of nodes that this gateway measured.
@@ -184,33 +170,7 @@ impl Metrics {
                 "quorate_failovers",
                 "Attempts begun because an earlier one failed",
             ),
-            hedges: family(r, "quorate_hedges", "Second attempts beside late ones", "outcome"),
-            hedges_denied: family(
-                r,
-                "quorate_hedges_denied",
-                "Late attempts beside which nobody was asked",
-                "reason",
-            ),
-            probes: single(r, "quorate_probes", "Attempts at providers that had been ejected"),
-            ejections: single(r, "quorate_ejections", "Providers ejected after failures"),
-            ejected: single(r, "quorate_ejected", "Providers ejected now, by model"),
-            retries_denied: single(
-                r,
-                "quorate_retries_denied",
-                "Failed requests not tried again, since too many were",
-            ),
-            queued: single(r, "quorate_queued", "Requests that wait for a provider with room"),
-            queue_seconds: histogram(
-                r,
-                "quorate_queue_seconds",
-                "Waits for a provider with room",
-                &REQUEST_BUCKETS_S,
-            ),
-            queue_shed: single(
-                r,
-                "quorate_queue_shed",
-                "Requests not let wait for room, or not any longer",
-            ),
+            route: Route::new(r),
             cache: family(r, "quorate_cache", "Requests that asked the cache", "outcome"),
             measurements: family(
                 r,

@@ -144,7 +144,7 @@ async fn sweep(app: Arc<App>) {
             idle += endpoint.pool().map_or(0, Pool::sweep);
         }
         app.metrics.upstream_connections.get(ConnectionState::Idle).set(idle);
-        app.metrics.ejected.set(ejected(&app));
+        app.metrics.route.ejected.set(ejected(&app));
     }
 }
 

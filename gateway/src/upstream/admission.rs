@@ -60,7 +60,7 @@ pub(super) async fn room<'a>(
         Err(shed) => return Err(busy(context, shed)),
     };
     let found = wait(context, slate, &place, until, choice, look).await;
-    context.metrics.queue_seconds.observe(begun.elapsed().as_secs_f64());
+    context.metrics.route.queue_seconds.observe(begun.elapsed().as_secs_f64());
     found.map(|choice| (choice, Some(place)))
 }
 
@@ -87,7 +87,7 @@ fn enter<'a>(
     };
     let max = context.limits.queued;
     let ticket = line.enter(&wait, max, now_ms, (slate.is_narrow(), has_looked))?;
-    Ok(Place { line, ticket, _queued: Held::new(&context.metrics.queued) })
+    Ok(Place { line, ticket, _queued: Held::new(&context.metrics.route.queued) })
 }
 
 async fn wait(
@@ -150,7 +150,7 @@ fn not_before_ms(choice: &Choice) -> u64 {
 }
 
 fn busy(context: &Context, shed: Shed) -> Error {
-    context.metrics.queue_shed.inc();
+    context.metrics.route.queue_shed.inc();
     Error::Busy { retry_after: Duration::from_millis(shed.retry_after_ms) }
 }
 

@@ -80,6 +80,7 @@ struct Racer<'a> {
     future: BoxFuture<'a, Result<Good, Error>>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "one a step, taken apart where it is made")]
 enum Step<'a> {
     Ended(Racer<'a>, Result<Good, Error>),
     /// The first content of a whole answer came; the rest is still to come.
@@ -343,7 +344,7 @@ impl<'a> Race<'a> {
         }
         let may = self.model.shared.retries.take(self.now_ms());
         if !may {
-            self.context.metrics.retries_denied.inc();
+            self.context.metrics.route.retries_denied.inc();
             if !matches!(self.worst, Some(Error::RateLimited { .. })) {
                 let reason = "its providers fail, and as many requests are tried again as may be";
                 self.worst = Some(Error::NoProvider {

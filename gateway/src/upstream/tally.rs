@@ -67,7 +67,7 @@ impl Tally {
         let is_due = offer.learned.gate(now_ms) == Gate::Probe;
         let is_probe = is_due && offer.learned.claim_probe(now_ms);
         if is_probe {
-            context.metrics.probes.inc();
+            context.metrics.route.probes.inc();
         }
         model.shared.line.started(now_ms);
         let active = Held::new(context.metrics.upstream_connections.get(ConnectionState::Active));
@@ -150,7 +150,7 @@ impl Tally {
             self.is_told = true;
             let is_ejected = matches!(self.learned.gate(now_ms), Gate::Open { .. });
             if is_ejected && before == Gate::Closed {
-                self.metrics.ejections.inc();
+                self.metrics.route.ejections.inc();
             }
         }
     }

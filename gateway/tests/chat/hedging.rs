@@ -209,8 +209,8 @@ async fn who_wants_no_hedge_gets_none() {
         for body in bodies {
             let seen: [Arc<Seen>; 2] = Default::default();
             let mut addrs = Vec::new();
-            for number in 0..2 {
-                let own = Arc::clone(&seen[number]);
+            for seen in &seen {
+                let own = Arc::clone(seen);
                 let serve = move |socket, _| {
                     let both = (Arc::clone(&own), Arc::default());
                     async move { serve(socket, Kind::Mute, "mute", both).await }

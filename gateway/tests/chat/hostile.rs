@@ -45,8 +45,8 @@ fn error_event(body: &Bytes) -> Value {
 /// Whether nobody is left alone for a while.
 fn all_are_asked(gateway: &gateway::Running) -> bool {
     let (snapshot, now) = (gateway.app.market.snapshot(), gateway.app.market.time().now());
-    let offers = snapshot.models().iter().flat_map(|model| &model.offers);
-    offers.map(|offer| offer.learned.is_asked(now.run_ms)).all(|is_asked| is_asked)
+    let mut offers = snapshot.models().iter().flat_map(|model| &model.offers);
+    offers.all(|offer| offer.learned.is_asked(now.run_ms))
 }
 
 #[tokio::test]

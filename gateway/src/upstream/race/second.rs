@@ -91,13 +91,13 @@ impl Race<'_> {
             Ok(second) => {
                 self.purse.hedges = self.purse.hedges.saturating_sub(1);
                 self.start(second, Why::Hedge);
-                self.context.metrics.hedges.get(HedgeOutcome::Sent).inc();
+                self.context.metrics.route.hedges.get(HedgeOutcome::Sent).inc();
                 self.is_hedged = true;
                 let next = self.racers.last().map(|racer| now + racer.patience.late);
                 self.hedge_at = next.filter(|_| self.purse.hedges > 0);
             }
             Err(denial) => {
-                self.context.metrics.hedges_denied.get(denial).inc();
+                self.context.metrics.route.hedges_denied.get(denial).inc();
                 // It may be worth it when it has taken half as long again.
                 self.hedge_at = Some(now + (waited / 2).max(self.context.hedging.delay.0));
             }
@@ -172,7 +172,7 @@ impl Race<'_> {
         if std::mem::take(&mut self.is_hedged) {
             self.model.shared.hedges.settled(has_hedge_won);
             if has_hedge_won {
-                self.context.metrics.hedges.get(HedgeOutcome::Won).inc();
+                self.context.metrics.route.hedges.get(HedgeOutcome::Won).inc();
             }
         }
     }
