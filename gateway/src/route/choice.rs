@@ -9,6 +9,8 @@ use super::prefix::Prefix;
 use super::random::Random;
 
 const UNIFORM: usize = 5;
+/// These, two of the ring and one of the long unused.
+const AT_ONCE: usize = UNIFORM + 3;
 /// Up to so many are all looked at.
 const ALL_MAX: usize = 12;
 /// Whoever is loaded more is not asked.
@@ -34,6 +36,9 @@ pub trait Pool {
 
     /// One of the new or long unused.
     fn stale(&self, random: &mut Random) -> Option<usize>;
+
+    /// The place is going to be looked at: what that needs may be fetched already.
+    fn touch(&self, _place: usize) {}
 
     fn is_empty(&self) -> bool {
         self.len() == 0
@@ -114,17 +119,14 @@ pub fn choose<P: Pool>(
         }
         return draws.close();
     }
+    draws.first(pool, random, &mut seen);
     for round in 0..ROUNDS {
-        if round == 0 {
-            for key in [terms.prefix.short, terms.prefix.long].into_iter().filter(|key| *key != 0) {
-                pool.near(key, 0).into_iter().for_each(|place| draws.take(pool, place, &mut seen));
-            }
-            draws.stale = pool.stale(random);
-            draws.stale.into_iter().for_each(|place| draws.take(pool, place, &mut seen));
-        }
-        let wanted = draws.looked + UNIFORM + if round == 0 { 0 } else { 3 };
+        let wanted = match round {
+            0 => AT_ONCE,
+            _ => draws.looked + AT_ONCE,
+        };
         // Some places are not for this request, or were drawn before.
-        for _ in 0..4 * (UNIFORM + 3) {
+        for _ in 0..4 * AT_ONCE {
             if draws.looked >= wanted {
                 break;
             }
@@ -169,6 +171,33 @@ impl<'a> Draws<'a> {
             stale: None,
             last_resort: None,
             loaded_cost: f64::MAX,
+        }
+    }
+
+    /// The first round. All are touched before the first is looked at.
+    fn first<P: Pool>(
+        &mut self,
+        pool: &P,
+        random: &mut Random,
+        seen: &mut impl FnMut(usize, &Look, &Cost, Option<Unfit>),
+    ) {
+        let mut places = [None; AT_ONCE];
+        let (named, uniform) = places.split_at_mut(AT_ONCE - UNIFORM);
+        for place in uniform {
+            let drawn = random.below(pool.len());
+            pool.touch(drawn);
+            *place = Some(drawn);
+        }
+        let near = |key: u64| if key == 0 { None } else { pool.near(key, 0) };
+        let Prefix { short, long } = self.terms.prefix;
+        self.stale = pool.stale(random);
+        for (place, found) in named.iter_mut().zip([near(short), near(long), self.stale]) {
+            let drawn = found.unwrap_or_else(|| random.below(pool.len()));
+            pool.touch(drawn);
+            *place = Some(drawn);
+        }
+        for place in places.into_iter().flatten() {
+            self.take(pool, place, seen);
         }
     }
 

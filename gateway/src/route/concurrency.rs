@@ -11,6 +11,10 @@ const START: f32 = 4.0;
 const GOOD: f32 = 1.3;
 /// Above, it is too much.
 const BAD: f32 = 1.5;
+/// Of the limit, what is left of it where the mean is just above; the further above, the less, but no less
+/// than the second.
+const SHRINK: f32 = 0.9;
+const SHRINK_MOST: f32 = 0.5;
 /// Of each new one in the mean, and the most that one counts.
 const SHARE: f32 = 0.1;
 const RATIO_MAX: f32 = 4.0;
@@ -38,6 +42,8 @@ pub(super) struct Sent {
     /// With it.
     pub(super) in_flight: u32,
     pub(super) utilisation: f32,
+    /// Under way there now, when its first token comes.
+    pub(super) flying: u32,
 }
 
 // === impl Concurrency ===
@@ -72,7 +78,11 @@ impl Concurrency {
         let in_flight = sent.in_flight as f32;
         self.ratio += SHARE * (ratio.min(RATIO_MAX) - self.ratio);
         if self.ratio > BAD {
-            self.shrink(0.9, now_ms);
+            self.shrink(
+                (SHRINK * BAD / self.ratio).clamp(SHRINK_MOST, SHRINK),
+                sent.flying,
+                now_ms,
+            );
         } else if self.ratio < GOOD && in_flight >= self.limit / TESTED {
             self.limit += if self.is_starting { 1.0 } else { 1.0 / self.limit };
             self.limit = self.limit.min(self.max);
@@ -80,15 +90,22 @@ impl Concurrency {
     }
 
     /// A limit was told, a failure or a time-out came. Many that were under way together are one sign.
-    pub(super) fn failed(&mut self, sent_ms: u64, now_ms: u64) {
+    pub(super) fn failed(&mut self, sent_ms: u64, flying: u32, now_ms: u64) {
         if sent_ms >= self.shrunk_ms {
-            self.shrink(0.7, now_ms);
+            self.shrink(0.7, flying, now_ms);
         }
     }
 
-    fn shrink(&mut self, factor: f32, now_ms: u64) {
-        self.is_starting = false;
+    fn shrink(&mut self, factor: f32, flying: u32, now_ms: u64) {
         self.limit = (self.limit * factor).max(1.0);
+        if self.is_starting {
+            // A crowd that came at once was let in beyond the limit: half of it is the first guess, as TCP
+            // takes half of what was in flight.
+            #[expect(clippy::cast_precision_loss, reason = "small")]
+            let half = flying as f32 / 2.0;
+            self.limit = self.limit.max(half).min(self.max);
+        }
+        self.is_starting = false;
         self.ratio = (GOOD + BAD) / 2.0;
         // One who is asked again within the same millisecond was not asked before.
         self.shrunk_ms = now_ms;
@@ -102,7 +119,7 @@ mod tests {
 
     /// At its limit, at the time.
     fn full(concurrency: &Concurrency, at_ms: u64) -> Sent {
-        Sent { at_ms, in_flight: concurrency.limit().ceil() as u32, utilisation: 1.0 }
+        Sent { at_ms, in_flight: concurrency.limit().ceil() as u32, utilisation: 1.0, flying: 0 }
     }
 
     fn answer(concurrency: &mut Concurrency, ratio: f32, count: u64) {
@@ -117,7 +134,7 @@ mod tests {
         let mut concurrency = Concurrency::new(f32::MAX);
         answer(&mut concurrency, 1.0, 20);
         assert_eq!(concurrency.limit(), START + 20.0);
-        concurrency.failed(1_019, 1_020);
+        concurrency.failed(1_019, 0, 1_020);
         let limit = concurrency.limit();
         assert!((limit - 24.0 * 0.7).abs() < 1e-3);
         for at_ms in 2_000..2_100 {
@@ -150,14 +167,26 @@ mod tests {
     }
 
     #[test]
+    fn a_crowd_at_a_cold_start_is_halved_and_not_forgotten() {
+        let mut concurrency = Concurrency::new(f32::MAX);
+        for number in 0..200 {
+            let sent = Sent { at_ms: 10, in_flight: number, utilisation: 0.8, flying: 200 };
+            concurrency.succeeded(sent, 4.0, 20);
+        }
+        assert_eq!(concurrency.limit(), 100.0);
+        answer(&mut concurrency, 4.0, 200);
+        assert!(concurrency.limit() < 20.0, "too much all the same: {}", concurrency.limit());
+    }
+
+    #[test]
     fn failures_of_one_batch_are_one_sign() {
         let mut concurrency = Concurrency::new(f32::MAX);
         answer(&mut concurrency, 1.0, 36);
         for _ in 0..40 {
-            concurrency.failed(1_500, 2_000);
+            concurrency.failed(1_500, 0, 2_000);
         }
         assert!((concurrency.limit() - 28.0).abs() < 1e-3, "{}", concurrency.limit());
-        concurrency.failed(2_001, 2_100);
+        concurrency.failed(2_001, 0, 2_100);
         assert!((concurrency.limit() - 19.6).abs() < 1e-3, "{}", concurrency.limit());
     }
 
@@ -169,7 +198,7 @@ mod tests {
         concurrency.set_max(3.0);
         assert_eq!(concurrency.limit(), 3.0);
         for at_ms in 2_000..2_050 {
-            concurrency.failed(at_ms, at_ms);
+            concurrency.failed(at_ms, 0, at_ms);
         }
         assert_eq!(concurrency.limit(), 1.0);
         assert_eq!(Concurrency::new(0.0).limit(), 1.0);
@@ -179,7 +208,7 @@ mod tests {
     fn the_idle_say_nothing_of_the_loaded() {
         let mut concurrency = Concurrency::new(f32::MAX);
         for at_ms in 0..100 {
-            let sent = Sent { at_ms, in_flight: 1, utilisation: 0.25 };
+            let sent = Sent { at_ms, in_flight: 1, utilisation: 0.25, flying: 1 };
             concurrency.succeeded(sent, 9.0, at_ms);
             concurrency.succeeded(sent, 0.5, at_ms);
         }

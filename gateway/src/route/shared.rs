@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::atomic::AtomicF32;
+use super::cost::{Ask, Facts};
 use super::hedge::Hedges;
 use super::line::Line;
 use super::retry::Retries;
@@ -34,6 +35,8 @@ pub struct Shared {
     gaps: Sketch,
     bytes_a_token: AtomicF32,
     answer_tokens: AtomicF32,
+    /// Mean seconds to the first token, over all providers; 0: none came yet.
+    first_s: AtomicF32,
     /// 32 bits of the key's hash, then the mean as an f32's.
     by_key: Box<[AtomicU64]>,
 }
@@ -49,6 +52,7 @@ impl Default for Shared {
             gaps: Sketch::new(1e-4),
             bytes_a_token: AtomicF32::new(BYTES_A_TOKEN),
             answer_tokens: AtomicF32::new(ANSWER_TOKENS),
+            first_s: AtomicF32::default(),
             by_key: (0..KEYS).map(|_| AtomicU64::new(0)).collect(),
         }
     }
@@ -89,6 +93,23 @@ impl Shared {
         if prompt_bytes >= 256 && prompt_tokens > 0 {
             let density = (prompt_bytes as f32 / prompt_tokens as f32).clamp(0.5, 16.0);
             self.bytes_a_token.update(|mean| mean + SHARE * (density - mean));
+        }
+    }
+
+    /// A first token came.
+    pub fn first_token(&self, seconds: f32) {
+        self.first_s.update(|mean| match mean > 0.0 {
+            true => mean + SHARE * (seconds - mean),
+            false => seconds.max(f32::MIN_POSITIVE),
+        });
+    }
+
+    /// Who was never asked is taken to be no slower than the others are on average: else it never would be.
+    pub fn unknown(&self, facts: Facts, ask: &Ask) -> Facts {
+        let mean_s = f64::from(self.first_s.load());
+        match mean_s > 0.0 && mean_s < facts.first_token_s(ask) {
+            true => Facts { base_s: mean_s, prompt_token_s: 0.0, ..facts },
+            false => facts,
         }
     }
 

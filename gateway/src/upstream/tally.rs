@@ -110,6 +110,7 @@ impl Tally {
         let ratio = self.flight.first_token(self.time.now().run_ms);
         let shared = &self.freed.0.shared;
         shared.hedges.observed(ratio);
+        shared.first_token(ratio * self.flight.dispatch().predicted_s);
         // It may turn out to bear more than was known.
         shared.line.freed();
         if let Some((number, signals)) = &self.race {

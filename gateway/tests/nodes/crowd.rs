@@ -63,6 +63,7 @@ async fn clients_that_leave_all_at_once_do_not_cost_the_node_its_tunnel() {
     let gateway = gateway_with("h2_streams = 1000\nkey_streams = 1000", |_| {}).await;
     let node = Identity::new(1).join(&gateway).await;
     gateway.until_offers(1).await;
+    let mut all = 0;
     for round in 1..=5 {
         let sender = client(&gateway).await;
         let mut asked = Vec::new();
@@ -74,8 +75,14 @@ async fn clients_that_leave_all_at_once_do_not_cost_the_node_its_tunnel() {
         for answer in asked {
             answers.push(answer.await.unwrap().unwrap());
         }
-        assert!(answers.iter().all(|answer| answer.status() == 200), "round {round}");
-        assert_eq!(node.work.begun.load(SeqCst), round * LEAVERS);
+        // Who asked when all that the node had shown to bear were there is told to come back.
+        let begun = answers.iter().filter(|answer| answer.status() == 200).count() as u64;
+        let refused = answers.iter().filter(|answer| answer.status() == 429).count() as u64;
+        assert_eq!(begun + refused, LEAVERS, "round {round}");
+        assert!(begun >= LEAVERS / 4, "round {round}: {begun}");
+        all += begun;
+        // A stream may begin before its turn has come.
+        assert!(node.work.begun.load(SeqCst) <= all, "round {round}");
         drop((answers, sender));
         until(|| node.work.running() == 0).await;
         assert_eq!(gateway.metrics().nodes.get(), 1, "round {round}");

@@ -108,8 +108,9 @@ async fn a_node_is_measured_when_it_joins_and_everybody_is_shown() {
     assert_eq!(endpoint["region_status"], Value::Null);
     assert!(endpoint["hardware"]["backend"].is_string(), "{shown}");
     assert!(endpoint["lease_expires_at_ms"].as_i64() > Some(0), "{shown}");
-    // Three requests, none of them a client's.
-    assert_eq!(provider.counters.jobs_started(), 3);
+    assert_eq!(measured["cancels"], true, "{shown}");
+    // Five requests, none of them a client's.
+    assert_eq!(provider.counters.jobs_started(), 5);
     let scraped = metrics.encode();
     for line in [
         "gen_ai_server_request_duration_count 0",

@@ -113,7 +113,10 @@ impl Seats<'_> {
             return None;
         }
         let Terms { ask, prefix, now_ms, .. } = &draw.terms;
-        let facts = seat.learned.facts(ask, prefix, *now_ms);
+        let facts = match seat.learned.facts(ask, prefix, *now_ms) {
+            facts if seat.learned.used_ms() > 0 => facts,
+            facts => slate.model.shared.unknown(facts, ask),
+        };
         let is_only = places.len() == 1;
         let found = |place: usize| {
             let offer = draw.fits(place)?;
@@ -158,6 +161,12 @@ impl Pool for Seats<'_> {
     fn near(&self, key: u64, nth: usize) -> Option<usize> {
         let ring = self.draw.slate.model.ring.from(key).take(RING_STEPS);
         ring.filter_map(|seat| self.group.find(seat)).nth(nth)
+    }
+
+    fn touch(&self, place: usize) {
+        let crowd = &self.draw.slate.model.crowd;
+        let seat = self.group.seat(place).and_then(|seat| crowd.seat(seat));
+        seat.into_iter().for_each(|seat| seat.learned.touch());
     }
 
     /// Of two, who was not asked for longer.

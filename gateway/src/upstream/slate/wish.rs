@@ -23,8 +23,10 @@ pub(super) struct Wish {
 impl Wish {
     pub(super) fn new(policy: Option<&Policy>, shared: &Shared) -> Self {
         let Some(policy) = policy else { return Self::default() };
-        let late = |percentile| f64::from(shared.hedges.ratio(share(percentile)).unwrap_or(1.0));
-        // How far the percentiles are from the prediction is learned over all providers of the model.
+        // What is learned of a provider is its median, about; how far the percentiles are from the median is
+        // learned over all providers of the model.
+        let ratio = |share| f64::from(shared.hedges.ratio(share).unwrap_or(1.0));
+        let late = |percentile| (ratio(share(percentile)) / ratio(0.5)).max(1.0);
         let latency = policy.preferred_max_latency.as_ref().and_then(|preference| {
             let bounds = bounds(preference);
             bounds.map(|(percentile, max)| max / late(percentile)).reduce(f64::min)
