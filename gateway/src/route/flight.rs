@@ -110,11 +110,14 @@ impl Flight {
         self.is_told = true;
     }
 
-    /// Nobody waits for it any more: another was faster, or the client left.
-    pub fn censored(&self, now_ms: u64) {
-        if self.first_ms.is_none() {
-            self.learned.first_token(&self.dispatch, now_ms, true);
+    /// Nobody waits for it any more: another was faster, or the client left. How long its first token had
+    /// been waited for, if it had not come, in seconds.
+    pub fn censored(&self, now_ms: u64) -> Option<f32> {
+        if self.first_ms.is_some() {
+            return None;
         }
+        self.learned.first_token(&self.dispatch, now_ms, true);
+        Some(self.dispatch.seconds(now_ms))
     }
 }
 

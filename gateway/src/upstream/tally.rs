@@ -163,8 +163,15 @@ impl Drop for Tally {
         if is_late && !self.is_told {
             self.note(&Error::Timeout(Phase::FirstContent));
         }
-        if !self.is_told {
-            self.flight.censored(self.time.now().run_ms);
+        if !self.is_told
+            && let Some(waited_s) = self.flight.censored(self.time.now().run_ms)
+        {
+            let (hedges, predicted_s) =
+                (&self.freed.0.shared.hedges, self.flight.dispatch().predicted_s);
+            // It would have been at least this late: left out, the late would seem ever rarer.
+            if waited_s >= hedges.delay_s(predicted_s) {
+                hedges.observed(waited_s / predicted_s.max(1e-3));
+            }
         }
         self.metrics.attempts.get(self.outcome).inc();
     }
