@@ -133,10 +133,7 @@ pub(super) struct Joined {
 impl Member {
     pub(super) fn new(joined: Joined, now: Now, lease_ms: u64) -> Self {
         let prior = Prior {
-            advertised: Some({
-                let capacity = joined.hello.capacity;
-                capacity.running_max.saturating_add(capacity.queued_max)
-            }),
+            advertised: Some(bears(&joined.hello.capacity)),
             tokens_per_s: speed(joined.known.figures()),
             ..Prior::default()
         };
@@ -176,7 +173,7 @@ impl Member {
 
     /// What it asks and can bear counts from here on, and not from a hello on that leads to no lease.
     pub(super) fn begins(&self) {
-        let requests = self.hello.capacity.running_max;
+        let requests = bears(&self.hello.capacity);
         self.learned.iter().for_each(|learned| learned.advertise(Some(requests)));
         self.tell_prices();
     }
@@ -356,6 +353,12 @@ impl Member {
 fn speed(figures: Figures) -> Option<f32> {
     #[expect(clippy::cast_possible_truncation, reason = "a speed")]
     figures.decode_tps.filter(|speed| *speed > 0.0).map(|speed| speed as f32)
+}
+
+/// Requests that a node takes at once, those that it lets wait among them: how many of them are too many is
+/// learned.
+fn bears(capacity: &Capacity) -> u32 {
+    capacity.running_max.saturating_add(capacity.queued_max)
 }
 
 fn code(standing: Standing) -> u8 {

@@ -89,7 +89,9 @@ impl Search<'_> {
         let tried: SmallVec<[usize; 4]> =
             (0..).zip(&model.offers).filter(|(_, o)| is_had(o)).map(|(place, _)| place).collect();
         let pick = |may: &dyn Fn(&Offer) -> bool| {
-            let chosen = slate.pick(context, &tried, UTILISATION_MAX, may).best?;
+            let at = |utilisation_max| slate.pick(context, &tried, utilisation_max, may).best;
+            // Who waits in mid-answer goes before those who have nothing yet.
+            let chosen = at(UTILISATION_MAX).or_else(|| at(f64::INFINITY))?;
             Some(take(&slate, &chosen, model.offers.get(chosen.place)?))
         };
         if let Some((first, resume)) = self.exact()
