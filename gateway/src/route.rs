@@ -33,22 +33,7 @@ pub use learned::{Failure, Learned, Prior};
 pub use line::{Line, Standing};
 pub use prefix::{LONG_BYTES, Prefix, SHORT_BYTES};
 pub use queue::{Queue, Shed, Ticket, Urgency, Wait};
-pub use random::Random;
+pub use random::{Random, draw};
 pub use retry::Retries;
 pub use shared::Shared;
 pub use sketch::Sketch;
-
-/// A number from 0 (included) to 1 (not) of a random one.
-pub fn draw(random: u64) -> f64 {
-    // An f64 holds 53 bits.
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-    let upper = (mix(random) >> 11) as f64;
-    upper / (1u64 << 53) as f64
-}
-
-/// SplitMix64's finaliser (Steele, Lea, Flood, 2014): numbers that follow one another come out unlike.
-fn mix(random: u64) -> u64 {
-    let z = (random ^ (random >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
-}

@@ -24,6 +24,7 @@ use super::region::{Atlas, Point, Verdict, judge};
 use super::{Figures, Market, Member, Offer};
 use crate::config;
 use crate::metrics::Measurement;
+use crate::route::Random;
 use crate::upstream;
 use probe::{Probe, endpoint};
 use prompt::Numbers;
@@ -204,7 +205,7 @@ impl Bench {
             context: &self.context,
             clock: self.market.time().clock(),
             offer,
-            numbers: Numbers((self.context.random)()),
+            numbers: Numbers::new((self.context.random)()),
         };
         let end = end.min(Instant::now() + MODEL_MAX);
         let why = match tokio::time::timeout_at(end, probe.run(endpoint, at_ms)).await {
@@ -234,7 +235,7 @@ impl Bench {
 
     /// Up to a tenth sooner or later, so that nodes that joined together are not measured together.
     fn jittered(&self, wait: Duration) -> Duration {
-        let share = (Numbers((self.context.random)()).next() >> 11) as f64 / (1u64 << 53) as f64;
+        let share = Random::new((self.context.random)()).unit();
         wait.mul_f64(0.9 + 0.2 * share)
     }
 

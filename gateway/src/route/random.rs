@@ -17,10 +17,7 @@ impl Random {
 
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        mix(self.0)
     }
 
     /// From 0 (included) to `n` (not); 0 where `n` is 0. Lemire's multiplication; its bias is below n/2^64.
@@ -30,10 +27,27 @@ impl Random {
     }
 
     /// From 0 (included) to 1 (not).
-    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
     pub fn unit(&mut self) -> f64 {
-        (self.draw() >> 11) as f64 / (1u64 << 53) as f64
+        share(self.draw())
     }
+}
+
+/// A number from 0 (included) to 1 (not) of a random one.
+pub fn draw(random: u64) -> f64 {
+    share(mix(random))
+}
+
+/// An f64 holds 53 bits.
+#[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+fn share(random: u64) -> f64 {
+    (random >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// The finaliser: numbers that follow one another come out unlike.
+fn mix(random: u64) -> u64 {
+    let z = (random ^ (random >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::request::Endpoint;
+use crate::route::Random;
 
 /// Tokens asked for.
 pub(super) const ANSWER_TOKENS: u32 = 32;
@@ -26,17 +27,17 @@ const WORDS: [&str; 128] = [
     "new", "night", "north", "note", "oil", "open", "page", "part", "plan",
 ];
 
-/// SplitMix64: numbers from a seed. No secret.
+/// Numbers from a seed. No secret.
 #[derive(Debug, Clone)]
-pub(super) struct Numbers(pub(super) u64);
+pub(super) struct Numbers(Random);
 
 impl Numbers {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(Random::new(seed))
+    }
+
     pub(super) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+        self.0.draw()
     }
 
     /// So many words.
@@ -82,11 +83,11 @@ mod tests {
 
     #[test]
     fn prompts_are_of_the_asked_length_and_never_the_same() {
-        let mut numbers = Numbers(1);
+        let mut numbers = Numbers::new(1);
         let (one, other) = (numbers.text(64), numbers.text(64));
         assert_eq!(one.split(' ').count(), 64);
         assert_ne!(one, other);
-        assert_eq!(Numbers(1).text(64), one, "the seed decides");
+        assert_eq!(Numbers::new(1).text(64), one, "the seed decides");
         let words: std::collections::HashSet<_> = WORDS.iter().collect();
         assert_eq!(words.len(), WORDS.len(), "no word is there twice");
         assert!(WORDS.iter().all(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())));
@@ -94,7 +95,7 @@ mod tests {
 
     #[test]
     fn every_word_is_drawn() {
-        let text = Numbers(7).text(4_000);
+        let text = Numbers::new(7).text(4_000);
         let drawn: std::collections::HashSet<_> = text.split(' ').collect();
         assert_eq!(drawn.len(), WORDS.len());
     }

@@ -238,7 +238,8 @@ async fn measured(behaviour: Node, asked: Asked) -> (Result<Measured, Error>, u3
         quantization: None,
     };
     let offer = Arc::new(Offer::of_upstream(endpoint, &upstream, &served));
-    let mut probe = Probe { context: &context, clock: &*clock, offer: &offer, numbers: Numbers(4) };
+    let mut probe =
+        Probe { context: &context, clock: &*clock, offer: &offer, numbers: Numbers::new(4) };
     let result = probe.run(asked, 7).await;
     assert_eq!(offer.endpoint.in_flight(), 0, "nothing is left in flight");
     assert!(!metrics.encode().contains("quorate_attempts_total{outcome=\"ok\"} 1"));
