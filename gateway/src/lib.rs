@@ -25,6 +25,7 @@ pub mod shutdown;
 pub mod store;
 pub mod stream;
 pub mod telemetry;
+pub mod trust;
 pub mod upstream;
 
 pub use app::IDENTITY_FILE;

@@ -14,12 +14,15 @@ use std::time::Duration;
 
 mod labels;
 mod route;
+mod trust;
 
 pub use labels::{
-    AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, HedgeDenial, HedgeOutcome,
-    JoinOutcome, Label, Measurement, Outcome, Phase, StatusClass, TokenKind,
+    AttemptOutcome, AuditOutcome, CacheOutcome, ConnectionState, Endpoint, HedgeDenial,
+    HedgeOutcome, JoinOutcome, Label, Measurement, Outcome, Phase, ScoreOutcome, StatusClass,
+    TokenKind,
 };
 pub use route::Route;
+pub use trust::Trust;
 
 /// What `/metrics` answers with.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -64,6 +67,7 @@ pub struct Metrics {
     /// Attempts begun because an earlier one of the same request failed.
     pub failovers: Counter,
     pub route: Route,
+    pub trust: Trust,
     /// Requests that asked the cache.
     pub cache: PerLabel<CacheOutcome, Counter>,
     /// Models of nodes that this gateway measured.
@@ -171,6 +175,7 @@ impl Metrics {
                 "Attempts begun because an earlier one failed",
             ),
             route: Route::new(r),
+            trust: Trust::new(r),
             cache: family(r, "quorate_cache", "Requests that asked the cache", "outcome"),
             measurements: family(
                 r,

@@ -9,6 +9,7 @@
 //! and a streamed token costs no hop between tasks.
 
 mod admission;
+mod ask;
 mod attempt;
 mod body;
 mod call;
@@ -42,6 +43,7 @@ mod way;
 mod whole;
 mod witness;
 
+pub use ask::{Question, ask};
 pub use attempt::{Context, Exchange};
 pub use body::{ErrorEvent, Head, Streaming, stream};
 pub use call::{Call, Own};

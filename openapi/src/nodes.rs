@@ -133,6 +133,46 @@ pub struct EvidenceRecord {
     pub statement_sha256: Option<String>,
     /// Of what the node signed: its signature, hex.
     pub signature: Option<String>,
+    /// Of an audit.
+    pub audit: Option<Audited>,
+}
+
+/// What the audit of one answer showed. Statistics and signatures: neither prompt nor answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Audited {
+    /// SHA-256 of the gateway's name for the request: whoever has the request can find it here.
+    pub request_sha256: String,
+    pub weights_id: String,
+    /// What the node committed itself to with the answer, and its signature over it; absent where it did
+    /// not.
+    pub commit: Option<String>,
+    pub sig: Option<String>,
+    /// Thresholds it was judged by.
+    pub profile: Option<String>,
+    /// Why it failed, or why there is no verdict.
+    pub reasons: Vec<String>,
+    /// What those say who scored the answer.
+    pub scores: Vec<ScoreRecord>,
+}
+
+/// One scorer's word on an answer, in numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ScoreRecord {
+    /// The scorer's public key.
+    pub scorer: String,
+    /// SHA-256 of what it said, hex, and its signature over it.
+    pub statement_sha256: String,
+    pub signature: String,
+    /// `pass`, `fail`, `grey` or `malformed`.
+    pub verdict: String,
+    /// Tokens scored.
+    pub tokens: u32,
+    /// S1: mean distance of claimed and scored log-probabilities, nats.
+    pub distance: Option<f64>,
+    /// S3: share of tokens that are the very ones the canonical sampler draws.
+    pub drawn_share: Option<f64>,
+    /// S3: mean margin.
+    pub margin: Option<f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -148,6 +188,10 @@ pub enum EvidenceKind {
     Offer,
     /// A change of how the node stands.
     Standing,
+    /// An answer that was checked.
+    Audit,
+    /// Another's answer that the node scored, beside what others said of it.
+    Score,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -159,6 +203,8 @@ pub enum EvidenceVerdict {
     Failed,
     /// The node's claim is wrong.
     Refuted,
+    /// Nothing can be said.
+    Unknown,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -3,7 +3,7 @@
 
 use super::supervise::Member;
 use gateway::config::{
-    Auth, Cache, CorsOrigins, Hedging, Join, Key, Limits, Market, Mode, ModelEntry, Named, Routing,
+    Audit, Auth, Cache, CorsOrigins, Hedging, Join, Key, Limits, Market, Mode, ModelEntry, Named, Routing,
     Server, Settings, Telemetry,
 };
 use secrecy::SecretString;
@@ -55,6 +55,7 @@ impl Plan<'_> {
             limits: Limits::default(),
             cache: Cache::default(),
             hedging: Hedging::default(),
+            audit: Audit::default(),
             routing: Routing::default(),
             telemetry: telemetry(),
         }

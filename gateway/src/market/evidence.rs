@@ -112,6 +112,7 @@ pub fn record(at_ms: i64, kind: EvidenceKind, verdict: EvidenceVerdict) -> Evide
         samples: None,
         statement_sha256: None,
         signature: None,
+        audit: None,
     }
 }
 

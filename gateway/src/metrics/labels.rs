@@ -50,6 +50,29 @@ label! {
 }
 
 label! {
+    /// What came of checking an answer.
+    AuditOutcome {
+        Pass = "pass",
+        Fail = "fail",
+        /// Nothing can be said: nobody to score it, or too little to score.
+        Unknown = "unknown",
+        /// There was no room to check it.
+        Dropped = "dropped",
+    }
+}
+
+label! {
+    /// What came of asking a node to score another's answer.
+    ScoreOutcome {
+        Ok = "ok",
+        /// It did not answer, or not in time.
+        Failed = "failed",
+        /// It said what cannot be.
+        Malformed = "malformed",
+    }
+}
+
+label! {
     /// What was asked for.
     Endpoint {
         Chat = "chat",

@@ -98,6 +98,20 @@ pub fn refusal(policy: &Policy, terms: &Terms<'_>) -> Option<&'static str> {
     refusals.into_iter().find_map(|(member, refuses)| refuses.then_some(member))
 }
 
+/// Whether a provider may see the request at all, whatever it would ask for serving it: it is to be asked
+/// about an answer of another's.
+pub fn may_see(policy: &Policy, terms: &Terms<'_>) -> bool {
+    // Prices and precision are of who is paid for the answer; all else is of who gets to know it.
+    let policy = Policy {
+        max_price: MaxPrice::default(),
+        quantizations: Vec::new(),
+        require_parameters: false,
+        min_reputation: None,
+        ..policy.clone()
+    };
+    refusal(&policy, terms).is_none()
+}
+
 /// Whether the policy asks for what is known of no provider yet.
 pub fn is_unmeetable(policy: &Policy) -> bool {
     policy.require_parameters
@@ -183,6 +197,25 @@ mod tests {
             r#"{"min_reputation": 0, "data_collection": "allow"}"#,
         ] {
             assert_eq!(refused(policy, &TERMS), None, "{policy}");
+        }
+    }
+
+    #[test]
+    fn who_may_see_a_request_is_no_matter_of_price() {
+        let dear = Terms { price_in: Some(9.0), quantization: Some("q4"), ..TERMS };
+        for (policy, may) in [
+            (r#"{"max_price": {"prompt": 0.1}, "quantizations": ["bf16"]}"#, true),
+            (r#"{"min_reputation": 0.9, "require_parameters": true}"#, true),
+            (r#"{"regions": ["us"]}"#, false),
+            (r#"{"only": ["p2"]}"#, false),
+            (r#"{"ignore": ["acme"]}"#, false),
+            (r#"{"order": ["p2"], "allow_fallbacks": false}"#, false),
+            (r#"{"order": ["p2"]}"#, true),
+            (r#"{"data_collection": "deny"}"#, false),
+            (r#"{"zdr": true}"#, false),
+            (r#"{"attested": true}"#, false),
+        ] {
+            assert_eq!(may_see(&Policy::from_json(policy).unwrap(), &dear), may, "{policy}");
         }
     }
 

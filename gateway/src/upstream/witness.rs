@@ -1,12 +1,14 @@
 //! Who wants to know more of some answers than their bytes: told when an answer that was drawn has come to
 //! its good end. Nothing waits for a witness, and nothing is kept of an answer that is not drawn.
 
+use serde_json::Value;
 use std::fmt;
 use std::sync::Arc;
 
 use super::attempt::Try;
 use super::request::Job;
 use crate::market::{Member, Model, Offer};
+use crate::request::{Dialect, Policy, Rewrite};
 use crate::stream::{Checkable, Progress};
 
 /// Asked by every answer that a node begins.
@@ -52,6 +54,38 @@ impl Witness for Nobody {
 // === impl Answered ===
 
 impl Answered {
+    /// The weights that the node says it answers with.
+    pub fn weights_id(&self) -> Option<&str> {
+        self.offer.as_ref()?.served()?.weights_id.as_deref()
+    }
+
+    /// Of the model that answered.
+    pub fn policy(&self) -> Option<&Policy> {
+        let wanted = self.job.wanted.iter();
+        let mut its = wanted.filter(|wanted| wanted.model.id == self.model.id);
+        its.find_map(|wanted| wanted.policy.as_deref())
+    }
+
+    /// The request as the node got it, for another who calls the model `model`.
+    ///
+    /// # Errors
+    /// Never in fact: it was JSON.
+    pub fn request_for(&self, model: &str, seed: u64) -> Result<Value, serde_json::Error> {
+        let rewrite = Rewrite {
+            model,
+            stream: true,
+            seed: None,
+            dialect: Dialect::default(),
+            continuation: None,
+        };
+        let body = self.job.summary.upstream_body(&self.job.body, rewrite);
+        let mut value: Value = serde_json::from_slice(&body)?;
+        if let Some(members) = value.as_object_mut() {
+            members.insert("seed".to_owned(), seed.into());
+        }
+        Ok(value)
+    }
+
     /// What the witness is told of an attempt that brought the whole answer.
     pub(super) fn of(
         context: &super::Context,
