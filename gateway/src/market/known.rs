@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::evidence::Evidence;
+use super::integrity::{Integrity, Verdicts};
 use crate::route::{Learned, Prior};
 
 /// Names under which it sold something unlisted: twice what it may sell at once. Beyond, the oldest is
@@ -28,6 +29,8 @@ pub struct Known {
     figures: ArcSwapOption<Figures>,
     /// By the name it is sold under.
     learned: Mutex<IndexMap<Arc<str>, Arc<Learned>>>,
+    /// By the same name.
+    integrity: Mutex<IndexMap<Arc<str>, Arc<Integrity>>>,
     pub evidence: Evidence,
 }
 
@@ -88,6 +91,39 @@ impl Known {
         let learned = Arc::new(Learned::new(*prior));
         all.insert(name.into(), learned.clone());
         learned
+    }
+
+    /// What audits have shown of the model of this name, now or on earlier leases.
+    pub fn integrity(&self, name: &str, is_listed: bool) -> Arc<Integrity> {
+        let mut all = self.integrity.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(integrity) = all.get(name) {
+            return integrity.clone();
+        }
+        if !is_listed && all.len() >= UNLISTED_MAX {
+            let oldest = all.keys().position(|name| name.contains('@'));
+            oldest.into_iter().for_each(|at| drop(all.shift_remove_index(at)));
+        }
+        let integrity = Arc::new(Integrity::default());
+        all.insert(name.into(), integrity.clone());
+        integrity
+    }
+
+    /// By name, all that audits have shown.
+    pub fn verdicts(&self) -> Vec<(Arc<str>, Verdicts)> {
+        let all = self.integrity.lock().unwrap_or_else(PoisonError::into_inner);
+        all.iter().map(|(name, integrity)| (name.clone(), integrity.verdicts())).collect()
+    }
+
+    /// An operator lets the node come again.
+    pub(super) fn readmitted(&self) {
+        let all = self.integrity.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().for_each(|integrity| integrity.readmitted());
+    }
+
+    /// As it was kept, before the node is met.
+    pub(super) fn remember(&self, name: &str, verdicts: Verdicts, unix_ms: u64) {
+        let mut all = self.integrity.lock().unwrap_or_else(PoisonError::into_inner);
+        all.insert(name.into(), Arc::new(Integrity::new(verdicts, unix_ms)));
     }
 
     pub(super) fn asked(&self) {

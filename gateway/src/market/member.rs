@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use super::integrity::Integrity;
 use super::known::{Figures, Known};
 use super::membership::Ending;
 use super::region::Way;
@@ -40,6 +41,8 @@ pub struct Member {
     pub known: Arc<Known>,
     /// Of the names in `selling`, what is learned of it.
     learned: Vec<Arc<Learned>>,
+    /// And what audits have shown.
+    integrity: Vec<Arc<Integrity>>,
     pub(super) on_sale: ArcSwap<OnSale>,
     pub(super) ending: Ending,
     pub(super) token: Digest,
@@ -139,8 +142,11 @@ impl Member {
         };
         let of = |selling: &Selling| joined.known.learned(&selling.name, selling.verified, &prior);
         let learned = joined.selling.iter().map(of).collect();
+        let of = |selling: &Selling| joined.known.integrity(&selling.name, selling.verified);
+        let integrity = joined.selling.iter().map(of).collect();
         Self {
             learned,
+            integrity,
             node: joined.node,
             operator_key: joined.operator_key,
             provider: joined.provider,
@@ -169,6 +175,11 @@ impl Member {
     /// Of one of the names in `selling`.
     pub(super) fn learned(&self, at: usize) -> Option<&Arc<Learned>> {
         self.learned.get(at)
+    }
+
+    /// Of one of the names in `selling`.
+    pub(super) fn integrity(&self, at: usize) -> Option<&Arc<Integrity>> {
+        self.integrity.get(at)
     }
 
     /// What it asks and can bear counts from here on, and not from a hello on that leads to no lease.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::aliases::Aliases;
 use super::crowd::Crowd;
 use super::index::Index;
+use super::integrity::Integrity;
 use super::member::{Member, Prices};
 use super::ring::Ring;
 use crate::config::{Upstream, UpstreamModel};
@@ -77,6 +78,8 @@ pub struct Offer {
     /// What is learned of the provider for this model. A node's is one for all of its offers of a model,
     /// and outlives its lease.
     pub learned: Arc<Learned>,
+    /// What audits have shown of it; a static upstream is not audited.
+    pub integrity: Option<Arc<Integrity>>,
     /// Of the configuration; a node's are in its signed offer.
     listed: Prices,
 }
@@ -159,6 +162,7 @@ impl Offer {
         Self {
             endpoint,
             learned: Arc::new(learned),
+            integrity: None,
             upstream_model: served.upstream_model.as_str().into(),
             region: upstream.region.as_deref().map(Arc::from),
             quantization: served.quantization.as_deref().map(Arc::from),
@@ -174,11 +178,12 @@ impl Offer {
         seller: Seller,
         served: &Served,
         verified: bool,
-        learned: Arc<Learned>,
+        (learned, integrity): (Arc<Learned>, Arc<Integrity>),
     ) -> Self {
         Self {
             endpoint,
             learned,
+            integrity: Some(integrity),
             upstream_model: served.id.as_str().into(),
             region: seller.member.hello.region.clone(),
             quantization: served.quantization.as_deref().map(Arc::from),

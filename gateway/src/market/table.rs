@@ -159,14 +159,17 @@ impl Table {
     fn sell(&mut self, member: &Arc<Member>, endpoint: &Arc<Endpoint>) {
         let mut offers: BTreeMap<Arc<str>, Vec<Arc<Offer>>> = BTreeMap::new();
         for (at, selling) in member.selling.iter().enumerate() {
-            let Some(learned) = member.learned(at) else { continue };
+            let (Some(learned), Some(integrity)) = (member.learned(at), member.integrity(at)) else {
+                continue;
+            };
             let served = member.hello.models.iter().enumerate();
             let Some((place, served)) = { served }.find(|(_, s)| s.id == selling.model) else {
                 continue;
             };
             let seller = Seller { member: member.clone(), place };
-            let (endpoint, learned) = (endpoint.clone(), learned.clone());
-            let offer = Offer::of_member(endpoint, seller, served, selling.verified, learned);
+            let known = (learned.clone(), integrity.clone());
+            let endpoint = endpoint.clone();
+            let offer = Offer::of_member(endpoint, seller, served, selling.verified, known);
             offers.entry(selling.name.as_str().into()).or_default().push(Arc::new(offer));
         }
         for (name, offers) in offers {

@@ -28,7 +28,7 @@ use super::way::Way;
 use super::whole;
 use super::witness::{Answered, Witness};
 use crate::config::{Hedging, Limits, Routing};
-use crate::market::{self, Member, Model, Offer};
+use crate::market::{self, Integrity, Member, Model, Offer};
 use crate::metrics::Metrics;
 use crate::stream::{Checkable, Progress};
 
@@ -90,6 +90,7 @@ pub(super) struct Try {
     pub(super) model: Arc<Model>,
     /// What the provider calls it.
     pub(super) upstream_model: Arc<str>,
+    integrity: Option<Arc<Integrity>>,
     pub(super) body: LinkBody,
     pub(super) parts: Parts,
     tally: Tally,
@@ -327,7 +328,17 @@ impl Try {
         let (endpoint, model) = (offer.endpoint.clone(), model.clone());
         let member = offer.member().cloned();
         let upstream_model = offer.upstream_model.clone();
-        Self { endpoint, member, model, upstream_model, body, parts, tally, _in_flight: in_flight }
+        Self {
+            endpoint,
+            member,
+            model,
+            upstream_model,
+            integrity: offer.integrity.clone(),
+            body,
+            parts,
+            tally,
+            _in_flight: in_flight,
+        }
     }
 
     /// It answers, which is all that was asked.
@@ -339,6 +350,9 @@ impl Try {
         let tokens = self.tally.succeeded(progress);
         if let Some(member) = &self.member {
             member.answered(tokens);
+        }
+        if let Some(integrity) = &self.integrity {
+            integrity.answered();
         }
     }
 
@@ -366,7 +380,7 @@ impl Try {
 
     /// Which choice of its answer is to be checked.
     pub(super) fn drawn(&self, context: &Context, job: &Job) -> Option<u32> {
-        context.witness.draws(job, self.member.as_deref()?)
+        context.witness.draws(job, self.integrity.as_deref()?)
     }
 
     pub(super) fn is_event_stream(&self) -> bool {

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use super::attempt::Try;
 use super::request::Job;
-use crate::market::{Member, Model, Offer};
+use crate::market::{Integrity, Member, Model, Offer};
 use crate::request::{Dialect, Policy, Rewrite};
 use crate::stream::{Checkable, Progress};
 
 /// Asked by every answer that a node begins.
 pub trait Witness: Send + Sync + fmt::Debug {
     /// Which choice of the answer is to be checked when it is there. The node must not be able to tell.
-    fn draws(&self, job: &Job, member: &Member) -> Option<u32>;
+    fn draws(&self, job: &Job, integrity: &Integrity) -> Option<u32>;
 
     /// An answer that was drawn is whole. Must not block.
     fn answered(&self, answer: Answered);
@@ -44,7 +44,7 @@ pub struct Answered {
 // === impl Nobody ===
 
 impl Witness for Nobody {
-    fn draws(&self, _: &Job, _: &Member) -> Option<u32> {
+    fn draws(&self, _: &Job, _: &Integrity) -> Option<u32> {
         None
     }
 

@@ -1,0 +1,144 @@
+//! What audits have shown of a node, for the model it sells under one name: it outlives the lease, as all
+//! that is known of a node's key does. Requests read one number of it, the share of answers that are checked.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::audit::cusum::Cusum;
+use crate::audit::rate;
+use crate::reputation;
+
+/// Shared by all offers of the node for the model.
+#[derive(Debug)]
+pub struct Integrity {
+    /// Of its answers, those that are checked: the bits of an f64.
+    share: AtomicU64,
+    /// Whole answers of it so far.
+    answers: AtomicU64,
+    verdicts: Mutex<Verdicts>,
+}
+
+/// What is kept of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verdicts {
+    pub integrity: reputation::Integrity,
+    pub cusum: Cusum,
+    /// Answers of the node so far, audited or not.
+    pub answers: u64,
+    pub passes: u64,
+    pub fails: u64,
+}
+
+/// What becomes of a verdict.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Booked {
+    pub verdicts: Verdicts,
+    /// Too many fails: it is to be sent away.
+    pub is_over: bool,
+}
+
+// === impl Integrity ===
+
+impl Default for Integrity {
+    fn default() -> Self {
+        Self::new(Verdicts::default(), 0)
+    }
+}
+
+impl Integrity {
+    /// As it was kept. `unix_ms`: now.
+    pub fn new(verdicts: Verdicts, unix_ms: u64) -> Self {
+        let integrity = Self {
+            share: AtomicU64::new(0),
+            answers: AtomicU64::new(verdicts.answers),
+            verdicts: Mutex::new(verdicts),
+        };
+        integrity.publish(&verdicts, unix_ms);
+        integrity
+    }
+
+    /// Share of the node's answers that are checked, 0 to 1.
+    pub fn share(&self) -> f64 {
+        f64::from_bits(self.share.load(Relaxed))
+    }
+
+    /// A whole answer came; this many there are now.
+    pub fn answered(&self) -> u64 {
+        let answers = self.answers.fetch_add(1, Relaxed).saturating_add(1);
+        // Who is new has all answers checked, and from then on as many as its integrity asks for.
+        if answers == rate::FIRST_REQUESTS {
+            let verdicts = *self.lock();
+            self.publish(&verdicts, verdicts.integrity.at_ms());
+        }
+        answers
+    }
+
+    /// One confirmed verdict.
+    pub fn judged(&self, is_fail: bool, unix_ms: u64) -> Booked {
+        let mut verdicts = self.lock();
+        verdicts.integrity.take(is_fail, unix_ms);
+        let is_over = verdicts.cusum.take(is_fail);
+        match is_fail {
+            true => verdicts.fails = verdicts.fails.saturating_add(1),
+            false => verdicts.passes = verdicts.passes.saturating_add(1),
+        }
+        verdicts.answers = self.answers.load(Relaxed);
+        self.publish(&verdicts, unix_ms);
+        Booked { verdicts: *verdicts, is_over }
+    }
+
+    /// An operator lets the node come again: what made it go counts no more, the verdicts do.
+    pub fn readmitted(&self) {
+        self.lock().cusum = Cusum::default();
+    }
+
+    pub fn verdicts(&self) -> Verdicts {
+        let verdicts = *self.lock();
+        Verdicts { answers: self.answers.load(Relaxed), ..verdicts }
+    }
+
+    fn publish(&self, verdicts: &Verdicts, unix_ms: u64) {
+        let lower = verdicts.integrity.lower(unix_ms);
+        let share = rate::rate(lower, self.answers.load(Relaxed));
+        self.share.store(share.to_bits(), Relaxed);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Verdicts> {
+        self.verdicts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newcomer_is_always_checked_and_who_proves_honest_ever_less() {
+        let integrity = Integrity::default();
+        for _ in 1..rate::FIRST_REQUESTS {
+            integrity.answered();
+            integrity.judged(false, 1);
+            assert!((integrity.share() - 1.0).abs() < 1e-12);
+        }
+        integrity.answered();
+        let known = integrity.share();
+        assert!(known < 0.3, "{known}");
+        for _ in 0..500 {
+            integrity.judged(false, 1);
+        }
+        assert!(integrity.share() < known && integrity.share() >= rate::RATE_MIN);
+    }
+
+    #[test]
+    fn fails_add_up_to_a_quarantine_and_outlive_a_restart() {
+        let integrity = Integrity::default();
+        let over = (0..10).map(|_| integrity.judged(true, 1).is_over).position(|over| over);
+        assert_eq!(over, Some(3), "the fourth in a row");
+        let kept = serde_json::to_string(&integrity.verdicts()).unwrap();
+        let again = Integrity::new(serde_json::from_str(&kept).unwrap(), 1);
+        assert_eq!(again.verdicts(), integrity.verdicts());
+        again.readmitted();
+        assert!(!again.judged(false, 2).is_over);
+    }
+}
