@@ -5,6 +5,7 @@
 //! until the drain.
 
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod cache;
 pub mod cli;
@@ -16,6 +17,7 @@ pub mod limit;
 pub mod market;
 pub mod metrics;
 mod nodes;
+pub mod reputation;
 pub mod request;
 pub mod responses;
 pub mod route;
