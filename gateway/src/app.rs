@@ -16,6 +16,7 @@ use crate::market::{self, Market};
 use crate::metrics::{Metrics, Phase};
 use crate::shutdown::Shutdown;
 use crate::store;
+use crate::trust::Trust;
 use crate::upstream;
 
 /// Of the gateway's own key, in the data folder.
@@ -36,6 +37,8 @@ pub struct App {
     pub market: Market,
     /// Answers kept.
     pub cache: Cache,
+    /// What has answers checked.
+    pub trust: Arc<Trust>,
     /// What attempts need.
     pub upstream: Arc<upstream::Context>,
     /// What finds out about nodes.
@@ -77,6 +80,21 @@ impl App {
         let keys = Arc::new(keys(&settings)?);
         let limit_time = Arc::new(Time::new(clock.clone()));
         let shutdown = Shutdown::new();
+        let verdicts = verdicts(&settings)?;
+        if let Some(store) = &verdicts {
+            let kept = store.all()?;
+            market.remember(kept.verdicts);
+            market.remember_ejected(kept.ejected);
+        }
+        let mut secret = [0; 32];
+        getrandom::fill(&mut secret)?;
+        let trust = Arc::new(Trust::new(
+            settings.audit,
+            market.clone(),
+            metrics.clone(),
+            &secret,
+            verdicts,
+        ));
         let upstream = Arc::new(upstream::Context {
             limits: settings.limits.clone(),
             metrics: metrics.clone(),
@@ -87,7 +105,7 @@ impl App {
             routing: settings.routing,
             hedging: settings.hedging,
             seeds: upstream::Seeds::draw()?,
-            witness: Arc::new(upstream::Nobody),
+            witness: trust.clone(),
             dialer: None,
         });
         let bench = Arc::new(Bench::new(market.clone(), upstream.clone(), &settings.market));
@@ -103,6 +121,7 @@ impl App {
             limit_time,
             market,
             cache,
+            trust,
             upstream,
             bench,
             bodies,
@@ -119,6 +138,12 @@ fn identity(settings: &Settings) -> Result<Arc<SecretKey>, identity::key::Error>
         None => identity::key::generate()?,
     };
     Ok(Arc::new(key))
+}
+
+/// What is known of nodes. Where no node can join there is nothing to keep.
+fn verdicts(settings: &Settings) -> Result<Option<Arc<store::Verdicts>>, store::Error> {
+    let is_kept = settings.market.node_listen.is_some();
+    is_kept.then(|| store::Verdicts::open(&settings.server.data_dir).map(Arc::new)).transpose()
 }
 
 /// Open mode asks for no key, and leaves the store alone.

@@ -37,7 +37,7 @@ use std::time::Duration;
 pub(crate) use aliases::Aliases;
 pub use crowd::{Crowd, Seat};
 pub use index::Index;
-pub use integrity::{Booked, Integrity, Verdicts};
+pub use integrity::{Booked, Integrity, Kept, Verdicts};
 pub use join::{Admission, LeaseToken, Presented};
 pub use known::{Figures, Known};
 pub use member::{Facts, Member, OnSale, Prices, RENTED_MARGIN};
@@ -139,7 +139,26 @@ impl Market {
 
     /// Lets a node come again. True if it had been sent away.
     pub fn readmit(&self, node: &PublicKey) -> bool {
-        self.inner.table().knowns.readmit(node)
+        let mut table = self.inner.table();
+        if let Some(known) = table.knowns.get(node) {
+            known.readmitted();
+        }
+        table.knowns.readmit(node)
+    }
+
+    /// What was kept of nodes from before this start: verdicts by name, and why a node was sent away.
+    pub fn remember(&self, kept: impl IntoIterator<Item = Kept>) {
+        let now_ms = u64::try_from(self.inner.time.now().unix_ms).unwrap_or_default();
+        let mut table = self.inner.table();
+        for Kept { node, model, verdicts } in kept {
+            table.knowns.asked(&node).remember(&model, verdicts, now_ms);
+        }
+    }
+
+    /// Nodes that were sent away before this start.
+    pub fn remember_ejected(&self, ejected: impl IntoIterator<Item = (PublicKey, String)>) {
+        let mut table = self.inner.table();
+        ejected.into_iter().for_each(|(node, reason)| table.knowns.eject(node, &reason));
     }
 
     /// No new requests for a node, whose membership ends within this time. True if it is connected.

@@ -169,11 +169,7 @@ impl Metrics {
                 "quorate_malformed_events",
                 "Provider events that were not JSON and were dropped",
             ),
-            failovers: single(
-                r,
-                "quorate_failovers",
-                "Attempts begun because an earlier one failed",
-            ),
+            failovers: single(r, "quorate_failovers", "Attempts begun after another failed"),
             route: Route::new(r),
             trust: Trust::new(r),
             cache: family(r, "quorate_cache", "Requests that asked the cache", "outcome"),

@@ -122,6 +122,7 @@ async fn start(app: App, bound: Option<std::net::TcpListener>) -> Result<Running
     app.shutdown.spawn(app.market.clone().run(app.shutdown.clone()));
     if app.settings.market.node_listen.is_some() {
         app.shutdown.spawn(app.bench.clone().run());
+        app.shutdown.spawn(app.trust.clone().run(app.upstream.clone()));
     }
     tracing::info!(%addr, %admin_addr, "serving");
     Ok(Running { addr, admin_addr, node_addr, app, admin, nodes })

@@ -3,6 +3,7 @@
 
 mod file;
 mod record;
+mod verdicts;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use uuid::Uuid;
 
 pub use file::File;
 pub use record::Record;
+pub use verdicts::Verdicts;
 
 /// Where keys are kept. Each call has happened, on disk, when it returns; calls block.
 pub trait Keys: Send + Sync + fmt::Debug {

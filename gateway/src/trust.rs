@@ -4,6 +4,7 @@
 //! or an answer outlives the check.
 
 mod books;
+mod canary;
 mod case;
 mod check;
 mod open;
@@ -23,6 +24,7 @@ use crate::market::{Integrity, Market};
 use crate::metrics::{AuditOutcome, Metrics};
 use crate::request::Endpoint;
 use crate::request::policy::Mode;
+use crate::store;
 use crate::upstream::{self, Answered, Job, Witness};
 use case::Case;
 
@@ -41,6 +43,8 @@ pub struct Trust {
     draw: Draw,
     pools: Mutex<Pools<Whose, Arc<Case>>>,
     profiles: Mutex<Profiles>,
+    /// Absent: nothing outlives the process.
+    store: Option<Arc<store::Verdicts>>,
     queue: mpsc::Sender<(Instant, Answered)>,
     /// Taken by whoever runs it.
     waiting: Mutex<Option<mpsc::Receiver<(Instant, Answered)>>>,
@@ -55,6 +59,7 @@ impl Trust {
         market: Market,
         metrics: Arc<Metrics>,
         secret: &[u8; 32],
+        store: Option<Arc<store::Verdicts>>,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(settings.at_once.saturating_mul(WAITING).max(1));
         Self {
@@ -64,6 +69,7 @@ impl Trust {
             draw: Draw::new(secret),
             pools: Mutex::default(),
             profiles: Mutex::default(),
+            store,
             queue,
             waiting: Mutex::new(Some(waiting)),
         }
@@ -94,6 +100,24 @@ impl Trust {
         }
     }
 
+    /// An operator sends a node away, now and whenever it comes back.
+    pub async fn eject(&self, node: &PublicKey, reason: &str) {
+        self.market.eject(node, reason);
+        if let Some(store) = self.store.clone() {
+            let (node, reason) = (*node, reason.to_owned());
+            books::told(tokio::task::spawn_blocking(move || store.eject(&node, &reason)).await);
+        }
+    }
+
+    /// An operator lets a node come again; true if it had been sent away.
+    pub async fn readmit(&self, node: &PublicKey) -> bool {
+        if let Some(store) = self.store.clone() {
+            let node = *node;
+            books::told(tokio::task::spawn_blocking(move || store.readmit(&node)).await);
+        }
+        self.market.readmit(node)
+    }
+
     fn counted(&self, outcome: AuditOutcome, ended: Instant) {
         let metrics = &self.metrics.trust;
         metrics.under_way.dec();
@@ -109,7 +133,7 @@ impl Witness for Trust {
             return None;
         }
         let name = job.request_id.to_str().ok()?;
-        let share = match integrity.verdicts().answers < self.settings.newcomer_answers {
+        let share = match integrity.answers() < self.settings.newcomer_answers {
             true => 1.0,
             false => integrity.share().max(self.settings.rate_min),
         };

@@ -3,8 +3,8 @@
 
 use super::supervise::Member;
 use gateway::config::{
-    Audit, Auth, Cache, CorsOrigins, Hedging, Join, Key, Limits, Market, Mode, ModelEntry, Named, Routing,
-    Server, Settings, Telemetry,
+    Audit, Auth, Cache, CorsOrigins, Hedging, Join, Key, Limits, Market, Mode, ModelEntry, Named,
+    Routing, Server, Settings, Telemetry,
 };
 use secrecy::SecretString;
 use std::{net::SocketAddr, path::Path};

@@ -14,8 +14,6 @@ pub struct Audit {
     pub newcomer_answers: u64,
     /// Answers that are checked at once; as many as this again wait 32 times over, further ones are let go.
     pub at_once: usize,
-    /// Share of the scores asked for whose result is known beforehand.
-    pub canary_share: f64,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -25,7 +23,6 @@ pub(super) struct RawAudit {
     rate_min: Option<f64>,
     newcomer_answers: Option<u64>,
     at_once: Option<u64>,
-    canary_share: Option<f64>,
 }
 
 const NEWCOMER_MAX: u64 = 10_000;
@@ -35,7 +32,7 @@ const AT_ONCE_MAX: u64 = 256;
 
 impl Default for Audit {
     fn default() -> Self {
-        Self { enabled: true, rate_min: 0.02, newcomer_answers: 30, at_once: 4, canary_share: 0.02 }
+        Self { enabled: true, rate_min: 0.02, newcomer_answers: 30, at_once: 4 }
     }
 }
 
@@ -44,15 +41,10 @@ impl Default for Audit {
 impl RawAudit {
     pub(super) fn check(&self, problems: &mut Problems) -> Audit {
         let defaults = Audit::default();
-        let mut share = |name: &str, value: Option<f64>, default: f64| {
-            let value = value.unwrap_or(default);
-            if !(0.0..=1.0).contains(&value) {
-                problems.add(format!("audit.{name}"), format!("{value} is not between 0 and 1"));
-            }
-            value
-        };
-        let rate_min = share("rate_min", self.rate_min, defaults.rate_min);
-        let canary_share = share("canary_share", self.canary_share, defaults.canary_share);
+        let rate_min = self.rate_min.unwrap_or(defaults.rate_min);
+        if !(0.0..=1.0).contains(&rate_min) {
+            problems.add("audit.rate_min", format!("{rate_min} is not between 0 and 1"));
+        }
         let newcomer_answers = self.newcomer_answers.unwrap_or(defaults.newcomer_answers);
         if newcomer_answers > NEWCOMER_MAX {
             let what = format!("{newcomer_answers} is more than {NEWCOMER_MAX}");
@@ -68,7 +60,6 @@ impl RawAudit {
             rate_min,
             newcomer_answers,
             at_once: usize::try_from(at_once).unwrap_or(defaults.at_once),
-            canary_share,
         }
     }
 }

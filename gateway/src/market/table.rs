@@ -159,7 +159,8 @@ impl Table {
     fn sell(&mut self, member: &Arc<Member>, endpoint: &Arc<Endpoint>) {
         let mut offers: BTreeMap<Arc<str>, Vec<Arc<Offer>>> = BTreeMap::new();
         for (at, selling) in member.selling.iter().enumerate() {
-            let (Some(learned), Some(integrity)) = (member.learned(at), member.integrity(at)) else {
+            let (Some(learned), Some(integrity)) = (member.learned(at), member.integrity(at))
+            else {
                 continue;
             };
             let served = member.hello.models.iter().enumerate();

@@ -6,11 +6,12 @@ use openapi::sign::PublicKey;
 use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, PoisonError};
 
+use super::Trust;
 use super::case::{Case, request_id};
 use super::score::Word;
-use super::Trust;
 use crate::market::evidence::{note, record};
-use crate::market::{Integrity, Member, Offer};
+use crate::market::{Integrity, Kept, Member, Offer};
+use crate::store;
 use crate::upstream::Answered;
 
 /// What is to be written down of one audit.
@@ -69,7 +70,8 @@ impl Audit {
         };
         EvidenceRecord {
             model: Some(model.to_owned()),
-            note: (!self.audited.reasons.is_empty()).then(|| note(&self.audited.reasons.join("; "))),
+            note: (!self.audited.reasons.is_empty())
+                .then(|| note(&self.audited.reasons.join("; "))),
             audit: Some(self.audited),
             ..record(at_ms, kind, verdict)
         }
@@ -91,7 +93,7 @@ impl Trust {
             );
         }
         answered.member.known.evidence.push(record);
-        self.counts(&answered.member, offer, is_fail).await;
+        self.counts(&answered.member, offer, &answered.model.id, is_fail).await;
     }
 
     /// Of a scorer that others contradict, or confirm.
@@ -106,21 +108,36 @@ impl Trust {
         let now = self.market.time().now();
         let record = audit.record(now.unix_ms, &case.answered.model.id, EvidenceKind::Score);
         member.known.evidence.push(record);
-        self.counts(member, &word.scorer, Some(is_fail)).await;
+        self.counts(member, &word.scorer, &case.answered.model.id, Some(is_fail)).await;
     }
 
     /// A verdict counts: for the route, for how much is checked, and for whether the node may stay.
-    async fn counts(&self, member: &Arc<Member>, offer: &Offer, is_fail: Option<bool>) {
+    async fn counts(
+        &self,
+        member: &Arc<Member>,
+        offer: &Offer,
+        model: &str,
+        is_fail: Option<bool>,
+    ) {
         let (Some(integrity), Some(is_fail)) = (&offer.integrity, is_fail) else { return };
         offer.learned.audited(!is_fail);
         let now_ms = u64::try_from(self.market.time().now().unix_ms).unwrap_or_default();
         let booked = integrity.judged(is_fail, now_ms);
+        let model = model.to_owned();
+        self.keep(Kept { node: member.node, model, verdicts: booked.verdicts }).await;
         if booked.is_over {
-            self.quarantine(member, integrity);
+            self.quarantine(member, integrity).await;
         }
     }
 
-    fn quarantine(&self, member: &Member, integrity: &Integrity) {
+    /// On disk before anything follows from it. A disk that fails costs the memory of it, no more.
+    async fn keep(&self, kept: Kept) {
+        let Some(store) = self.store.clone() else { return };
+        let done = tokio::task::spawn_blocking(move || store.keep(&kept)).await;
+        told(done);
+    }
+
+    async fn quarantine(&self, member: &Member, integrity: &Integrity) {
         let verdicts = integrity.verdicts();
         let reason = format!(
             "quarantined: {} of its last audits failed, {} passed",
@@ -129,8 +146,17 @@ impl Trust {
         self.metrics.trust.quarantines.inc();
         tracing::warn!(provider = &*member.provider, reason, "a node is sent away");
         let node: PublicKey = member.node;
-        self.market.eject(&node, &reason);
+        self.eject(&node, &reason).await;
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         pools.forget(|(whose, ..)| *whose == node);
+    }
+}
+
+/// What did not reach the disk is said, and counts until the process ends.
+pub(super) fn told(done: Result<Result<(), store::Error>, tokio::task::JoinError>) {
+    match done {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::error!(%error, "a verdict is not on disk"),
+        Err(error) => tracing::error!(%error, "a verdict is not on disk"),
     }
 }

@@ -18,9 +18,9 @@ use crate::metrics::AuditOutcome;
 use crate::upstream::{self, Answered};
 
 /// What those said who were asked, and what follows.
-struct Asked {
-    words: Vec<Word>,
-    outcome: Outcome<usize>,
+pub(super) struct Asked {
+    pub(super) words: Vec<Word>,
+    pub(super) outcome: Outcome<usize>,
 }
 
 impl Trust {
@@ -56,7 +56,14 @@ impl Trust {
                 self.book(&case.answered, audit).await;
                 AuditOutcome::Unknown
             }
-            confirm::Word::Pass | confirm::Word::Grey => self.weighed(context, case, &words).await,
+            confirm::Word::Pass | confirm::Word::Grey => {
+                let by = words.first().map(|word| word.scorer.clone());
+                let outcome = self.weighed(context, case.clone(), &words).await;
+                if let Some(by) = by.filter(|_| outcome == AuditOutcome::Pass && words.len() == 1) {
+                    self.check_scorer(context, &case, &by).await;
+                }
+                outcome
+            }
         }
     }
 
@@ -116,7 +123,9 @@ impl Trust {
         let mut all = scorers(&last.answered, &self.draw, context.time.now());
         all.retain(|scorer| node(scorer) != first);
         for scorer in all {
-            let Some((sums, key)) = self.sums(context, &pooled.parts, &scorer).await else { continue };
+            let Some((sums, key)) = self.sums(context, &pooled.parts, &scorer).await else {
+                continue;
+            };
             let is_fail = {
                 let profiles = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
                 let thresholds = profiles.thresholds(&key);
@@ -151,7 +160,7 @@ impl Trust {
     }
 
     /// Scorers that stand alone with what they said get the fail.
-    async fn odd_ones(&self, case: &Case, words: &[Word], outcome: &Outcome<usize>) {
+    pub(super) async fn odd_ones(&self, case: &Case, words: &[Word], outcome: &Outcome<usize>) {
         for at in &outcome.failed {
             if let Some(word) = words.get(*at) {
                 self.book_scorer(case, word, true).await;

@@ -5,8 +5,8 @@ use openapi::verify::Revealed;
 use std::time::Duration;
 
 use super::case::{Case, promised, request_id};
-use crate::audit::{Reason, binding};
 use crate::audit::draw::Draw;
+use crate::audit::{Reason, binding};
 use crate::upstream::{self, Answered, Question, ask};
 
 /// For a node to show what it committed itself to.

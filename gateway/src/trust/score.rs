@@ -68,7 +68,12 @@ impl Trust {
         };
         metrics.get(ScoreOutcome::Ok).inc();
         let record = Some(record(scorer, &said, &judged));
-        Word { scorer: scorer.clone(), came: Vote::of(&judged.verdict), judged: Some(judged), record }
+        Word {
+            scorer: scorer.clone(),
+            came: Vote::of(&judged.verdict),
+            judged: Some(judged),
+            record,
+        }
     }
 
     /// What the scorer says of these tokens.

@@ -143,7 +143,7 @@ pub async fn eject(
         return Err(Error::invalid("reason", message));
     }
     let provider = name(&app, &node);
-    app.market.eject(&node, &reason);
+    app.trust.eject(&node, &reason).await;
     app.bench.noted(&node, &format!("ejected by the operator: {reason}"));
     tracing::info!(%node, reason, "node ejected");
     Ok(changed(&app, &node, provider))
@@ -164,7 +164,7 @@ pub async fn readmit(
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Json<NodeChanged>, Error> {
     let node = key_of(&app, id)?;
-    let was_ejected = app.market.readmit(&node);
+    let was_ejected = app.trust.readmit(&node).await;
     let was_refuted = app.market.known(&node).is_some_and(|known| known.forgive_region());
     if !was_ejected && !was_refuted {
         let message = "The node was not sent away.".to_owned();
