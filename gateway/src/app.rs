@@ -84,6 +84,7 @@ impl App {
         if let Some(store) = &verdicts {
             let kept = store.all()?;
             market.remember(kept.verdicts);
+            market.remember_evidence(kept.evidence);
             market.remember_ejected(kept.ejected);
         }
         let mut secret = [0; 32];

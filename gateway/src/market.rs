@@ -29,6 +29,7 @@ mod writer;
 
 use indexmap::IndexSet;
 use openapi::node::Standing;
+use openapi::nodes::EvidenceRecord;
 use openapi::sign::{PublicKey, SecretKey};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -152,6 +153,17 @@ impl Market {
         let mut table = self.inner.table();
         for Kept { node, model, verdicts } in kept {
             table.knowns.asked(&node).remember(&model, verdicts, now_ms);
+        }
+    }
+
+    /// What spoke against nodes before this start.
+    pub fn remember_evidence(
+        &self,
+        evidence: impl IntoIterator<Item = (PublicKey, EvidenceRecord)>,
+    ) {
+        let mut table = self.inner.table();
+        for (node, record) in evidence {
+            table.knowns.asked(&node).evidence.push(record);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What audits have shown of nodes, and who was sent away, in one redb file of the data folder. Counts and
 //! reasons by key; never a prompt, never an answer. Calls block.
 
+use openapi::nodes::EvidenceRecord;
 use openapi::sign::PublicKey;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,10 @@ const NAME: &str = "trust.redb";
 const VERDICTS: TableDefinition<'_, (&[u8; 32], &str), &[u8]> = TableDefinition::new("verdicts");
 /// By the node's key: why it was sent away.
 const EJECTED: TableDefinition<'_, &[u8; 32], &str> = TableDefinition::new("ejected");
+/// By the node's key and the Unix millisecond: what speaks against it, as JSON.
+const EVIDENCE: TableDefinition<'_, (&[u8; 32], i64), &[u8]> = TableDefinition::new("evidence");
+/// Kept of one node; the oldest go first.
+const EVIDENCE_MAX: usize = 64;
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The file, held open.
@@ -28,6 +33,7 @@ pub struct Verdicts {
 pub struct All {
     pub verdicts: Vec<Kept>,
     pub ejected: Vec<(PublicKey, String)>,
+    pub evidence: Vec<(PublicKey, EvidenceRecord)>,
 }
 
 // === impl Verdicts ===
@@ -51,6 +57,7 @@ impl Verdicts {
         store.write(|write| {
             write.open_table(VERDICTS)?;
             write.open_table(EJECTED)?;
+            write.open_table(EVIDENCE)?;
             Ok(())
         })?;
         Ok(store)
@@ -71,6 +78,26 @@ impl Verdicts {
         self.write(|write| {
             let mut table = write.open_table(VERDICTS)?;
             table.insert((kept.node.as_bytes(), kept.model.as_str()), bytes.as_slice())?;
+            Ok(())
+        })
+    }
+
+    /// What speaks against a node.
+    ///
+    /// # Errors
+    /// The store can't be written.
+    pub fn evidence(&self, node: &PublicKey, record: &EvidenceRecord) -> Result<(), Error> {
+        let bytes = serde_json::to_vec(record).map_err(|error| failed(&self.path, &error))?;
+        let node = node.as_bytes();
+        self.write(|write| {
+            let mut table = write.open_table(EVIDENCE)?;
+            table.insert((node, record.at_ms), bytes.as_slice())?;
+            let its = table.range((node, i64::MIN)..=(node, i64::MAX))?;
+            let times: Result<Vec<i64>, _> = its.map(|entry| Ok(entry?.0.value().1)).collect();
+            let times = times.map_err(|error: redb::StorageError| redb::Error::from(error))?;
+            for at_ms in times.iter().take(times.len().saturating_sub(EVIDENCE_MAX)) {
+                table.remove((node, *at_ms))?;
+            }
             Ok(())
         })
     }
@@ -120,6 +147,12 @@ fn read(database: &Database) -> Result<All, redb::Error> {
             all.verdicts.push(Kept { node, model, verdicts });
         }
     }
+    for entry in read.open_table(EVIDENCE)?.iter()? {
+        let (key, bytes) = entry?;
+        if let Ok(record) = serde_json::from_slice(bytes.value()) {
+            all.evidence.push((PublicKey::from_bytes(*key.value().0), record));
+        }
+    }
     for entry in read.open_table(EJECTED)?.iter()? {
         let (node, reason) = entry?;
         all.ejected.push((PublicKey::from_bytes(*node.value()), reason.value().to_owned()));
@@ -135,6 +168,12 @@ fn failed(path: &Path, error: &dyn std::fmt::Display) -> Error {
 mod tests {
     use super::*;
     use crate::market::Integrity;
+    use crate::market::evidence::record;
+    use openapi::nodes::{EvidenceKind, EvidenceVerdict};
+
+    fn failed_audit(at_ms: i64) -> EvidenceRecord {
+        record(at_ms, EvidenceKind::Audit, EvidenceVerdict::Failed)
+    }
 
     #[test]
     fn what_is_kept_is_there_after_a_restart() {
@@ -150,12 +189,17 @@ mod tests {
                 .unwrap();
             store.keep(&kept).unwrap();
             store.eject(&node, "why").unwrap();
+            for at_ms in 0..100 {
+                store.evidence(&node, &failed_audit(at_ms)).unwrap();
+            }
             assert!(matches!(Verdicts::open(folder.path()), Err(Error::InUse { .. })));
         }
         let store = Verdicts::open(folder.path()).unwrap();
         let all = store.all().unwrap();
         assert_eq!(all.verdicts, [kept]);
         assert_eq!(all.ejected, [(node, "why".to_owned())]);
+        assert_eq!(all.evidence.len(), EVIDENCE_MAX);
+        assert_eq!(all.evidence.last(), Some(&(node, failed_audit(99))));
         store.readmit(&node).unwrap();
         assert!(store.all().unwrap().ejected.is_empty());
     }

@@ -92,7 +92,7 @@ impl Trust {
                 "an answer did not stand its audit"
             );
         }
-        answered.member.known.evidence.push(record);
+        self.write_down(&answered.member, record).await;
         self.counts(&answered.member, offer, &answered.model.id, is_fail).await;
     }
 
@@ -107,8 +107,17 @@ impl Trust {
         }
         let now = self.market.time().now();
         let record = audit.record(now.unix_ms, &case.answered.model.id, EvidenceKind::Score);
-        member.known.evidence.push(record);
+        self.write_down(member, record).await;
         self.counts(member, &word.scorer, &case.answered.model.id, Some(is_fail)).await;
+    }
+
+    /// What speaks against a node is on disk before anything follows from it.
+    async fn write_down(&self, member: &Member, record: EvidenceRecord) {
+        if let (Some(store), EvidenceVerdict::Failed) = (self.store.clone(), record.verdict) {
+            let (node, kept) = (member.node, record.clone());
+            told(tokio::task::spawn_blocking(move || store.evidence(&node, &kept)).await);
+        }
+        member.known.evidence.push(record);
     }
 
     /// A verdict counts: for the route, for how much is checked, and for whether the node may stay.
