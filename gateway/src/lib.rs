@@ -11,6 +11,7 @@ pub mod cache;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod consensus;
 pub mod http;
 mod json;
 pub mod limit;
