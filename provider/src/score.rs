@@ -4,8 +4,7 @@
 //! claims.
 
 use openapi::gumbel;
-use openapi::verify::{MARGIN_MAX, Score};
-use sha2::{Digest, Sha256};
+use openapi::verify::{MARGIN_MAX, Score, TextHash};
 
 use crate::decode::sequence::Sequence;
 use crate::engine::score::{Answer, Job};
@@ -31,7 +30,7 @@ pub struct Scorer {
     wanted: std::vec::IntoIter<u32>,
     top_k: usize,
     margins: bool,
-    text: Sha256,
+    text: TextHash,
     scores: Vec<Score>,
 }
 
@@ -62,7 +61,7 @@ impl Scorer {
             wanted: wanted.into_iter(),
             top_k: usize::from(job.top_k),
             margins: job.margins,
-            text: Sha256::new(),
+            text: TextHash::default(),
         };
         (scorer, prompt)
     }
@@ -121,7 +120,7 @@ impl Scorer {
         Answer {
             prompt_ids_sha256: self.prompt_ids_sha256,
             prompt_tokens: self.sequence.prompt_tokens(),
-            text_sha256: hex::encode(self.text.finalize()),
+            text_sha256: self.text.finish(),
             finish_reason: match self.state {
                 State::Ended(reason) => Some(reason),
                 State::GoingOn | State::Broken => None,
@@ -153,13 +152,12 @@ impl Scorer {
     }
 
     fn read(&mut self, delta: &Delta) {
+        [&delta.content, &delta.reasoning].into_iter().flatten().for_each(|t| self.text.text(t));
         let call = delta.tool_call.as_ref().and_then(|call| call.function.as_ref());
-        let arguments = call.and_then(|function| function.arguments.as_ref());
-        for text in
-            [delta.content.as_ref(), delta.reasoning.as_ref(), arguments].into_iter().flatten()
-        {
-            self.text.update(text.as_bytes());
+        if let Some(name) = call.and_then(|call| call.name.as_deref()).filter(|n| !n.is_empty()) {
+            self.text.call(name);
         }
+        call.and_then(|call| call.arguments.as_ref()).into_iter().for_each(|t| self.text.text(t));
     }
 }
 

@@ -24,7 +24,7 @@ fn row(swap: usize, before: &[u32]) -> Vec<f32> {
 struct Written {
     ids: Vec<u32>,
     claims: Vec<Claim>,
-    text: String,
+    text: TextHash,
     reason: FinishReason,
 }
 
@@ -37,16 +37,16 @@ fn write(job: &Writing) -> Written {
     while let Step::Token(id) = decode.step(&row(0, &ids)) {
         ids.push(id);
     }
-    let (mut told, mut text) = (Vec::new(), String::new());
+    let (mut told, mut text) = (Vec::new(), TextHash::default());
     while let Ok(event) = events.try_recv() {
         match event.unwrap() {
             Event::Delta(delta) => {
                 told.extend(delta.ids);
-                let call = delta.tool_call.and_then(|call| call.function?.arguments);
-                [delta.content, delta.reasoning, call]
-                    .into_iter()
-                    .flatten()
-                    .for_each(|t| text += &t);
+                let texts = [delta.content, delta.reasoning].into_iter().flatten();
+                texts.for_each(|part| text.text(&part));
+                let call = delta.tool_call.and_then(|call| call.function).unwrap_or_default();
+                call.name.iter().for_each(|name| text.call(name));
+                call.arguments.iter().for_each(|part| text.text(part));
             }
             Event::Finish { reason, ids, claims, .. } => {
                 told.extend(ids);
@@ -122,7 +122,7 @@ fn an_honest_answer_is_what_the_scorer_would_have_drawn() {
             assert!(score.own > 0.0 && score.above + score.own <= 1.0 + 1e-9, "{score:?}");
         }
         assert_eq!(scored.finish_reason, Some(written.reason), "{job:?}");
-        assert_eq!(scored.text_sha256, hex::encode(Sha256::digest(&written.text)), "{job:?}");
+        assert_eq!(scored.text_sha256, written.text.clone().finish(), "{job:?}");
         assert_eq!(scored.constrained, job.constraint.is_some() || job.tool_use != ToolUse::Off);
         assert_eq!(scored.sampler, Some("gumbel-v1"));
         assert_eq!(written.claims.len(), written.ids.len());
