@@ -9,7 +9,7 @@ use crate::clock::{Clock, System};
 use crate::config::Settings;
 use crate::counters::Counters;
 use crate::engine::{Engine, select};
-use crate::http::{self, Context, Guard};
+use crate::http::{self, Context, Guard, Trust};
 use crate::identity;
 use crate::link::{self, Links};
 use crate::metrics::Metrics;
@@ -179,6 +179,7 @@ pub async fn serve(setup: Setup) -> Result<Running, Error> {
             Some(Arc::new(node.links(joining, url).await?))
         }
     };
+    let key = links.as_ref().map(|links| Arc::clone(&links.node.key));
     let leases = links.as_ref().map(|links| Arc::clone(&links.node.leases));
     let router = http::router(Context {
         engine,
@@ -190,6 +191,7 @@ pub async fn serve(setup: Setup) -> Result<Running, Error> {
         bodies: Arc::new(Semaphore::new(serving.requests.bodies_bytes.min(Semaphore::MAX_PERMITS))),
         counters: Arc::clone(&counters),
         guard: Guard { api_key, leases },
+        trust: Trust::new(key),
         links: links.clone(),
     });
     let accept = |listener, tls| {

@@ -53,6 +53,8 @@ pub struct Mistral {
     pub cpu: bool,
     pub dtype: Dtype,
     pub max_concurrent: usize,
+    /// Bytes of a matrix of logits when an answer is scored in one pass.
+    pub score_matrix_bytes: usize,
     /// A second model, which makes embeddings: a folder.
     pub embedding_model: Option<String>,
     pub embedding_model_id: Option<String>,

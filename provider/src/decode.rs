@@ -3,20 +3,20 @@
 //! blocks: the channel holds every event an answer can have.
 
 mod sent;
+pub(crate) mod sequence;
 
 use openapi::chat::FinishReason;
+use openapi::commit::{Claim, TOP, thousandths};
 use openapi::resume::Resume;
-use openapi::usage::{CompletionTokensDetails, Usage};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::counters::Counters;
-use crate::engine::{Delta, Error, Event, Sampling};
-use crate::grammar::{Guide, Mask};
+use crate::engine::{Delta, Error, Event, Job};
 use crate::model::{Model, Prepared};
-use crate::sampler::{Pick, Sampler};
-use crate::text::{Rest, Text, Verdict};
+use crate::sampler::{Logprob, Pick};
 use sent::{Sent, mismatch};
+use sequence::{End, Sequence};
 
 /// What an answer's caller reads from.
 pub type Events = mpsc::Receiver<Result<Event, Error>>;
@@ -41,14 +41,11 @@ pub enum Outcome {
 
 #[derive(Debug)]
 pub struct Decode {
-    sampler: Sampler,
-    logprobs: bool,
-    guide: Option<Guide>,
-    text: Text,
-    eos: Vec<u32>,
-    prompt_tokens: u32,
-    max_tokens: u32,
-    generated: u32,
+    sequence: Sequence,
+    /// As the caller asked for them.
+    logprobs: Option<usize>,
+    /// Present where evidence is wanted: what is claimed of each token drawn here.
+    claims: Option<Vec<Claim>>,
     sent: Sent,
     events: mpsc::Sender<Result<Event, Error>>,
     counters: Arc<Counters>,
@@ -58,25 +55,22 @@ pub struct Decode {
 // === impl Decode ===
 
 impl Decode {
-    /// Takes `prepared` but for its ids, which the engine needs.
+    /// Takes `prepared`, made of this job, but for its ids, which the engine needs.
     pub fn new(
         model: &Model,
         prepared: Prepared,
-        sampling: Sampling,
-        logprobs: Option<u8>,
+        job: &Job,
         counters: Arc<Counters>,
     ) -> (Self, Vec<u32>, Events) {
-        let Prepared { ids, max_tokens, text, guide } = prepared;
-        let (events, receiver) = mpsc::channel(events_max(max_tokens));
+        let logprobs = job.logprobs.map(usize::from);
+        let claimed = job.evidence.then_some(TOP);
+        let wanted = logprobs.max(claimed).and_then(|wanted| u8::try_from(wanted).ok());
+        let (sequence, ids) = Sequence::new(model, prepared, job.sampling.clone(), wanted);
+        let (events, receiver) = mpsc::channel(events_max(sequence.max_tokens()));
         let decode = Self {
-            sampler: Sampler::new(sampling, &ids, logprobs),
-            logprobs: logprobs.is_some(),
-            guide,
-            text: Text::new(Arc::clone(&model.tokenizer), text),
-            eos: model.tokenizer.eos().to_vec(),
-            prompt_tokens: u32::try_from(ids.len()).unwrap_or(u32::MAX),
-            max_tokens,
-            generated: 0,
+            sequence,
+            logprobs,
+            claims: job.evidence.then(Vec::new),
             sent: Sent::default(),
             events,
             counters,
@@ -97,13 +91,13 @@ impl Decode {
             if self.outcome.is_some() {
                 return Err(mismatch("it ends before the last of its tokens"));
             }
-            self.sampler.replay(*id);
-            self.generated = self.generated.saturating_add(1);
-            let pick = Pick { id: *id, logprob: None };
-            self.take(pick).map_err(|_| mismatch("the grammar does not allow its tokens"))?;
+            let mut deltas = Vec::new();
+            let end = self.sequence.replay(*id, &mut deltas);
+            let end = end.map_err(|_| mismatch("the grammar does not allow its tokens"))?;
+            self.tell(deltas, end);
         }
         // Text that is held back here may have left there with a later token, which comes again.
-        let held = if self.outcome.is_some() { 0 } else { self.text.held_bytes() };
+        let held = if self.outcome.is_some() { 0 } else { self.sequence.held_bytes() };
         if self.outcome == Some(Outcome::Failed) || self.sent.bytes() > held {
             return Err(mismatch("its tokens make another text here"));
         }
@@ -112,7 +106,7 @@ impl Decode {
 
     /// How many tokens may still be drawn.
     pub fn tokens_left(&self) -> u32 {
-        self.max_tokens.saturating_sub(self.generated)
+        self.sequence.tokens_left()
     }
 
     pub fn outcome(&self) -> Option<Outcome> {
@@ -157,77 +151,53 @@ impl Decode {
     }
 
     fn draw(&mut self, row: &[f32]) -> Result<Step, Error> {
-        let mask = self.guide.as_mut().map(Guide::mask).transpose()?;
-        let eos = &self.eos;
-        let allows = |mask: &Mask, id: u32| {
-            mask.allows(id) || eos.contains(&id) && eos.iter().any(|eos| mask.allows(*eos))
-        };
-        let allowed = mask.as_ref().map(|mask| move |id: u32| allows(mask, id));
-        let allowed = allowed.as_ref().map(|allowed| allowed as &dyn Fn(u32) -> bool);
-        let pick = self.sampler.pick(row, allowed);
-        let none = || Error::Internal("the model gave no finite logit".to_owned());
-        let pick = pick.ok_or_else(none)?;
+        let mut pick = self.sequence.draw(row)?;
         Counters::add(&self.counters.tokens_generated);
-        self.generated = self.generated.saturating_add(1);
-        self.take(pick)
-    }
-
-    /// What follows from a token.
-    fn take(&mut self, pick: Pick) -> Result<Step, Error> {
+        if let (Some(claims), Some(logprob)) = (&mut self.claims, &pick.logprob) {
+            claims.push(claim(logprob));
+        }
+        self.ask(&mut pick);
         let id = pick.id;
-        if self.eos.contains(&id) {
-            self.text.end(id);
-            self.finish(FinishReason::Stop);
-            return Ok(Step::Over);
-        }
-        if let Some(guide) = &mut self.guide {
-            guide.accept(id)?;
-        }
         let mut deltas = Vec::new();
-        let verdict = self.text.push(pick, &mut deltas);
-        self.send_all(deltas);
-        if self.outcome.is_some() {
-            return Ok(Step::Over);
-        }
-        self.tell_early();
-        let whole = verdict == Verdict::Stop || self.guide.as_ref().is_some_and(Guide::is_done);
-        if whole {
-            self.finish(FinishReason::Stop);
-        } else if self.generated >= self.max_tokens {
-            self.finish(FinishReason::Length);
-        }
+        let end = self.sequence.take(pick, &mut deltas)?;
+        self.tell(deltas, end);
         Ok(if self.outcome.is_some() { Step::Over } else { Step::Token(id) })
     }
 
-    fn tell_early(&mut self) {
-        if !self.logprobs {
-            let ids = self.text.early_ids();
-            if !ids.is_empty() {
-                self.send_all(vec![Delta { ids, ..Delta::default() }]);
+    /// Leaves of what was computed what the caller asked for.
+    fn ask(&self, pick: &mut Pick) {
+        match (self.logprobs, &mut pick.logprob) {
+            (Some(count), Some(logprob)) => logprob.top.truncate(count),
+            (None, logprob) => *logprob = None,
+            (Some(_), None) => {}
+        }
+    }
+
+    /// What came of a token.
+    fn tell(&mut self, deltas: Vec<Delta>, end: Option<FinishReason>) {
+        self.send_all(deltas);
+        match end {
+            _ if self.outcome.is_some() => {}
+            Some(reason) => self.finish(reason),
+            None if self.logprobs.is_none() => {
+                let ids = self.sequence.early_ids();
+                if !ids.is_empty() {
+                    self.send_all(vec![Delta { ids, ..Delta::default() }]);
+                }
             }
+            None => {}
         }
     }
 
     fn finish(&mut self, reason: FinishReason) {
         let mut deltas = Vec::new();
-        let Rest { ids, tool_calls, stopped, reasoning_tokens } = self.text.finish(&mut deltas);
+        let End { reason, usage, ids } = self.sequence.finish(reason, &mut deltas);
         self.send_all(deltas);
         if self.outcome.is_some() {
             return;
         }
-        let mut usage = Usage::new(self.prompt_tokens.into(), self.generated.into());
-        if reasoning_tokens > 0 {
-            usage.completion_tokens_details = Some(CompletionTokensDetails { reasoning_tokens });
-        }
-        let reason = match reason {
-            FinishReason::Length if stopped => FinishReason::Stop,
-            reason => reason,
-        };
-        let reason = match reason {
-            FinishReason::Stop if tool_calls => FinishReason::ToolCalls,
-            reason => reason,
-        };
-        self.send(Ok(Event::Finish { reason, usage, ids }));
+        let claims = self.claims.take().unwrap_or_default();
+        self.send(Ok(Event::Finish { reason, usage, ids, claims }));
         // A send that failed has said why.
         self.outcome.get_or_insert(Outcome::Finished);
     }
@@ -254,6 +224,12 @@ impl Decode {
             }
         }
     }
+}
+
+/// What a node stands by. Of the row's likeliest tokens, the first [`TOP`].
+fn claim(logprob: &Logprob) -> Claim {
+    let top = logprob.top.iter().take(TOP).map(|(id, lp)| (*id, thousandths(*lp)));
+    Claim { lp: thousandths(logprob.value), top: top.collect() }
 }
 
 /// A token shows three pieces at most (the end of reasoning, content, a call); the end of an answer

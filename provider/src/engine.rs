@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use futures_util::stream::BoxStream;
 use openapi::chat::{FinishReason, TokenLogprob, ToolCallDelta};
+use openapi::commit::Claim;
 use openapi::node::{Feature, Served};
 use openapi::resume::Resume;
 use openapi::usage::Usage;
@@ -73,6 +74,8 @@ pub struct ModelInfo {
     /// Of the chat template, hex.
     pub template_sha256: Option<String>,
     pub features: Vec<Feature>,
+    /// Absent: what others wrote is not scored here.
+    pub reach: Option<score::Reach>,
     /// What it computes on: `cpu`, `cuda`, `metal`, `scripted`, or `upstream`.
     pub backend: &'static str,
 }
@@ -215,6 +218,8 @@ pub enum Event {
         usage: Usage,
         /// Ids of tokens that end the answer without text of their own (end of turn).
         ids: Vec<u32>,
+        /// What is claimed of each token that was drawn here, where evidence was asked for.
+        claims: Vec<Claim>,
     },
     /// Bytes to write as they are: how a script misbehaves.
     Raw(Bytes),

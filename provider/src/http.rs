@@ -15,13 +15,16 @@ mod health;
 mod layer;
 pub mod listen;
 mod models;
+mod nonce;
 mod parse;
 mod request;
 mod status;
+mod verify;
 
 pub use docs::document;
 pub(crate) use guard::bearer;
 pub use guard::{Guard, Peer};
+pub use verify::Trust;
 
 use crate::admission::Admission;
 use crate::clock::Clock;
@@ -77,6 +80,7 @@ pub struct Context {
     pub bodies: Arc<Semaphore>,
     pub counters: Arc<Counters>,
     pub guard: Guard,
+    pub trust: Trust,
     /// Absent where no gateway is configured.
     pub links: Option<Arc<Links>>,
 }
@@ -104,6 +108,9 @@ fn routes() -> OpenApiRouter<Arc<Context>> {
         .routes(routes!(chat::create))
         .routes(routes!(completions::create))
         .routes(routes!(embeddings::create))
+        .routes(routes!(verify::score::create))
+        .routes(routes!(verify::info::tell))
+        .routes(routes!(verify::evidence::show))
         .routes(routes!(models::list))
         .routes(routes!(models::get))
         .routes(routes!(health::healthz))

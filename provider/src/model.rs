@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::engine::{Error, Job, Prompt, ToolUse};
+use crate::engine::{Error, Job, Prompt, ToolUse, score};
 use crate::grammar::{Grammars, Guide, ToolChoice, ToolForm};
 use crate::template::Template;
 use crate::text::{Calls, Options};
@@ -127,6 +127,26 @@ impl Model {
             self.check(resume, &prepared)?;
         }
         Ok(prepared)
+    }
+
+    /// The same for an answer to be scored. Its ids may be any the vocabulary has, and no more than the
+    /// context holds behind the prompt.
+    pub fn prepare_score(&self, job: &score::Job) -> Result<Prepared, Error> {
+        let prepared = self.prepare(&job.job)?;
+        let param = "completion_token_ids";
+        if let Some(id) = job.ids.iter().find(|id| !self.is_id(**id)) {
+            return Err(invalid(format!("token id {id} is not in the vocabulary"), param));
+        }
+        let room = (self.context as usize).saturating_sub(prepared.ids.len());
+        if job.ids.len() > room {
+            return Err(invalid(format!("an answer has at most {room} tokens here"), param));
+        }
+        Ok(prepared)
+    }
+
+    /// Length of a row of logits.
+    pub fn row_len(&self) -> usize {
+        self.row
     }
 
     fn prompt(&self, job: &Job) -> Result<Prepared, Error> {

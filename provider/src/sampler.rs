@@ -12,14 +12,15 @@
 
 mod candidates;
 mod logprobs;
+mod slate;
 mod truncate;
 
 use candidates::Candidate;
-use openapi::gumbel;
+use slate::Slate;
 use std::collections::{HashMap, HashSet};
 
 use crate::engine::Sampling;
-pub use logprobs::Logprob;
+pub use logprobs::{Distribution, Logprob};
 
 /// Says whether a grammar lets an id follow.
 pub type Allowed<'a> = &'a dyn Fn(u32) -> bool;
@@ -30,6 +31,17 @@ pub struct Pick {
     pub id: u32,
     /// Present when asked for: of the raw row, at T = 1, before bias, penalties and mask.
     pub logprob: Option<Logprob>,
+}
+
+/// A token that another one drew, beside what is drawn here.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Judgement {
+    /// How far the token drawn here lies above it, in units of the logits; infinite where it is no
+    /// candidate.
+    pub margin: f64,
+    /// Probability of all likelier candidates, and its own.
+    pub above: f64,
+    pub own: f64,
 }
 
 /// The sampler of one answer. It counts its own steps: `step` is the index of the generated token,
@@ -58,19 +70,29 @@ impl Sampler {
 
     /// The next token, or `None` when the row holds no finite value an id could be drawn by.
     pub fn pick(&mut self, row: &[f32], allowed: Option<Allowed<'_>>) -> Option<Pick> {
-        let mut candidates = self.candidates(row, allowed);
-        self.penalise(&mut candidates);
-        candidates::sort(&mut candidates);
-        let id = self.draw(candidates)?;
+        let id = self.slate(row, allowed).draw()?;
         self.replay(id);
-        let logprob = self.logprobs.map(|k| logprobs::of(row, id, usize::from(k)));
+        let logprob = self.logprobs.map(|k| Logprob::of(row, id, usize::from(k)));
         Some(Pick { id, logprob })
+    }
+
+    /// What this step makes of a token that another one drew. Draws nothing.
+    pub fn judge(&self, row: &[f32], allowed: Option<Allowed<'_>>, id: u32) -> Judgement {
+        let slate = self.slate(row, allowed);
+        let (above, own) = slate.place(id);
+        Judgement { margin: slate.margin(id), above, own }
     }
 
     /// Takes a token that was drawn elsewhere, as if it had been drawn here.
     pub fn replay(&mut self, id: u32) {
         *self.generated.entry(id).or_default() += 1;
         self.step += 1;
+    }
+
+    fn slate(&self, row: &[f32], allowed: Option<Allowed<'_>>) -> Slate {
+        let mut candidates = self.candidates(row, allowed);
+        self.penalise(&mut candidates);
+        Slate::new(candidates, &self.sampling, self.step)
     }
 
     fn candidates(&self, row: &[f32], allowed: Option<Allowed<'_>>) -> Vec<Candidate> {
@@ -101,28 +123,6 @@ impl Sampler {
                 candidate.value -= presence_penalty + f64::from(count) * frequency_penalty;
             }
         }
-    }
-
-    /// `candidates` in order, best first.
-    fn draw(&self, mut candidates: Vec<Candidate>) -> Option<u32> {
-        let best = candidates.first()?.id;
-        let temperature = self.sampling.temperature;
-        if temperature <= 0.0 {
-            return Some(best);
-        }
-        for candidate in &mut candidates {
-            candidate.value /= temperature;
-            if !candidate.value.is_finite() {
-                return Some(best);
-            }
-        }
-        truncate::top_k(&mut candidates, self.sampling.top_k);
-        truncate::top_p(&mut candidates, self.sampling.top_p);
-        truncate::min_p(&mut candidates, self.sampling.min_p);
-        for candidate in &mut candidates {
-            candidate.value += gumbel::noise(self.sampling.seed, self.step, candidate.id);
-        }
-        candidates.iter().min_by(|a, b| candidates::order(a, b)).map(|candidate| candidate.id)
     }
 }
 

@@ -61,26 +61,51 @@ pub async fn member(
     change: impl FnOnce(&mut Joining, &mut Options),
 ) -> io::Result<Running> {
     app::install_crypto();
-    let clock = Arc::new(System);
+    let mut joining = joining(gateways)?;
+    let mut options = Options { created: NOW, ..Options::default() };
+    change(&mut joining, &mut options);
+    let counters = Arc::new(Counters::default());
+    let engine = Arc::new(Scripted::new(options, Arc::clone(&counters)));
+    join(joining, engine, counters).await
+}
+
+/// The same with any engine. `counters` are those it was made with.
+pub async fn member_of(
+    gateways: &[String],
+    engine: Arc<dyn Engine>,
+    counters: Arc<Counters>,
+    change: impl FnOnce(&mut Joining),
+) -> io::Result<Running> {
+    app::install_crypto();
+    let mut joining = joining(gateways)?;
+    change(&mut joining);
+    join(joining, engine, counters).await
+}
+
+fn joining(gateways: &[String]) -> io::Result<Joining> {
     let flags = Flags {
         engine: Some("scripted".to_owned()),
         gateways: gateways.to_vec(),
         ..Flags::default()
     };
     let market = Settings::parse("", &flags).map_err(io::Error::other)?.market;
-    let mut joining = Joining {
-        identity: Identity::passing(clock.unix_millis()).map_err(io::Error::other)?,
+    Ok(Joining {
+        identity: Identity::passing(System.unix_millis()).map_err(io::Error::other)?,
         sequence: Sequence::passing(),
         gateways: market.gateways,
         terms: Terms::default(),
         region: None,
         lease_ends_ms: None,
         direct: None,
-    };
-    let mut options = Options { created: NOW, ..Options::default() };
-    change(&mut joining, &mut options);
-    let counters = Arc::new(Counters::default());
-    let engine = Arc::new(Scripted::new(options, Arc::clone(&counters)));
+    })
+}
+
+async fn join(
+    joining: Joining,
+    engine: Arc<dyn Engine>,
+    counters: Arc<Counters>,
+) -> io::Result<Running> {
+    let clock = Arc::new(System);
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let (serving, shutdown) = (defaults(), Shutdown::default());
     let (api_key, joining) = (None, Some(joining));
@@ -137,6 +162,7 @@ impl Portless {
             bodies: Arc::new(Semaphore::new(limits.bodies_bytes)),
             counters: Arc::clone(&counters),
             guard: http::Guard::default(),
+            trust: http::Trust::default(),
             links: None,
         });
         Self { router, counters, admission, shutdown }

@@ -9,6 +9,8 @@ use serde_json::{Map, Value};
 
 const CONCURRENT_MAX: u64 = 1_000_000;
 const MISTRAL_CONCURRENT: usize = 16;
+/// 512 MiB: of 150,000 ids about 900 tokens.
+const SCORE_MATRIX: usize = 512 << 20;
 const UPSTREAM_CONCURRENT: usize = 256;
 const SCRIPTED_CONCURRENT: usize = 1024;
 
@@ -94,6 +96,7 @@ fn mistral(
             Dtype::Auto
         }
     };
+    let matrix = section.count("score_matrix_bytes", 0, 1 << 40, SCORE_MATRIX, faults);
     let allow_download = section.flag("allow_download", faults);
     let embedding_model = section.text("embedding_model", faults);
     let embedding_model = flags.embedding_model.clone().or(embedding_model);
@@ -109,6 +112,7 @@ fn mistral(
         cpu,
         dtype,
         max_concurrent: common.max_concurrent.unwrap_or(MISTRAL_CONCURRENT),
+        score_matrix_bytes: matrix,
         embedding_model,
         embedding_model_id,
         allow_download,

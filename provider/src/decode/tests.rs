@@ -2,6 +2,7 @@ use super::*;
 use crate::engine::{Constraint, Job, ToolUse};
 use crate::model::tests::{chat, model};
 use crate::tokenizer::fixture::EOS;
+use openapi::usage::Usage;
 use serde_json::json;
 
 /// A row on which `id` wins by far, then `second`.
@@ -21,9 +22,7 @@ struct Run {
 fn start(job: &Job) -> Run {
     let counters = Arc::new(Counters::default());
     let prepared = model().prepare(job).unwrap();
-    let sampling = job.sampling.clone();
-    let (decode, _, events) =
-        Decode::new(model(), prepared, sampling, job.logprobs, Arc::clone(&counters));
+    let (decode, _, events) = Decode::new(model(), prepared, job, Arc::clone(&counters));
     Run { decode, events, counters }
 }
 
@@ -49,7 +48,7 @@ fn text(events: &[Result<Event, Error>]) -> String {
 
 fn finish(events: &[Result<Event, Error>]) -> (FinishReason, Usage, Vec<u32>) {
     match events.last() {
-        Some(Ok(Event::Finish { reason, usage, ids })) => (*reason, *usage, ids.clone()),
+        Some(Ok(Event::Finish { reason, usage, ids, .. })) => (*reason, *usage, ids.clone()),
         other => panic!("{other:?}"),
     }
 }
@@ -287,7 +286,7 @@ fn the_whole_answer_is_counted_and_only_new_tokens_as_work() {
     second.decode.resume(&Resume { ids, text_bytes: 9, prompt_ids_sha256: None }).unwrap();
     let events = second.feed([259, EOS]);
     assert_eq!((text(&events).as_str(), finish(&events).1.completion_tokens), ("hello", 4));
-    assert_eq!(finish(&events).1.prompt_tokens, u64::from(second.decode.prompt_tokens));
+    assert_eq!(finish(&events).1.prompt_tokens, u64::from(second.decode.sequence.prompt_tokens()));
     assert_eq!(second.counters.tokens_generated(), 2);
 }
 

@@ -12,6 +12,7 @@ mod job;
 mod load;
 mod processor;
 mod runner;
+mod score;
 mod source;
 
 pub use embedder::Embedder;
@@ -64,6 +65,8 @@ pub struct Options {
     pub dtype: Dtype,
     /// Answers at once on a GPU, 1 to 1024. The CPU makes one at a time, whatever stands here.
     pub max_concurrent: usize,
+    /// Bytes of a matrix of logits when an answer is scored in one pass.
+    pub matrix_bytes: usize,
 }
 
 /// A loaded model. Dropping it ends its engine thread.
@@ -82,6 +85,7 @@ struct Inner {
     preparing: Arc<Semaphore>,
     concurrency: usize,
     kv_dtype: String,
+    matrix_bytes: usize,
     counters: Arc<Counters>,
     tracker: TaskTracker,
 }
@@ -124,9 +128,7 @@ impl Mistral {
             let _place = place;
             let prepared = model.prepare(&job)?;
             let provenance = evidence.then(|| own.provenance(&prepared, seed));
-            let Job { sampling, logprobs, .. } = job;
-            let (mut decode, mut ids, events) =
-                Decode::new(&model, prepared, sampling, logprobs, counters);
+            let (mut decode, mut ids, events) = Decode::new(&model, prepared, &job, counters);
             let prompt_tokens = u32::try_from(ids.len()).unwrap_or(u32::MAX);
             if let Some(resume) = resume {
                 decode.resume(&resume)?;
@@ -154,6 +156,10 @@ impl Engine for Mistral {
     /// the answer ends it there as well.
     fn start(&self, job: Job) -> BoxFuture<'_, Result<Answer, Error>> {
         Box::pin(self.begin(job))
+    }
+
+    fn score(&self, job: super::score::Job) -> BoxFuture<'_, Result<super::score::Answer, Error>> {
+        Box::pin(score::score(&self.inner, job))
     }
 
     fn concurrency(&self) -> usize {

@@ -16,6 +16,17 @@ pub struct Job {
     pub positions: Option<Vec<u32>>,
     /// 0 to 20.
     pub top_k: u8,
+    /// Whether margins can be told: the seed in force is known, or nothing is drawn by it.
+    pub margins: bool,
+}
+
+/// How far a model's answers can be scored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Tokens in one pass; beyond that, positions are scored one by one.
+    pub tokens_max: u64,
+    /// Whose margins can be told.
+    pub sampler: Option<&'static str>,
 }
 
 /// What this engine's model makes of it. The names are those of [`openapi::verify::Scored`].

@@ -7,13 +7,14 @@
 //! (see [`Script::is_quirky`]) write their own bytes, one choice only.
 
 mod embed;
+mod evidence;
 mod plan;
 mod play;
 mod resume;
 mod script;
 mod wire;
 
-pub use script::{Flap, Script, ScriptError, ToolCall, UsageMode};
+pub use script::{EvidenceFault, Flap, Script, ScriptError, ToolCall, UsageMode};
 
 use script::ENGINES_OWN;
 
@@ -110,7 +111,7 @@ impl Scripted {
         }
         Ok(Answer::Events(Generation {
             prompt_tokens: plan.prompt_tokens,
-            provenance: job.evidence.then(|| self.provenance(&job)),
+            provenance: self.told(&script, &job),
             events: play::events(plan.steps, tally),
         }))
     }
@@ -149,6 +150,11 @@ impl Scripted {
         self.options.weights_id.clone().unwrap_or_else(weights_id)
     }
 
+    fn told(&self, script: &Script, job: &Job) -> Option<Provenance> {
+        let provenance = job.evidence.then(|| self.provenance(job))?;
+        evidence::provenance(script.evidence, provenance)
+    }
+
     fn provenance(&self, job: &Job) -> Provenance {
         Provenance {
             weights_id: self.weights_id(),
@@ -179,6 +185,7 @@ impl Engine for Scripted {
             engine: Some(ENGINE.to_owned()),
             template_sha256: None,
             features: FEATURES.to_vec(),
+            reach: None,
             backend: "scripted",
         };
         self.options.models.iter().map(info).collect()

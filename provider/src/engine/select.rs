@@ -104,6 +104,7 @@ async fn load(
             config::Dtype::Bf16 => Dtype::Bf16,
         },
         max_concurrent: settings.max_concurrent,
+        matrix_bytes: settings.score_matrix_bytes,
     };
     let (counters, tracker) = (Arc::clone(counters), shutdown.tracker().clone());
     if options.model.is_encoder() {

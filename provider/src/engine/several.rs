@@ -1,8 +1,8 @@
 //! Several engines as one, told apart by the model that is asked for. None of them may pass requests
 //! on as they came: what is checked is checked for all.
 
-use super::embed;
 use super::{Answer, Engine, Error, Job, ModelInfo};
+use super::{embed, score};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 
@@ -39,6 +39,13 @@ impl Engine for Several {
     fn embed(&self, job: embed::Job) -> BoxFuture<'_, Result<embed::Answer, Error>> {
         match self.of(&job.model) {
             Ok(engine) => engine.embed(job),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn score(&self, job: score::Job) -> BoxFuture<'_, Result<score::Answer, Error>> {
+        match self.of(&job.job.model) {
+            Ok(engine) => engine.score(job),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }

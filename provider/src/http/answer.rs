@@ -1,6 +1,7 @@
 //! Prints an engine's events as OpenAI's answers: whole, or as server-sent events. It starts nothing
 //! and decides nothing; the same events give the same answer either way.
 
+mod evidence;
 mod live;
 mod total;
 mod whole;

@@ -16,7 +16,8 @@ use std::sync::Arc;
     request_body = completions::Request,
     params(
         ("x-request-id" = Option<String>, Header, description = "Echoed; at most 128 visible ASCII characters."),
-        ("x-quorate-evidence" = Option<String>, Header, description = "`1`: token ids and provenance in SSE comments.")),
+        ("x-quorate-evidence" = Option<String>, Header, description = "`1`: token ids and provenance in SSE comments."),
+        ("x-quorate-nonce" = Option<String>, Header, description = "The occasion a commitment is for: 32 hex digits.")),
     responses(
         (status = 200, description = "The answer; with `stream` its chunks.",
             content((completions::Response = "application/json"), ("text/event-stream", item_schema = completions::Response))),

@@ -20,6 +20,7 @@ use utoipa_scalar::Scalar;
     )),
     tags(
         (name = "openai", description = "OpenAI's endpoints."),
+        (name = "verification", description = "Scoring what other nodes wrote, and showing what this one committed itself to."),
         (name = "operation", description = "Health, metrics, this document.")
     )
 )]

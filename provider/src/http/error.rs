@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, StatusCode, Uri};
 use openapi::error::ErrorBody;
-use openapi::resume;
+use openapi::{resume, verify};
 use std::future::{Ready, ready};
 use std::time::Duration;
 
@@ -41,6 +41,12 @@ pub(super) enum Error {
     Draining,
     #[error("The answer cannot be resumed here: {0}")]
     Mismatch(String),
+    #[error("Other weights are served here, or none that can be scored with.")]
+    OtherWeights,
+    #[error("Nothing is kept of this answer.")]
+    NoEvidence,
+    #[error("One answer is scored at a time, within a share of the time; retry in {} s.", seconds(*retry_after))]
+    Scoring { retry_after: Duration },
     #[error("{0}")]
     Unavailable(String),
     #[error("Internal error; the log has it under request id {request_id}.")]
@@ -80,6 +86,17 @@ impl Error {
         }
     }
 
+    /// An error in the request that a request is about.
+    pub(super) fn inside_request(self) -> Self {
+        match self {
+            Self::Invalid { message, param, code } => {
+                let param = param.map_or("request".to_owned(), |param| format!("request.{param}"));
+                Self::Invalid { message, param: Some(param), code }
+            }
+            other => other,
+        }
+    }
+
     /// Logs `text` and hides it.
     pub(super) fn internal(request_id: &str, text: &str) -> Self {
         tracing::error!(request_id, error = text, "internal error");
@@ -107,6 +124,11 @@ impl Error {
                 param: Some(format!("{}.resume", resume::MEMBER)),
                 ..row(StatusCode::CONFLICT, REQUEST, Some(resume::MISMATCH))
             },
+            Self::OtherWeights => Row {
+                param: Some("weights_id".to_owned()),
+                ..row(StatusCode::CONFLICT, REQUEST, Some(verify::WRONG_WEIGHTS))
+            },
+            Self::NoEvidence => row(StatusCode::NOT_FOUND, REQUEST, Some("evidence_not_found")),
             Self::UnknownPath { .. } => row(StatusCode::NOT_FOUND, REQUEST, Some("unknown_url")),
             Self::ApiKey => row(StatusCode::UNAUTHORIZED, REQUEST, Some("invalid_api_key")),
             Self::Lease => row(StatusCode::UNAUTHORIZED, REQUEST, Some("invalid_lease")),
@@ -121,7 +143,7 @@ impl Error {
             }
             Self::BodyTimeout => row(StatusCode::REQUEST_TIMEOUT, REQUEST, Some("request_timeout")),
             Self::BodyCut => row(StatusCode::BAD_REQUEST, REQUEST, None),
-            Self::Busy { retry_after } => Row {
+            Self::Busy { retry_after } | Self::Scoring { retry_after } => Row {
                 retry_after: Some(*retry_after),
                 ..row(
                     StatusCode::TOO_MANY_REQUESTS,
@@ -190,6 +212,9 @@ mod tests {
             Error::UnknownModel("gpt-9".into()),
             Error::UnknownPath { method: Method::GET, path: "/x".into() },
             Error::Mismatch("it was made by other weights".into()),
+            Error::OtherWeights,
+            Error::NoEvidence,
+            Error::invalid("n", "at most 1").inside_request(),
             Error::ApiKey,
             Error::Lease,
             Error::WrongMethod(Method::PUT),
@@ -198,6 +223,7 @@ mod tests {
             Error::BodyTimeout,
             Error::BodyCut,
             Error::Busy { retry_after: Duration::from_millis(1500) },
+            Error::Scoring { retry_after: Duration::from_secs(20) },
             Error::Draining,
             Error::Unavailable("no model is loaded".into()),
             Error::Internal { request_id: "req_1".into() },

@@ -7,7 +7,7 @@ use super::answer;
 use super::error::Error;
 use super::layer::RequestId;
 use super::request::{self, Origin, Plan};
-use super::{abort, body};
+use super::{abort, body, nonce};
 use crate::admission::{Permit, Ticket};
 use crate::engine::{self, Answer, Event, Generation, Job, Relayed};
 use axum::body::Body;
@@ -54,7 +54,7 @@ pub(super) async fn serve(
         Started::Own(running) => {
             let heading = answer::Heading::new(endpoint.shape, &plan, context.clock.unix_seconds());
             if plan.stream {
-                Ok(answer::stream(&context, heading, &plan, running))
+                Ok(answer::stream(&context, heading, &plan, running, origin.nonce))
             } else {
                 answer::whole(&context, heading, &plan, running).await
             }
@@ -76,6 +76,7 @@ pub(super) async fn origin(
     let body = body::read(&parts.headers, incoming, &context.limits, &context.bodies).await?;
     let evidence = parts.headers.get(evidence::HEADER).is_some_and(|value| value == "1");
     Ok(Origin {
+        nonce: nonce::of(&parts.headers)?,
         seed: getrandom::u64().map_err(|error| Error::internal(&id, &error.to_string()))?,
         choices_max: choices_max(context),
         path,

@@ -37,6 +37,8 @@ pub(super) struct Plan {
 pub(super) struct Origin {
     pub(super) request_id: String,
     pub(super) evidence: bool,
+    /// The gateway's name for the occasion; empty without one.
+    pub(super) nonce: String,
     pub(super) path: &'static str,
     pub(super) body: Bytes,
     /// The most choices a request may ask for.

@@ -9,14 +9,70 @@ pub struct Logprob {
     pub top: Vec<(u32, f64)>,
 }
 
-/// Of `id`, with the `k` likeliest ids of the row. A value that is no number counts as nothing.
-pub(super) fn of(row: &[f32], id: u32, k: usize) -> Logprob {
-    let finite = || row.iter().filter(|logit| logit.is_finite()).map(|logit| f64::from(*logit));
-    let max = finite().fold(f64::NEG_INFINITY, f64::max);
-    let total = max + finite().map(|logit| (logit - max).exp()).sum::<f64>().ln();
-    let own = usize::try_from(id).ok().and_then(|at| row.get(at)).map_or(f64::NAN, |l| (*l).into());
-    let values = (0u32..).zip(row).map(|(id, logit)| Candidate { id, value: f64::from(*logit) });
-    let mut top = candidates::highest(values, k, None);
-    candidates::sort(&mut top);
-    Logprob { value: own - total, top: top.into_iter().map(|c| (c.id, c.value - total)).collect() }
+/// One row's distribution. A value that is no number counts as nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Distribution<'a> {
+    row: &'a [f32],
+    /// Logarithm of the sum of all.
+    total: f64,
+}
+
+/// Sums that the compiler may run side by side.
+const LANES: usize = 8;
+
+// === impl Distribution ===
+
+impl<'a> Distribution<'a> {
+    pub fn new(row: &'a [f32]) -> Self {
+        let finite = |logit: &f32| if logit.is_finite() { *logit } else { f32::NEG_INFINITY };
+        let max = row.iter().map(finite).fold(f32::NEG_INFINITY, f32::max);
+        let mut sums = [0.0; LANES];
+        for chunk in row.chunks(LANES) {
+            for (sum, logit) in sums.iter_mut().zip(chunk) {
+                *sum += (f64::from(finite(logit)) - f64::from(max)).exp();
+            }
+        }
+        Self { row, total: f64::from(max) + sums.iter().sum::<f64>().ln() }
+    }
+
+    /// NaN of an id beyond the row.
+    pub fn logprob(&self, id: u32) -> f64 {
+        self.logit(id).map_or(f64::NAN, |logit| f64::from(logit) - self.total)
+    }
+
+    /// How many ids are likelier.
+    pub fn rank(&self, id: u32) -> u32 {
+        let own = self.logit(id).filter(|own| !own.is_nan()).unwrap_or(f32::NEG_INFINITY);
+        let above = self.row.iter().filter(|logit| logit.is_finite() && **logit > own).count();
+        u32::try_from(above).unwrap_or(u32::MAX)
+    }
+
+    /// The likeliest of these ids.
+    pub fn best(&self, ids: &[u32]) -> Option<u32> {
+        let values = ids.iter().map(|id| (*id, self.logit(*id).unwrap_or(f32::NEG_INFINITY)));
+        values.reduce(|a, b| if b.1 > a.1 { b } else { a }).map(|(id, _)| id)
+    }
+
+    /// The `k` likeliest ids, in order.
+    pub fn top(&self, k: usize) -> Vec<(u32, f64)> {
+        let values =
+            (0u32..).zip(self.row).map(|(id, logit)| Candidate { id, value: f64::from(*logit) });
+        let mut top = candidates::highest(values, k, None);
+        candidates::sort(&mut top);
+        top.into_iter().map(|top| (top.id, top.value - self.total)).collect()
+    }
+
+    fn logit(&self, id: u32) -> Option<f32> {
+        usize::try_from(id).ok().and_then(|at| self.row.get(at)).copied()
+    }
+}
+
+// === impl Logprob ===
+
+impl Logprob {
+    /// Of `id`, with the `k` likeliest ids of the row.
+    pub(super) fn of(row: &[f32], id: u32, k: usize) -> Self {
+        let distribution = Distribution::new(row);
+        Self { value: distribution.logprob(id), top: distribution.top(k) }
+    }
 }

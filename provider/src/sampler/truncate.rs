@@ -37,7 +37,7 @@ pub(super) fn min_p(candidates: &mut Vec<Candidate>, p: f64) {
 }
 
 /// Probabilities up to one factor: the best one has 1.
-fn weights(candidates: &[Candidate]) -> Vec<f64> {
+pub(super) fn weights(candidates: &[Candidate]) -> Vec<f64> {
     let Some(best) = candidates.first() else { return Vec::new() };
     candidates.iter().map(|candidate| (candidate.value - best.value).exp()).collect()
 }

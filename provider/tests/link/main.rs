@@ -1,6 +1,8 @@
 //! The provider's side of joining, against a gateway written by hand: real sockets, real TLS.
 
 #[cfg(test)]
+mod commit;
+#[cfg(test)]
 mod direct;
 #[cfg(test)]
 mod drain;
@@ -14,6 +16,8 @@ mod join;
 mod life;
 #[cfg(test)]
 mod process;
+#[cfg(test)]
+mod score;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

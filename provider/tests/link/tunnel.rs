@@ -53,6 +53,23 @@ impl Tunnel {
         whole(self.send(Method::GET, path, token, Body::empty()).await).await
     }
 
+    /// With the right token and these headers, read to its end.
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&'static str, &str)],
+        body: Value,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(format!("http://node{path}"));
+        request = request.header("authorization", format!("Bearer {}", self.token));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let body = if body.is_null() { Body::empty() } else { Body::from(body.to_string()) };
+        whole(self.sender.clone().send_request(request.body(body).unwrap()).await.unwrap()).await
+    }
+
     /// With the right token.
     pub(crate) async fn chat(&self, body: Value) -> Response<Incoming> {
         let body = Body::from(body.to_string());

@@ -2,6 +2,7 @@
 
 pub(crate) use futures_util::StreamExt;
 pub(crate) use openapi::chat::{FinishReason, TokenLogprob};
+pub(crate) use openapi::commit::Claim;
 pub(crate) use openapi::evidence::Provenance;
 pub(crate) use openapi::usage::Usage;
 pub(crate) use provider::counters::Counters;
@@ -34,8 +35,14 @@ pub(crate) async fn bench() -> Bench {
 
 pub(crate) async fn bench_of(model: ModelSource, dtype: Dtype) -> Bench {
     let (counters, tracker) = (Arc::new(Counters::default()), TaskTracker::new());
-    let options =
-        Options { model, id: "pip".into(), device: Device::Cpu, dtype, max_concurrent: 8 };
+    let options = Options {
+        model,
+        id: "pip".into(),
+        device: Device::Cpu,
+        dtype,
+        max_concurrent: 8,
+        matrix_bytes: 64 << 20,
+    };
     let engine = Mistral::load(options, Arc::clone(&counters), tracker.clone()).await.unwrap();
     Bench { engine, counters, tracker }
 }
@@ -98,6 +105,7 @@ pub(crate) struct Read {
     pub(crate) logprobs: Vec<TokenLogprob>,
     pub(crate) deltas: usize,
     pub(crate) provenance: Option<Provenance>,
+    pub(crate) claims: Vec<Claim>,
 }
 
 impl Bench {
@@ -120,6 +128,7 @@ impl Bench {
             logprobs: vec![],
             deltas: 0,
             provenance: generation.provenance.take(),
+            claims: vec![],
         };
         while let Some(event) = generation.events.next().await {
             match event? {
@@ -133,8 +142,8 @@ impl Bench {
                         read.calls.push((function.name.unwrap(), function.arguments.unwrap()));
                     }
                 }
-                Event::Finish { reason, usage, ids } => {
-                    (read.reason, read.usage) = (reason, usage);
+                Event::Finish { reason, usage, ids, claims } => {
+                    (read.reason, read.usage, read.claims) = (reason, usage, claims);
                     read.ids.extend(ids);
                     assert!(generation.events.next().await.is_none());
                     assert_eq!(usage.prompt_tokens, u64::from(generation.prompt_tokens));

@@ -41,6 +41,7 @@ async fn load(folder: &Path) -> (Embedder, Arc<Counters>, TaskTracker) {
         device: Device::Cpu,
         dtype: Dtype::Auto,
         max_concurrent: 8,
+        matrix_bytes: 0,
     };
     let engine = Embedder::load(options, Arc::clone(&counters), tracker.clone()).await.unwrap();
     (engine, counters, tracker)

@@ -74,7 +74,8 @@ async fn odd_requests_are_answered_and_harm_nobody() {
 #[tokio::test]
 async fn a_model_that_cannot_be_loaded_says_why() {
     let load = |model, dtype, max_concurrent| {
-        let options = Options { model, id: "x".into(), device: Device::Cpu, dtype, max_concurrent };
+        let (id, device) = ("x".into(), Device::Cpu);
+        let options = Options { model, id, device, dtype, max_concurrent, matrix_bytes: 0 };
         Mistral::load(options, Arc::default(), TaskTracker::new())
     };
     let folder = |path| ModelSource::Folder(path);
@@ -116,6 +117,7 @@ async fn a_model_that_would_go_to_the_network_is_not_served() {
         device: Device::Cpu,
         dtype: Dtype::Auto,
         max_concurrent: 1,
+        matrix_bytes: 0,
     };
     let error = Mistral::load(options, Arc::default(), TaskTracker::new()).await.unwrap_err();
     assert!(error.to_string().contains("Harmony"), "{error}");

@@ -12,7 +12,7 @@ async fn pieces(bench: &Bench, job: Job) -> (Vec<Delta>, (FinishReason, Usage, V
     while let Some(event) = generation.events.next().await {
         match event.unwrap() {
             Event::Delta(delta) => pieces.push(delta),
-            Event::Finish { reason, usage, ids } => return (pieces, (reason, usage, ids)),
+            Event::Finish { reason, usage, ids, .. } => return (pieces, (reason, usage, ids)),
             Event::Raw(_) => panic!("raw bytes"),
         }
     }

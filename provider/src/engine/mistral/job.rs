@@ -2,7 +2,8 @@
 //! given back when mistral.rs has let go of the sequence, which is when its channel closes.
 
 use mistralrs::{
-    Constraint, NormalRequest, Request, RequestMessage, Response, SamplingParams, StopTokens,
+    Constraint, CustomLogitsProcessor, NormalRequest, Request, RequestMessage, Response,
+    SamplingParams, StopTokens,
 };
 use openapi::chat::FinishReason;
 use std::sync::Arc;
@@ -50,9 +51,20 @@ pub(super) async fn run(inner: Arc<Inner>, decode: Decode, ids: Vec<u32>) {
 }
 
 impl Inner {
-    pub(super) fn request(&self, ids: &[u32], processor: &Processor) -> Submission {
+    fn request(&self, ids: &[u32], processor: &Processor) -> Submission {
         let max_tokens =
             usize::try_from(processor.decode().tokens_left()).unwrap_or(usize::MAX / 2);
+        self.submission(ids, max_tokens, Some(Arc::new(processor.clone())))
+    }
+
+    /// Without a processor nothing is drawn: the raw logits of all these tokens come back, which must
+    /// be alone in the engine.
+    pub(super) fn submission(
+        &self,
+        ids: &[u32],
+        max_tokens: usize,
+        processor: Option<Arc<dyn CustomLogitsProcessor>>,
+    ) -> Submission {
         let (response, responses) = mpsc::channel(max_tokens + CHANNEL_SPARE);
         let eos = self.model.tokenizer.eos().first().copied();
         let sampling_params = SamplingParams {
@@ -68,13 +80,13 @@ impl Inner {
             sampling_params,
             response,
             return_logprobs: false,
-            is_streaming: true,
+            is_streaming: processor.is_some(),
             constraint: Constraint::None,
             suffix: None,
             tools: None,
             tool_choice: None,
-            logits_processors: Some(vec![Arc::new(processor.clone())]),
-            return_raw_logits: false,
+            return_raw_logits: processor.is_none(),
+            logits_processors: processor.map(|processor| vec![processor]),
             web_search_options: None,
             model_id: None,
             truncate_sequence: false,

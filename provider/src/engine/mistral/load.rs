@@ -14,10 +14,13 @@ use super::source::{hub_cache, hub_folder};
 use super::{Device, Dtype, Inner, ModelSource, Options, embedder};
 use crate::counters::Counters;
 use crate::engine::ModelInfo;
+use crate::engine::score::Reach;
 use crate::model::Model;
 use crate::model::encoder::Encoder;
 use crate::{tokenizer, weights};
+use openapi::gumbel;
 use openapi::node::Feature;
+use openapi::verify::TOKENS_MAX;
 
 /// Name and version, as provenance gives it.
 pub(super) const ENGINE: &str = "mistral.rs 0.8.1";
@@ -96,6 +99,7 @@ pub(super) async fn load(
         engine: Some(ENGINE.to_owned()),
         template_sha256: model.template.as_ref().map(|template| template.sha256().to_owned()),
         features: features(model.template.is_some()),
+        reach: Some(reach(options.matrix_bytes, model.row_len())),
         backend: backend(cpu),
     };
     Ok(Inner {
@@ -107,6 +111,7 @@ pub(super) async fn load(
         preparing: Arc::new(Semaphore::new(concurrency.saturating_add(1))),
         concurrency,
         kv_dtype,
+        matrix_bytes: options.matrix_bytes,
         counters,
         tracker,
     })
@@ -159,6 +164,7 @@ pub(super) async fn embedder(
             engine: Some(ENGINE.to_owned()),
             template_sha256: None,
             features: vec![Feature::Embeddings],
+            reach: None,
             backend: backend(cpu),
         },
         encoder,
@@ -179,11 +185,19 @@ fn features(has_template: bool) -> Vec<Feature> {
         Feature::Logprobs,
         Feature::Evidence,
         Feature::Resume,
+        Feature::Score,
     ];
     if has_template {
         features.extend([Feature::Chat, Feature::Tools]);
     }
     features
+}
+
+/// As far as the matrix of logits has room, a prompt of a quarter of the answer included.
+fn reach(matrix_bytes: usize, row_len: usize) -> Reach {
+    let rows = matrix_bytes / row_len.saturating_mul(size_of::<f32>()).max(1);
+    let tokens = (rows - rows / 5).min(TOKENS_MAX);
+    Reach { tokens_max: tokens as u64, sampler: Some(gumbel::NAME) }
 }
 
 fn backend(cpu: bool) -> &'static str {

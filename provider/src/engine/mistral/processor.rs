@@ -45,10 +45,15 @@ impl CustomLogitsProcessor for Processor {
             Step::Token(id) => id,
             Step::Over => self.eos,
         };
-        let mut row = vec![f32::NEG_INFINITY; logits.elem_count()];
-        if let Some(winner) = usize::try_from(id).ok().and_then(|id| row.get_mut(id)) {
-            *winner = 0.0;
-        }
-        Tensor::from_vec(row, logits.dims(), logits.device())
+        one_hot(logits, id)
     }
+}
+
+/// A row like this one, on which `id` wins.
+pub(super) fn one_hot(logits: &Tensor, id: u32) -> mistralrs::Result<Tensor> {
+    let mut row = vec![f32::NEG_INFINITY; logits.elem_count()];
+    if let Some(winner) = usize::try_from(id).ok().and_then(|id| row.get_mut(id)) {
+        *winner = 0.0;
+    }
+    Tensor::from_vec(row, logits.dims(), logits.device())
 }

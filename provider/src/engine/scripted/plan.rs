@@ -1,5 +1,6 @@
 //! From a script and a job to the steps to be played: pure, the same steps for the same input.
 
+use super::evidence;
 use super::resume;
 use super::script::Script;
 use crate::engine::{Delta, Error, Job, Prompt};
@@ -7,6 +8,7 @@ use bytes::Bytes;
 use openapi::chat::{
     Content, FinishReason, FunctionDelta, TokenLogprob, ToolCallDelta, TopLogprob,
 };
+use openapi::commit::Claim;
 use openapi::usage::{CompletionTokensDetails, Usage};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -24,9 +26,12 @@ pub(super) enum Step {
     /// An event that is no JSON.
     Malformed,
     Fail(Error),
+    /// Bytes of a stream as they are, for who asked for evidence.
+    Comment(&'static [u8]),
     Finish {
         reason: FinishReason,
         usage: Usage,
+        claims: Vec<Claim>,
     },
 }
 
@@ -51,17 +56,21 @@ impl Plan {
         if let Some(resume) = &job.resume {
             deltas = resume::rest(deltas, resume)?;
         }
-        Ok(Self { prompt_tokens, steps: steps(script, deltas, reason, usage) })
+        let claims = if job.evidence { evidence::claims(&deltas) } else { Vec::new() };
+        evidence::spoil(script.evidence, &mut deltas);
+        let comment = script.evidence.filter(|_| job.evidence).and_then(evidence::comment);
+        let mut steps = steps(script, deltas);
+        // Behind a failure nothing comes.
+        if !matches!(steps.back(), Some(Step::Fail(_))) {
+            steps.extend(comment.map(Step::Comment));
+            steps.push_back(Step::Finish { reason, usage, claims });
+        }
+        Ok(Self { prompt_tokens, steps })
     }
 }
 
 /// Delays and faults at their places between the tokens.
-fn steps(
-    script: &Script,
-    deltas: Vec<Delta>,
-    reason: FinishReason,
-    usage: Usage,
-) -> VecDeque<Step> {
+fn steps(script: &Script, deltas: Vec<Delta>) -> VecDeque<Step> {
     let mut steps = VecDeque::with_capacity(deltas.len() * 2 + 8);
     let wait = |steps: &mut VecDeque<Step>, ms: u64| {
         if ms > 0 {
@@ -91,7 +100,6 @@ fn steps(
         }
         steps.push_back(Step::Delta(delta));
     }
-    steps.push_back(Step::Finish { reason, usage });
     steps
 }
 
@@ -171,12 +179,17 @@ fn until_stop(mut tokens: Vec<String>, stops: &[String]) -> (Vec<String>, bool) 
     (tokens, true)
 }
 
+/// Made up, as every token's: by its id alone.
+pub(super) fn value(id: u32) -> f64 {
+    -0.125 * f64::from(id % 4 + 1)
+}
+
 /// Made up, but natural logarithms of a proper order.
 fn logprob(id: u32, text: &str, top: u8) -> TokenLogprob {
     let alternative = |rank: u8| {
         let token = if rank == 0 { text.to_owned() } else { format!(" alt{rank}") };
         let bytes = Some(token.clone().into_bytes());
-        TopLogprob { token, logprob: -0.125 * f64::from(id % 4 + 1) - f64::from(rank), bytes }
+        TopLogprob { token, logprob: value(id) - f64::from(rank), bytes }
     };
     let own = alternative(0);
     TokenLogprob {

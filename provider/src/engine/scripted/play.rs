@@ -3,6 +3,7 @@
 use super::plan::Step;
 use crate::engine::tally::Tally;
 use crate::engine::{Error, Event};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use std::collections::VecDeque;
@@ -16,8 +17,9 @@ pub(super) fn events(
         let event = loop {
             match next(&mut steps, &mut tally).await? {
                 Ok(Step::Delta(delta)) => break Ok(Event::Delta(delta)),
-                Ok(Step::Finish { reason, usage }) => {
-                    break Ok(Event::Finish { reason, usage, ids: Vec::new() });
+                Ok(Step::Comment(bytes)) => break Ok(Event::Raw(Bytes::from_static(bytes))),
+                Ok(Step::Finish { reason, usage, claims }) => {
+                    break Ok(Event::Finish { reason, usage, ids: Vec::new(), claims });
                 }
                 // Only quirky scripts have these; they are not played here.
                 Ok(Step::Malformed | Step::Wait(_) | Step::Fail(_)) => {}

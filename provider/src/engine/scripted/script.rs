@@ -75,10 +75,35 @@ pub struct Script {
     pub extra_members: Map<String, Value>,
     /// Cut the bytes of a stream into writes of this size.
     pub write_bytes: Option<usize>,
+    /// What is wrong with the evidence of an answer. With one of the members that misbehave on the wire,
+    /// there is no provenance at all.
+    pub evidence: Option<EvidenceFault>,
     /// Changes of the engine's own script for the first request, the second, …; the last one repeats.
     pub sequence: Vec<Map<String, Value>>,
     /// Well and unwell by turns. Of the engine's own script.
     pub flap: Option<Flap>,
+}
+
+/// How a writer's evidence is amiss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EvidenceFault {
+    /// No provenance.
+    NoProvenance,
+    /// A provenance that is no JSON.
+    MalformedProvenance,
+    /// No token ids.
+    NoIds,
+    /// Other ids than those of the text.
+    OtherIds,
+    /// A commitment to something else, with a signature that does not fit.
+    BadCommitment,
+    /// A commitment without a signature.
+    NoSignature,
+    /// Other weights than are sold.
+    OtherWeights,
+    /// Another prompt than the one that came.
+    OtherPrompt,
 }
 
 /// Well for `up_ms`, then unwell for `down_ms`, and again, since the engine began.
@@ -158,6 +183,7 @@ impl Default for Script {
             model: None,
             extra_members: Map::new(),
             write_bytes: None,
+            evidence: None,
             sequence: Vec::new(),
             flap: None,
         }

@@ -97,9 +97,9 @@ fn whole(mut wire: Wire, plan: Plan, tally: Tally) -> Body {
                     let function = delta.tool_call.and_then(|call| call.function);
                     arguments.push_str(&function.and_then(|f| f.arguments).unwrap_or_default());
                 }
-                Ok(Step::Finish { reason, usage }) => end = Some((json!(reason), usage)),
+                Ok(Step::Finish { reason, usage, .. }) => end = Some((json!(reason), usage)),
                 Ok(Step::Malformed) => return Ok(MALFORMED),
-                Ok(Step::Wait(_) | Step::Fail(_)) => {}
+                Ok(Step::Wait(_) | Step::Fail(_) | Step::Comment(_)) => {}
                 Err(Error::Abort) => return Err(Error::Abort),
                 Err(error) => return Ok(Bytes::from(wire.error(&error).to_string())),
             }
@@ -148,8 +148,8 @@ impl Wire {
                 let broken = String::from_utf8_lossy(&MALFORMED).into_owned();
                 self.event(&broken)
             }
-            Step::Finish { reason, usage } => self.finish(json!(reason), usage),
-            Step::Wait(_) | Step::Fail(_) => Bytes::new(),
+            Step::Finish { reason, usage, .. } => self.finish(json!(reason), usage),
+            Step::Wait(_) | Step::Fail(_) | Step::Comment(_) => Bytes::new(),
         })
     }
 

@@ -2,6 +2,7 @@
 //! client who leaves takes the job along at once.
 
 use super::Heading;
+use super::evidence::{Evidence, Pledge};
 use super::writer::{KEEP_ALIVE, Writer};
 use crate::engine;
 use crate::http::error::Error;
@@ -15,6 +16,7 @@ use futures_util::{Stream, StreamExt};
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context as Task, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
@@ -26,13 +28,22 @@ pub(in crate::http) fn stream(
     heading: Heading,
     plan: &Plan,
     running: Running,
+    nonce: String,
 ) -> Response {
     let mut writer = Writer::new(&heading, plan.choices, plan.include_usage)
         .with_prompt_tokens(running.prompt_tokens)
         .with_choices_per_prompt(plan.choices_per_prompt())
         .with_text_bytes(plan.job.resume.as_ref().map_or(0, |resume| resume.text_bytes));
     if plan.job.evidence {
-        writer = writer.with_evidence(running.provenance);
+        let pledge = Pledge {
+            trust: context.trust.clone(),
+            clock: Arc::clone(&context.clock),
+            request_id: plan.job.request_id.clone(),
+            nonce,
+        };
+        let resume = plan.job.resume.as_ref();
+        let evidence = Evidence::new(running.provenance, plan.choices, resume, pledge);
+        writer = writer.with_evidence(evidence);
     }
     let keep_alive = context.limits.keep_alive;
     let live = Live {

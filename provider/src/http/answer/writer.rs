@@ -3,6 +3,7 @@
 //! An event is `data: {chunk}\n\n`. Where evidence is wanted, the comment with the ids stands before
 //! the data line of the same event, so that a cut never leaves text without its ids.
 
+use super::evidence::Evidence;
 use super::total::Total;
 use super::{Heading, Shape};
 use crate::engine::{Delta, Event};
@@ -10,7 +11,7 @@ use crate::http::error::Error;
 use bytes::Bytes;
 use openapi::chat::{self, ChunkChoice, FinishReason, TokenLogprob};
 use openapi::completions;
-use openapi::evidence::{self, PROVENANCE_PREFIX, Provenance};
+use openapi::evidence::{self, PROVENANCE_PREFIX};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -23,8 +24,9 @@ pub(super) struct Writer {
     /// `data: {…,"choices":[`
     opening: Vec<u8>,
     include_usage: bool,
-    evidence: bool,
-    provenance: Option<Provenance>,
+    heading: Heading,
+    /// Absent where nobody asked for it.
+    evidence: Option<Evidence>,
     prompt_tokens: u32,
     total: Total,
     choices_per_prompt: u32,
@@ -67,8 +69,8 @@ impl Writer {
             shape: heading.shape,
             opening,
             include_usage,
-            evidence: false,
-            provenance: None,
+            heading: heading.clone(),
+            evidence: None,
             prompt_tokens: 0,
             total: Total::default(),
             choices_per_prompt: choices.max(1),
@@ -77,9 +79,8 @@ impl Writer {
     }
 
     /// With ids and provenance in comments.
-    pub(super) fn with_evidence(mut self, provenance: Option<Provenance>) -> Self {
-        self.evidence = true;
-        self.provenance = provenance;
+    pub(super) fn with_evidence(mut self, evidence: Evidence) -> Self {
+        self.evidence = Some(evidence);
         self
     }
 
@@ -142,8 +143,11 @@ impl Writer {
                 self.ids(index, &delta.ids, &mut out);
                 self.delta(index, delta, &mut out);
             }
-            Event::Finish { reason, usage, ids } => {
+            Event::Finish { reason, usage, ids, claims } => {
                 self.ids(index, &ids, &mut out);
+                if let Some(evidence) = &mut self.evidence {
+                    evidence.claimed(index, claims);
+                }
                 self.finish(index, reason, &mut out);
                 self.total.add(usage, index.is_multiple_of(self.choices_per_prompt));
                 if self.is_done() {
@@ -159,8 +163,10 @@ impl Writer {
         Bytes::from(format!("data: {}\n\n", error.body().to_json()))
     }
 
-    fn ids(&self, index: u32, ids: &[u32], out: &mut Vec<u8>) {
-        if self.evidence && !ids.is_empty() {
+    fn ids(&mut self, index: u32, ids: &[u32], out: &mut Vec<u8>) {
+        let Some(evidence) = &mut self.evidence else { return };
+        if !ids.is_empty() {
+            evidence.drawn(index, ids);
             out.extend_from_slice(evidence::ids_comment(index, ids).as_bytes());
             out.push(b'\n');
         }
@@ -227,8 +233,8 @@ impl Writer {
             json(&usage, out);
             out.extend_from_slice(b"}\n\n");
         }
-        if let Some(mut provenance) = self.provenance.take() {
-            provenance.usage = usage;
+        let evidence = self.evidence.as_mut();
+        if let Some(provenance) = evidence.and_then(|own| own.provenance(usage, &self.heading)) {
             out.extend_from_slice(PROVENANCE_PREFIX.as_bytes());
             json(&provenance, out);
             out.push(b'\n');
