@@ -6,11 +6,14 @@ use super::vocabulary::{BYTES, END, ROW, WORDS};
 
 /// Tokens that the next one depends on, beside the prompt.
 const REACH: usize = 3;
-/// Tokens after which an end begins to be likely, and how fast.
-const END_AT: f32 = 90.0;
-const END_RISE: f32 = 0.125;
+/// Tokens after which an end begins to be likely, and how fast, in standard deviations of the logits.
+const END_AT: f32 = 80.0;
+const END_RISE: f32 = 0.03;
+/// Standard deviation of the logits: some steps leave no choice, some much. Such that the mean
+/// log-likelihood is about −0.6, as real models' is on their own answers.
+const FOCUS: (f32, f32) = (3.0, 12.0);
 /// Logit of what is no word.
-const UNLIKELY: f32 = -30.0;
+const UNLIKELY: f32 = -60.0;
 
 /// The precision of its weights, as far as it tells.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -124,13 +127,12 @@ impl Language {
     pub(super) fn row(&self, context: &Context) -> Vec<f32> {
         let near = context.last.iter().fold(self.seed, |hash, id| mixed(hash ^ u64::from(*id)));
         let far = mixed(self.seed ^ context.topic);
-        // Some steps leave no choice, some much.
-        let focus = self.focus * (1.5 + 3.0 * unit(mixed(near ^ far)));
-        let end = 6.0 + (context.step as f32 - END_AT) * END_RISE;
+        let focus = self.focus * (FOCUS.0 + FOCUS.1 * unit(mixed(near ^ far)));
+        let end = 1.0 + (context.step as f32 - END_AT) * END_RISE;
         let words = BYTES..BYTES + WORDS;
         let mut row: Vec<f32> = (0..ROW)
             .map(|id| match id {
-                END => end + normal(near, id),
+                END => focus * (end + 0.5 * normal(near, id)),
                 id if words.contains(&id) => {
                     focus * (0.85 * normal(near, id) + 0.5 * normal(far, id))
                 }

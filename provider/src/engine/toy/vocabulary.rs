@@ -91,7 +91,7 @@ mod tests {
         let model = model().unwrap();
         let tokenizer = &model.tokenizer;
         assert_eq!(tokenizer.len(), ROW as usize);
-        assert_eq!(tokenizer.decode(&[BYTES, BYTES + 1, END]), " baba bafa");
+        assert_eq!(tokenizer.decode(&[BYTES, BYTES + 1, END]), " baba beci");
         assert_eq!(tokenizer.encode_text("a b").unwrap(), [97, 32, 98]);
         assert_eq!(tokenizer.eos(), [END]);
     }
