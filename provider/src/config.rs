@@ -4,6 +4,7 @@
 mod engine;
 mod market;
 mod read;
+mod toy;
 
 pub use market::{Direct, Market};
 
@@ -39,6 +40,7 @@ pub enum Engine {
     Mistral(Mistral),
     Upstream(Box<upstream::Options>),
     Scripted(Box<scripted::Options>),
+    Toy(Box<crate::engine::toy::Options>),
 }
 
 /// The inference engine's own settings; only builds with the feature `mistralrs` can use them.

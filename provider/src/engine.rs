@@ -10,6 +10,7 @@ pub mod scripted;
 pub mod select;
 pub mod several;
 mod tally;
+pub mod toy;
 pub mod upstream;
 
 use bytes::Bytes;

@@ -101,7 +101,7 @@ impl Model {
         Self::assemble(tokenizer, template, context, None, Some(quant))
     }
 
-    fn assemble(
+    pub(crate) fn assemble(
         tokenizer: Tokenizer,
         template: Option<Template>,
         context: u64,

@@ -78,29 +78,21 @@ pub fn opened(
     claims: &[Vec<Claim>],
     promised: &Promised<'_>,
 ) -> Result<(), Reason> {
-    let ids = drawn(ids, provenance.resumed);
-    let matches = ids.len() == claims.len()
-        && ids.iter().zip(claims).all(|(ids, claims)| ids.len() == claims.len());
-    if !matches {
+    let resumed = usize::try_from(provenance.resumed).unwrap_or(usize::MAX);
+    let skipped = std::iter::once(resumed).chain(std::iter::repeat(0));
+    let told = |((ids, skipped), claims): ((&Vec<u32>, usize), &Vec<Claim>)| {
+        ids.len().checked_sub(skipped) == Some(claims.len())
+    };
+    if ids.len() != claims.len() || !ids.iter().zip(skipped).zip(claims).all(told) {
         return Err(Reason::Commitment);
     }
     let names = (promised.model, promised.request_id, promised.nonce);
-    let hashes = (ids_sha256(&ids), logprobs_sha256(claims));
+    let hashes = (ids_sha256(ids), logprobs_sha256(claims));
     let digest = Commitment::new(provenance, names, hashes).digest();
     match digest {
         Ok(digest) if provenance.commit.as_ref() == Some(&digest) => Ok(()),
         _ => Err(Reason::Commitment),
     }
-}
-
-/// Of choice 0 without the tokens that another node drew.
-fn drawn(ids: &[Vec<u32>], resumed: u64) -> Vec<Vec<u32>> {
-    let resumed = usize::try_from(resumed).unwrap_or(usize::MAX);
-    let mut drawn = ids.to_vec();
-    if let Some(first) = drawn.first_mut() {
-        first.drain(..resumed.min(first.len()));
-    }
-    drawn
 }
 
 #[cfg(test)]
@@ -157,8 +149,10 @@ mod tests {
         let ids = [vec![1, 2, 3]];
         let claims = [vec![Claim { lp: -5, top: vec![] }]];
         let resumed = Provenance { resumed: 2, ..provenance(3) };
-        let told = committed(resumed, &[vec![3]], &claims);
+        let told = committed(resumed, &ids, &claims);
         assert_eq!(opened(&told, &ids, &claims, &promised()), Ok(()));
         assert_eq!(super::told(Some(&told), &ids, &promised()), Ok(()));
+        let all = [vec![Claim::default(); 3]];
+        assert_eq!(opened(&told, &ids, &all, &promised()), Err(Reason::Commitment));
     }
 }

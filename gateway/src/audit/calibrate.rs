@@ -81,13 +81,14 @@ mod tests {
     use super::*;
     use crate::audit::testing::{Case, provenance, scored};
     use crate::route::Random;
+    use openapi::commit::thousandths;
 
     /// Audits whose mean distance is about `distance`, and of whose tokens a share of `flips` has a margin.
     fn audits(number: u64, distance: f64, flips: f64) -> Vec<Figures> {
         let audit = |seed| {
             let (mut case, mut random) = (Case::honest(100), Random::new(seed));
             for (claim, score) in case.claims[0].iter_mut().zip(&mut case.scored.scores) {
-                claim.lp += (2_000.0 * distance * random.unit()) as i32;
+                claim.lp += thousandths(2.0 * distance * random.unit());
                 score.margin = Some(if random.unit() < flips { 0.1 } else { 0.0 });
             }
             Figures::new(&case.answer(), &case.scored, &mut random).unwrap()

@@ -189,6 +189,7 @@ impl fmt::Display for Reason {
 mod tests {
     use super::*;
     use crate::audit::testing::Case;
+    use openapi::commit::thousandths;
 
     fn verdict(case: &Case) -> Verdict {
         let (answer, order) = (case.answer(), case.order());
@@ -259,7 +260,7 @@ mod tests {
             for score in &mut case.scored.scores[..count] {
                 (score.lp, score.own, score.margin, score.rank) = (lp, 0.0, Some(8.0), 40);
             }
-            case.claims[0].iter_mut().take(count).for_each(|it| it.lp = (lp * 1e3) as i32);
+            case.claims[0].iter_mut().take(count).for_each(|it| it.lp = thousandths(lp));
             verdict(&case)
         };
         assert_eq!(tokens(1, -13.0), Verdict::Fail(vec![Reason::Implausible]));

@@ -1,4 +1,4 @@
-//! The engine's part of the configuration: `[engine]`, `[upstream]`, `[script]`.
+//! The engine's part of the configuration: `[engine]`, `[upstream]`, `[script]`; `[toy]` is in `toy`.
 
 use super::read::{Faults, Section};
 use super::{Dtype, Engine, Flags, Mistral};
@@ -19,6 +19,7 @@ pub(super) fn read(root: &mut Section, flags: &Flags, faults: &mut Faults) -> Op
     let mut section = root.section("engine", faults);
     let upstream = root.section("upstream", faults);
     let script = root.section("script", faults);
+    let toy = root.section("toy", faults);
     // Taken from the file in any case: what a flag overrules is still no unknown member.
     let kind = section.text("kind", faults);
     let (model, id) = (section.text("model", faults), section.text("model_id", faults));
@@ -36,17 +37,27 @@ pub(super) fn read(root: &mut Section, flags: &Flags, faults: &mut Faults) -> Op
     let engine = match kind.as_str() {
         "mistral" => mistral(&mut section, flags, common, faults),
         "upstream" => {
+            toy.finish(faults);
             return finish(section, self::upstream(upstream, flags, common, faults), faults);
         }
-        "scripted" => return finish(section, scripted(script, flags, common, faults), faults),
+        "scripted" => {
+            toy.finish(faults);
+            return finish(section, scripted(script, flags, common, faults), faults);
+        }
+        "toy" => {
+            upstream.finish(faults);
+            script.finish(faults);
+            return finish(section, super::toy::read(toy, common, faults), faults);
+        }
         _ => {
-            faults.add("engine.kind", "must be mistral, upstream or scripted");
+            faults.add("engine.kind", "must be mistral, upstream, scripted or toy");
             None
         }
     };
     // A section of another engine would be silently without effect.
     upstream.finish(faults);
     script.finish(faults);
+    toy.finish(faults);
     finish(section, engine, faults)
 }
 
@@ -55,10 +66,10 @@ fn finish(section: Section, engine: Option<Engine>, faults: &mut Faults) -> Opti
     engine
 }
 
-struct Common {
-    model: Option<String>,
-    id: Option<String>,
-    max_concurrent: Option<usize>,
+pub(super) struct Common {
+    pub(super) model: Option<String>,
+    pub(super) id: Option<String>,
+    pub(super) max_concurrent: Option<usize>,
 }
 
 fn mistral(

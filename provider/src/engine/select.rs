@@ -4,6 +4,7 @@ use super::Engine;
 use super::scripted::Scripted;
 #[cfg(feature = "mistralrs")]
 use super::several::Several;
+use super::toy::{self, Toy};
 use super::upstream::{SetupError, Upstream};
 use crate::config;
 use crate::counters::Counters;
@@ -15,7 +16,9 @@ use std::sync::Arc;
 pub enum Error {
     #[error("upstream: {0}")]
     Upstream(#[from] SetupError),
-    #[error("this build has no inference engine (feature `mistralrs`); use upstream or scripted")]
+    #[error(
+        "this build has no inference engine (feature `mistralrs`); use upstream, scripted or toy"
+    )]
     NotBuilt,
     #[error("the model can't be loaded: {0}")]
     Load(String),
@@ -34,6 +37,12 @@ pub async fn engine(
             let mut options = options.as_ref().clone();
             options.created = now_unix;
             Ok(Arc::new(Scripted::new(options, counters)))
+        }
+        config::Engine::Toy(options) => {
+            let options = toy::Options { created: now_unix, ..options.as_ref().clone() };
+            let toy =
+                Toy::new(options, counters).map_err(|error| Error::Load(error.to_string()))?;
+            Ok(Arc::new(toy))
         }
         config::Engine::Upstream(options) => {
             let upstream = Arc::new(Upstream::new(options.as_ref().clone(), counters)?);

@@ -74,6 +74,16 @@ impl Tokenizer {
         Self::assemble(inner, eos, None, row)
     }
 
+    /// Of a `tokenizer.json` made here.
+    pub(crate) fn from_json(
+        file: &Value,
+        eos: Vec<u32>,
+        row: Option<usize>,
+    ) -> Result<Self, Error> {
+        let inner = Inner::from_bytes(file.to_string());
+        Self::assemble(inner.map_err(|error| Error::Encode(error.to_string()))?, eos, None, row)
+    }
+
     /// `eos` may repeat itself; ids beyond the vocabulary are dropped.
     pub(super) fn assemble(
         inner: Inner,
