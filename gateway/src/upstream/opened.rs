@@ -1,6 +1,7 @@
 //! An attempt together with the relay of its stream; the relay outlives the attempt where another
 //! provider goes on with the answer.
 
+use bytes::{Bytes, BytesMut};
 use std::future::poll_fn;
 use std::task::{Context as Cx, Poll, ready};
 use std::time::Duration;
@@ -104,6 +105,19 @@ impl Saying {
             Some(Err(_)) | None => self.relay.finish(&mut self.out).map(|_| false),
         };
         Poll::Ready(pulled.map_err(Error::from))
+    }
+
+    /// What waits, as one piece: a client's frame has a price of its own. A single piece is not copied.
+    pub(super) fn take(&mut self) -> Option<Bytes> {
+        let out = &mut self.out;
+        if out.pieces() < 2 {
+            return out.pop();
+        }
+        let mut batch = BytesMut::with_capacity(out.len_bytes());
+        while let Some(piece) = out.pop() {
+            batch.extend_from_slice(&piece);
+        }
+        Some(batch.freeze())
     }
 
     /// Ends the relay though the body goes on: every choice has its finish reason.

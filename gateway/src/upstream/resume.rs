@@ -17,7 +17,7 @@ use super::endpoint::Endpoint;
 use super::error::{Error, Phase};
 use super::explain::Why;
 use super::opened::{Opened, Saying};
-use super::tally::Tally;
+use super::tally::{Signals, Tally};
 use crate::market::{Model, Offer};
 use crate::request;
 use crate::stream::Seam;
@@ -47,6 +47,8 @@ pub(super) struct Lost {
 #[derive(Default)]
 pub(super) struct Turns {
     asked: u32,
+    /// Whose attempts have their turns together.
+    race: Option<Arc<Signals>>,
     /// They, and who failed before them.
     had: SmallVec<[Arc<Endpoint>; 3]>,
 }
@@ -91,9 +93,27 @@ impl Continuation {
 // === impl Turns ===
 
 impl Turns {
+    /// Of an attempt that failed is nothing with the client: other attempts follow it.
+    pub(super) fn of_race(race: Option<&Arc<Signals>>) -> Self {
+        Self { race: race.cloned(), ..Self::default() }
+    }
+
     /// Whether there is any sense in looking for somebody after this failure.
     pub(super) fn may_go_on(&self, error: &Error) -> bool {
-        error.is_retryable() && self.asked < FAIL_OVERS_MAX
+        error.is_retryable() && self.is_left()
+    }
+
+    /// Somebody may still be asked.
+    fn is_left(&self) -> bool {
+        self.race.as_ref().map_or(self.asked, |race| race.fail_overs()) < FAIL_OVERS_MAX
+    }
+
+    fn take(&mut self, endpoint: &Arc<Endpoint>) {
+        self.asked += 1;
+        self.had.push(endpoint.clone());
+        if let Some(race) = &self.race {
+            race.went_on();
+        }
     }
 }
 
@@ -122,6 +142,7 @@ impl Lost {
     async fn attempts(&mut self) -> Option<Try> {
         let context = self.exchange.context.clone();
         loop {
+            self.said.relay.let_go();
             let search = Search {
                 context: &context,
                 job: &self.exchange.job,
@@ -153,9 +174,12 @@ impl Lost {
         seam: Seam,
     ) -> Result<Try, Error> {
         let mut attempt = ask(context, &self.exchange.job, &self.model, offer, tally).await?;
+        if !self.said.relay.has_news() {
+            // Of one that failed to go on, nothing stays. What one brought before it failed does, though
+            // it was not sent yet.
+            self.said.out.clear();
+        }
         self.said.relay.go_on(seam);
-        // Of a provider that failed to go on, nothing has been sent.
-        self.said.out.clear();
         self.said.out.say(COMMENT);
         self.said.open(&mut attempt, context.limits.first_content).await?;
         Ok(attempt)

@@ -47,6 +47,8 @@ pub(super) struct Signals {
     late: AtomicU64,
     /// The number of the first whose content came, and 1.
     content: AtomicU32,
+    /// Asked to go on with an answer that one of them left.
+    fail_overs: AtomicU32,
 }
 
 /// Calls whoever waits for room.
@@ -93,6 +95,10 @@ impl Tally {
     pub(super) fn racing(mut self, number: u32, signals: &Arc<Signals>) -> Self {
         self.race = Some((number, signals.clone()));
         self
+    }
+
+    pub(super) fn signals(&self) -> Option<&Arc<Signals>> {
+        self.race.as_ref().map(|(_, signals)| signals)
     }
 
     /// Going on with an answer of so many tokens.
@@ -202,6 +208,15 @@ impl Signals {
     /// The attempt whose content came first.
     pub(super) fn winner(&self) -> Option<u32> {
         self.content.load(Relaxed).checked_sub(1)
+    }
+
+    /// Another one was asked to go on with the answer of one of them.
+    pub(super) fn went_on(&self) {
+        self.fail_overs.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn fail_overs(&self) -> u32 {
+        self.fail_overs.load(Relaxed)
     }
 
     /// It failed after all; another may win.

@@ -88,7 +88,7 @@ async fn assemble(
     went_on: &mut WentOn,
 ) -> Result<(Bytes, Progress), Error> {
     let mut assembler = Assembler::new(job.plan(context, &attempt.model));
-    let mut turns = Turns::default();
+    let mut turns = Turns::of_race(attempt.signals());
     while let Err(error) = read_events(context, attempt, &mut assembler).await {
         let progress = assembler.progress();
         // Nothing has reached the client: where nobody goes on, the whole is asked for again.
@@ -96,6 +96,7 @@ async fn assemble(
             return Err(error);
         }
         attempt.failed(&error);
+        assembler.let_go();
         let (model, maker) = (attempt.model.clone(), attempt.endpoint.clone());
         let found = go_on(context, job, (&model, &maker), &mut turns, &mut assembler).await;
         // Of the first one's failure whoever started it takes note, if it is the end.
