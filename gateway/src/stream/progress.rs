@@ -28,6 +28,13 @@ pub struct Progress {
     pub events: u64,
 }
 
+impl Progress {
+    /// Token ids told so far, of all choices.
+    pub fn tokens_told(&self) -> usize {
+        self.ids.iter().map(Vec::len).sum()
+    }
+}
+
 /// How a stream came to its end: returned only where the end is backed by evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Completion {

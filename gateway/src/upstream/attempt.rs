@@ -356,6 +356,11 @@ impl Try {
         self.tally.note(error);
     }
 
+    /// Tokens came, perhaps without anything to show yet.
+    pub(super) fn tokens(&mut self) {
+        self.tally.tokens();
+    }
+
     /// The first content came.
     pub(super) fn content(&mut self) {
         self.tally.content();

@@ -10,7 +10,9 @@ pub(super) use search::{Next, Search};
 use openapi::node::Feature;
 use openapi::resume::Resume;
 use smallvec::SmallVec;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::attempt::{Context, Exchange, Try, ask, note};
 use super::endpoint::Endpoint;
@@ -155,11 +157,11 @@ impl Lost {
                 search.next(&mut self.turns)?;
             self.exchange.record.attempt(&offer.endpoint, &self.model.id, Why::Resume);
             self.exchange.job.continuation = Some(continuation);
-            let asked = tokio::time::timeout(patience, self.ask(&context, &offer, tally, seam));
-            let error = match asked.await {
-                Ok(Ok(attempt)) => return Some(attempt),
-                Ok(Err(error)) => error,
-                Err(_) => Error::Timeout(Phase::FirstContent),
+            let signals = Arc::<Signals>::default();
+            let asked = self.ask(&context, &offer, tally.racing(0, &signals), seam);
+            let error = match in_time(patience, &signals, asked).await {
+                Ok(attempt) => return Some(attempt),
+                Err(error) => error,
             };
             note(&offer.endpoint, offer.member(), &error);
             self.exchange.record.failed_attempt(&offer.endpoint, &error);
@@ -183,5 +185,21 @@ impl Lost {
         self.said.out.say(COMMENT);
         self.said.open(&mut attempt, context.limits.first_content).await?;
         Ok(attempt)
+    }
+}
+
+/// What comes of it, if something does before it was silent for so long. Who tells tokens is not.
+async fn in_time<T>(
+    patience: Duration,
+    signals: &Signals,
+    asked: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let mut asked = pin!(asked);
+    loop {
+        match tokio::time::timeout(patience, &mut asked).await {
+            Ok(result) => return result,
+            Err(_) if signals.has_worked(0) => {}
+            Err(_) => return Err(Error::Timeout(Phase::FirstContent)),
+        }
     }
 }

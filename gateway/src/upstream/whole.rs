@@ -145,6 +145,7 @@ async fn read_events(
     let mut first = Watch::new(context.limits.first_content);
     let mut pace: Option<Pace> = None;
     loop {
+        let told = assembler.progress().tokens_told();
         let read = poll_fn(|cx| match &mut pace {
             Some(pace) => poll_watched(attempt, Phase::MidStream, cx, |cx| pace.poll(cx)),
             None => poll_watched(attempt, Phase::FirstContent, cx, |cx| first.poll(cx)),
@@ -164,6 +165,9 @@ async fn read_events(
         } else if assembler.has_news() {
             attempt.content();
             pace = Some(Pace::new(&attempt.model, context.limits.stall));
+        } else if progress.tokens_told() > told {
+            attempt.tokens();
+            first.touch();
         }
     }
 }
