@@ -50,6 +50,8 @@ pub struct Streaming {
     error_event: ErrorEvent,
     /// It ended with an answer, and not with an error.
     is_complete: bool,
+    /// Somebody went on with what another began.
+    is_pieced: bool,
 }
 
 enum State {
@@ -110,7 +112,13 @@ pub async fn stream(
     };
     Ok((
         head,
-        Streaming { state, silence: Watch::new(keep_alive), error_event, is_complete: false },
+        Streaming {
+            state,
+            silence: Watch::new(keep_alive),
+            error_event,
+            is_complete: false,
+            is_pieced: false,
+        },
     ))
 }
 
@@ -306,9 +314,9 @@ impl http_body::Body for Streaming {
 }
 
 impl Streaming {
-    /// Whether it has come to a good end.
-    pub fn is_complete(&self) -> bool {
-        self.is_complete
+    /// Whether it has come to a good end, and is one provider's.
+    pub fn is_whole(&self) -> bool {
+        self.is_complete && !self.is_pieced
     }
 
     fn leave(&mut self) -> State {
@@ -330,6 +338,7 @@ impl Streaming {
         let Lost { mut exchange, mut said, turns, .. } = lost;
         self.state = match attempt {
             Some(attempt) => {
+                self.is_pieced = true;
                 let opened = Opened { attempt, said };
                 State::Relaying(Relaying::going_on(exchange, opened, turns, open_stream))
             }

@@ -100,10 +100,18 @@ async fn request(socket: &mut TcpStream) -> Option<Value> {
 
 /// A gateway in front of `servers`, `p0`, `p1`, …; those in `prefill` take the text so far.
 async fn gateway(servers: &[&Server], prefill: &[usize]) -> (gateway::Running, tempfile::TempDir) {
+    gateway_with("", servers, prefill).await
+}
+
+async fn gateway_with(
+    more: &str,
+    servers: &[&Server],
+    prefill: &[usize],
+) -> (gateway::Running, tempfile::TempDir) {
     let data = tempfile::tempdir().expect("a folder");
     let mut text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\ndata_dir = {:?}\n\
-         [auth]\nmode = \"open\"\n[limits]\nstall_ms = 150\n[[model]]\nid = {MODEL:?}\n",
+         [auth]\nmode = \"open\"\n[limits]\nstall_ms = 150\n{more}[[model]]\nid = {MODEL:?}\n",
         data.path()
     );
     for (number, server) in servers.iter().enumerate() {
@@ -349,6 +357,37 @@ async fn who_can_go_on_is_found_among_many() {
         assert_eq!(content(&events(&body)), WHOLE, "{body:?}");
     }
     assert_eq!((next.asked().len(), other.asked().len()), (4, 0));
+    gateway.stop().await;
+}
+
+/// It is no one provider's answer, and would be said to be the first one's.
+#[tokio::test]
+async fn an_answer_of_two_is_not_kept_for_the_next_who_asks() {
+    let dying = Server::new(Does::Ends(first())).await;
+    let next = Server::new(Does::Ends(second())).await;
+    let (gateway, _data) = gateway_with("[cache]\nenabled = true\n", &[&dying, &next], &[1]).await;
+    let asked = |order: &'static str| {
+        let mut body = ordered(json!({"seed": 1}));
+        body["provider"] = json!({ "order": [order] });
+        let (addr, body) = (gateway.addr, body.to_string());
+        let request = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-quorate-cache: on\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        async move {
+            let mut socket = TcpStream::connect(addr).await.expect("connects");
+            socket.write_all(request.as_bytes()).await.expect("is sent");
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).await.expect("an answer");
+            answer
+        }
+    };
+    for (order, count) in [("p0", (1, 1)), ("p0", (2, 2)), ("p1", (2, 3)), ("p1", (2, 3))] {
+        let answer = asked(order).await;
+        assert!(answer.contains("[DONE]") && answer.contains("time"), "{answer}");
+        assert_eq!((dying.asked().len(), next.asked().len()), count, "{answer}");
+    }
     gateway.stop().await;
 }
 
