@@ -92,6 +92,45 @@ async fn two_halves_are_the_lone_answer() {
 }
 
 #[tokio::test]
+async fn a_response_is_one_too() {
+    let words: Vec<String> = (0..60).map(|number| format!("w{number}")).collect();
+    let call = json!({"name": "f", "arguments": words.join(" ")});
+    let tools = json!([{"type": "function", "name": "f", "parameters": {"type": "object"}}]);
+    // All but names and times.
+    let events = |stream: &str| -> Vec<Value> {
+        let events = stream.lines().filter_map(|line| line.strip_prefix("data: "));
+        let events = events.map(|event| {
+            let mut event: Value = serde_json::from_str(event).expect("JSON");
+            let usage = event["response"]["usage"].take();
+            let output = event["response"]["output"].take();
+            let outputs = output.as_array().map(Vec::len);
+            json!([event["type"], event["delta"], event["sequence_number"], usage, outputs])
+        });
+        events.collect()
+    };
+    for script in [
+        json!({"tokens": 60}),
+        json!({"tool_call": call}),
+        json!({"reasoning": "a b c d", "tokens": 56}),
+    ] {
+        let body = json!({"model": MODEL, "stream": true, "input": "go", "tools": tools});
+        let alone = gateway(|_| {}).await;
+        let _one = node(&[&alone], script.clone(), |_, _| {}).await;
+        alone.until_offers(1).await;
+        let whole = asked(&alone, "/v1/responses", &body).await;
+        let both = gateway(|_| {}).await;
+        let _first = node(&[&both], cut(&script, 40), |_, _| {}).await;
+        let _second = node(&[&both], cut(&script, 40), |_, _| {}).await;
+        both.until_offers(2).await;
+        let joined = asked(&both, "/v1/responses", &body).await;
+        assert!(whole.contains("response.completed"), "{whole}");
+        assert_eq!(events(&joined), events(&whole), "{joined}");
+        both.running.stop().await;
+        alone.running.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_whole_answer_is_made_of_halves_too() {
     let gateway = gateway(|_| {}).await;
     let script = cut(&json!({"tokens": 60}), 25);
