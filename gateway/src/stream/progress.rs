@@ -1,5 +1,6 @@
 //! What has been seen of one attempt so far. Facts only: the caller decides what follows from them.
 
+use openapi::chat::FinishReason;
 use openapi::evidence::Provenance;
 use openapi::usage::Usage;
 
@@ -33,6 +34,15 @@ impl Progress {
     pub fn tokens_told(&self) -> usize {
         self.ids.iter().map(Vec::len).sum()
     }
+}
+
+/// What there is to be checked of one choice of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkable {
+    pub choice: u32,
+    /// [`openapi::verify::TextHash`], hex; absent where its text has none.
+    pub text_sha256: Option<String>,
+    pub finish: Option<FinishReason>,
 }
 
 /// How a stream came to its end: returned only where the end is backed by evidence.
