@@ -134,6 +134,8 @@ impl Reader {
         self.begun = false;
         self.progress.usage = None;
         self.progress.provenance = None;
+        // Nobody answers for what another said.
+        self.digest = None;
         self.usage.go_on(&seam);
         // One upstream's excess is not the next one's.
         (self.ids, self.malformed) = (0, 0);

@@ -178,6 +178,21 @@ fn ids_of_who_failed_to_go_on_are_forgotten() {
 }
 
 #[test]
+fn what_two_said_is_not_checked_as_one_providers() {
+    let mut out = Out::default();
+    let first: Bytes = [role(), text("one")].concat().into();
+    let second: Bytes = [text(" two"), stop()].concat().into();
+    let mut lone = Relay::new(plan()).checking(0);
+    lone.push([first.clone(), second.clone()].concat().into(), &mut out).unwrap();
+    assert!(lone.checkable().is_some());
+    let mut two = Relay::new(plan()).checking(0);
+    two.push(first, &mut out).unwrap();
+    two.go_on(Seam::Exact);
+    two.push(second, &mut out).unwrap();
+    assert_eq!(two.checkable(), None);
+}
+
+#[test]
 fn one_upstreams_excess_is_not_the_nexts() {
     let mut plan = plan();
     plan.evidence = true;
