@@ -129,7 +129,7 @@ async fn streamed(exchange: Exchange, slot: Option<Slot>) -> Response {
             let body = match slot {
                 Some(slot) => {
                     let provider = head.provider.clone();
-                    Body::new(Recorded::new(body, Streaming::is_complete, slot, provider))
+                    Body::new(Recorded::new(body, Streaming::is_whole, slot, provider))
                 }
                 None => Body::new(body),
             };

@@ -93,6 +93,11 @@ impl Assembler {
         self.failed = false;
     }
 
+    /// The upstream that is read has failed, and another one may go on.
+    pub fn let_go(&mut self) {
+        self.reader.let_go();
+    }
+
     /// Consumes one upstream chunk. After `[DONE]` everything is ignored.
     ///
     /// # Errors

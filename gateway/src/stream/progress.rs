@@ -29,6 +29,13 @@ pub struct Progress {
     pub events: u64,
 }
 
+impl Progress {
+    /// Token ids told so far, of all choices.
+    pub fn tokens_told(&self) -> usize {
+        self.ids.iter().map(Vec::len).sum()
+    }
+}
+
 /// What there is to be checked of one choice of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Checkable {

@@ -56,7 +56,9 @@ pub(crate) struct Reader {
     joined: Vec<u8>,
     legacy: bool,
     begun: bool,
+    /// Of the upstream that is read now, as is what follows.
     ids: usize,
+    malformed: u32,
     joint: Joint,
     /// Kept where asked for.
     said: Option<Said>,
@@ -94,6 +96,7 @@ impl Reader {
             legacy: false,
             begun: false,
             ids: 0,
+            malformed: 0,
             joint: Joint::default(),
             said: None,
             digest: None,
@@ -131,8 +134,21 @@ impl Reader {
         self.begun = false;
         self.progress.usage = None;
         self.progress.provenance = None;
+        // Nobody answers for what another said.
+        self.digest = None;
         self.usage.go_on(&seam);
-        self.joint.open(seam);
+        // One upstream's excess is not the next one's.
+        (self.ids, self.malformed) = (0, 0);
+        let ids = self.progress.ids.first().map_or(0, Vec::len);
+        self.joint.open(seam, ids);
+    }
+
+    /// The upstream that is read has failed: if it brought nothing that the client sees, the ids that it
+    /// told are forgotten. They may be another answer's.
+    pub(crate) fn let_go(&mut self) {
+        if let (true, Some(ids)) = (self.joint.is_open(), self.progress.ids.first_mut()) {
+            ids.truncate(self.joint.ids());
+        }
     }
 
     pub(crate) fn progress(&self) -> &Progress {
@@ -368,8 +384,9 @@ impl Reader {
 
     fn count_malformed(&mut self) -> Result<(), Error> {
         self.progress.malformed = self.progress.malformed.saturating_add(1);
+        self.malformed = self.malformed.saturating_add(1);
         let limit = self.plan.limits.malformed_max;
-        if self.progress.malformed > limit {
+        if self.malformed > limit {
             return Err(Error::TooManyMalformed { limit });
         }
         Ok(())

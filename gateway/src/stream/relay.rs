@@ -70,6 +70,11 @@ impl Relay {
         self.failed = false;
     }
 
+    /// The upstream that is read has failed, and another one may go on.
+    pub fn let_go(&mut self) {
+        self.reader.let_go();
+    }
+
     /// Consumes one upstream chunk and appends what the client gets to `out`. On an error `out` holds
     /// what came before it. After `[DONE]` everything is ignored.
     ///

@@ -23,7 +23,7 @@ use super::race;
 use super::record::Record;
 use super::request::{Job, Wanted};
 use super::retry_after;
-use super::tally::Tally;
+use super::tally::{Signals, Tally};
 use super::way::Way;
 use super::whole;
 use super::witness::{Answered, Witness};
@@ -233,8 +233,19 @@ pub(super) async fn ask(
     };
     match tokio::time::timeout(job.head_limit(&context.limits), head).await {
         Ok(Ok((parts, body))) => Ok(Try::new((offer, model), (parts, body), tally, in_flight)),
-        Ok(Err(error)) => Err(tally.failed(error)),
+        Ok(Err(error)) => Err(tally.failed(refusal(job, error))),
         Err(_) => Err(tally.failed(Error::Timeout(Phase::Head))),
+    }
+}
+
+/// A node that would have given another answer than the one it is to go on with says so, which is no
+/// failure of its own: the first one's tokens and text may not belong together.
+fn refusal(job: &Job, error: Error) -> Error {
+    match error {
+        Error::Status(status @ StatusCode::CONFLICT) if job.continuation.is_some() => {
+            Error::Rejected { status, body: Bytes::new() }
+        }
+        error => error,
     }
 }
 
@@ -346,6 +357,11 @@ impl Try {
         self.tally.proven();
     }
 
+    /// Of the race it is one of.
+    pub(super) fn signals(&self) -> Option<&Arc<Signals>> {
+        self.tally.signals()
+    }
+
     pub(super) fn succeeded(&mut self, progress: &Progress) {
         let tokens = self.tally.succeeded(progress);
         if let Some(member) = &self.member {
@@ -358,6 +374,11 @@ impl Try {
 
     pub(super) fn failed(&mut self, error: &Error) {
         self.tally.note(error);
+    }
+
+    /// Tokens came, perhaps without anything to show yet.
+    pub(super) fn tokens(&mut self) {
+        self.tally.tokens();
     }
 
     /// The first content came.

@@ -211,6 +211,13 @@ impl<'a> Race<'a> {
 
     fn due(&mut self) {
         let now = Instant::now();
+        // Whoever tells tokens is not late, though there is nothing to show of them yet.
+        for racer in &mut self.racers {
+            if self.signals.has_worked(racer.number) {
+                self.hedge_at = self.hedge_at.map(|at| at.max(now + racer.patience.late));
+                racer.late_at = now + racer.patience.given_up;
+            }
+        }
         if self.hedge_at.is_some_and(|at| at <= now) {
             self.hedge(now);
         }

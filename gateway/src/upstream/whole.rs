@@ -93,7 +93,7 @@ async fn assemble(
     if let Some(choice) = attempt.drawn(context, job) {
         assembler = assembler.checking(choice);
     }
-    let mut turns = Turns::default();
+    let mut turns = Turns::of_race(attempt.signals());
     while let Err(error) = read_events(context, attempt, &mut assembler).await {
         let progress = assembler.progress();
         // Nothing has reached the client: where nobody goes on, the whole is asked for again.
@@ -101,6 +101,7 @@ async fn assemble(
             return Err(error);
         }
         attempt.failed(&error);
+        assembler.let_go();
         let (model, maker) = (attempt.model.clone(), attempt.endpoint.clone());
         let found = go_on(context, job, (&model, &maker), &mut turns, &mut assembler).await;
         // Of the first one's failure whoever started it takes note, if it is the end.
@@ -150,6 +151,7 @@ async fn read_events(
     let mut first = Watch::new(context.limits.first_content);
     let mut pace: Option<Pace> = None;
     loop {
+        let told = assembler.progress().tokens_told();
         let read = poll_fn(|cx| match &mut pace {
             Some(pace) => poll_watched(attempt, Phase::MidStream, cx, |cx| pace.poll(cx)),
             None => poll_watched(attempt, Phase::FirstContent, cx, |cx| first.poll(cx)),
@@ -169,6 +171,9 @@ async fn read_events(
         } else if assembler.has_news() {
             attempt.content();
             pace = Some(Pace::new(&attempt.model, context.limits.stall));
+        } else if progress.tokens_told() > told {
+            attempt.tokens();
+            first.touch();
         }
     }
 }

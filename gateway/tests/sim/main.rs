@@ -12,6 +12,8 @@ mod flap;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod held;
+#[cfg(test)]
 mod lan;
 #[cfg(test)]
 mod load;
