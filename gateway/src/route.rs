@@ -30,7 +30,7 @@ pub use breaker::Gate;
 pub use cost::{Ask, Cost, Facts, Values};
 pub use flight::{Dispatch, Flight};
 pub use learned::{Failure, Learned, Prior};
-pub use line::{Line, Standing};
+pub use line::{Line, Reach, Standing};
 pub use prefix::{LONG_BYTES, Prefix, SHORT_BYTES};
 pub use queue::{Queue, Shed, Ticket, Urgency, Wait};
 pub use random::{Random, draw};

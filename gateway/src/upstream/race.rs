@@ -156,7 +156,8 @@ impl<'a> Race<'a> {
     async fn room(&mut self) -> Result<(Choice, Option<Place<'a>>), Error> {
         let Self { context, job, model, slate, ref tried, beyond, .. } = *self;
         let look = || slate.pick(context, tried, UTILISATION_MAX, &|offer| takes(offer, beyond));
-        admission::room(context, job, model, slate, look).await
+        let is_narrow = slate.is_narrow() || !tried.is_empty() || beyond.is_some();
+        admission::room(context, job, model, (slate, is_narrow), look).await
     }
 
     fn pick(&self, utilisation_max: f64, may: &dyn Fn(&Offer) -> bool) -> Choice {

@@ -4,6 +4,7 @@ use axum::body::Body;
 use bytes::BytesMut;
 use gateway::app::App;
 use gateway::http::Edge;
+use gateway::metrics::Metrics;
 use gateway::upstream::dial::Dial;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -39,6 +40,7 @@ pub(crate) fn random() -> u64 {
 #[derive(Clone)]
 pub(crate) struct Gateway {
     edge: Arc<Edge>,
+    metrics: Arc<Metrics>,
 }
 
 impl Gateway {
@@ -65,7 +67,8 @@ impl Gateway {
             ..gateway::upstream::Context::clone(&app.upstream)
         };
         app.upstream = Arc::new(context);
-        Self { edge: Arc::new(Edge::client(&Arc::new(app))) }
+        let metrics = app.metrics.clone();
+        Self { metrics, edge: Arc::new(Edge::client(&Arc::new(app))) }
     }
 
     /// The answer to its end. Dropped before, the client has left.
@@ -93,6 +96,11 @@ impl Gateway {
         }
         answer.took = start.elapsed();
         answer
+    }
+
+    /// Whether this line is among its metrics.
+    pub(crate) fn counts(&self, line: &str) -> bool {
+        self.metrics.encode().lines().any(|counted| counted == line)
     }
 
     /// So many good answers that every provider is known and hedges are affordable.
