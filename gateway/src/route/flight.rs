@@ -82,7 +82,7 @@ impl Flight {
         self.learned.prefixes.sent(&self.prefix);
         if self.dispatch.is_probe && !self.is_told {
             // It works again: known now, whoever's token the client gets.
-            self.learned.succeeded(now_ms, None);
+            self.learned.succeeded(self.dispatch.at_ms, now_ms, None);
             self.is_told = true;
         }
         self.dispatch.seconds(now_ms) / self.dispatch.predicted_s.max(1e-3)
@@ -97,7 +97,7 @@ impl Flight {
         if let Some(cached) = cached_tokens {
             self.learned.prefixes.charged(&self.prefix, cached);
         }
-        self.learned.succeeded(now_ms, speed);
+        self.learned.succeeded(self.dispatch.at_ms, now_ms, speed);
         self.is_told = true;
     }
 

@@ -295,14 +295,14 @@ impl Learned {
         self.bears(&state);
     }
 
-    /// A whole answer came. `tokens_per_s`: after the first.
-    pub(super) fn succeeded(&self, now_ms: u64, tokens_per_s: Option<f32>) {
+    /// A whole answer came of what was sent then. `tokens_per_s`: after the first.
+    pub(super) fn succeeded(&self, sent_ms: u64, now_ms: u64, tokens_per_s: Option<f32>) {
         if let Some(speed) = tokens_per_s.filter(|speed| speed.is_finite() && *speed > 0.0) {
             self.tokens_per_s.update(|mean| mean + SPEED_SHARE * (speed - mean));
         }
         let mut state = self.state();
         state.failures.note(false, now_ms);
-        state.breaker.succeeded(now_ms);
+        state.breaker.succeeded(sent_ms, now_ms);
         self.publish(&state, now_ms);
     }
 
@@ -318,7 +318,7 @@ impl Learned {
             }
             Failure::Hard | Failure::Slow => {
                 state.failures.note(true, now_ms);
-                state.breaker.failed(now_ms, jitter);
+                state.breaker.failed(sent_ms, now_ms, jitter);
             }
         }
         self.publish(&state, now_ms);
