@@ -20,6 +20,7 @@ mod line;
 mod prefix;
 pub mod queue;
 mod random;
+mod refusals;
 mod retry;
 mod shared;
 mod sketch;

@@ -103,6 +103,13 @@ impl Gateway {
         self.metrics.encode().lines().any(|counted| counted == line)
     }
 
+    /// The number behind this of its metrics.
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        let text = self.metrics.encode();
+        let found = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        found.expect("it is counted")
+    }
+
     /// So many good answers that every provider is known and hedges are affordable.
     pub(crate) async fn warm_up(&self, requests: usize) {
         for _ in 0..requests {

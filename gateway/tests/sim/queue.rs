@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-use crate::harness::{Answer, ordered, stream, until, well};
+use crate::harness::{Answer, ordered, seed, stream, until, well};
 use crate::net::{Market, market};
 
 /// Who could be served, and is held up, takes longer.
@@ -79,4 +79,20 @@ async fn who_leaves_the_queue_is_sent_nowhere() {
     assert_eq!(market.asked(), before);
     let answer = market.gateway.ask(&pinned()).await;
     assert!(answer.is_complete() && answer.took < AT_ONCE, "{:?}", answer.took);
+}
+
+/// One who answers 429 and says that it may be asked again at once.
+#[tokio::test(start_paused = true)]
+async fn who_is_always_full_is_not_asked_by_everybody() {
+    let market = market("", &[json!({"status": 429, "retry_after": "0"}), json!({})]);
+    seed(5);
+    let body = ordered(stream(json!({})), &["p0", "p1"]);
+    let requests: u64 = 500;
+    for number in 0..requests {
+        let answer = market.gateway.ask(&body).await;
+        assert!(answer.is_complete(), "{number}: {} {}", answer.status, answer.text());
+    }
+    let refused = r#"quorate_attempts_total{outcome="status"} "#;
+    let asked = market.gateway.count(refused);
+    assert!(asked <= requests / 10, "asked for {asked} of {requests} requests");
 }
