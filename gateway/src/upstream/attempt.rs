@@ -87,8 +87,9 @@ pub(super) struct Try {
     pub(super) model: Arc<Model>,
     pub(super) body: LinkBody,
     pub(super) parts: Parts,
-    tally: Tally,
+    /// Before the tally, which calls whoever waits for its room.
     _in_flight: InFlight,
+    tally: Tally,
 }
 
 impl Exchange {
@@ -321,7 +322,7 @@ impl Try {
     ) -> Self {
         let (endpoint, model) = (offer.endpoint.clone(), model.clone());
         let member = offer.member().cloned();
-        Self { endpoint, member, model, body, parts, tally, _in_flight: in_flight }
+        Self { endpoint, member, model, body, parts, _in_flight: in_flight, tally }
     }
 
     /// It answers, which is all that was asked.
