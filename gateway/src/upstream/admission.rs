@@ -81,7 +81,9 @@ fn enter<'a>(
     };
     let wait = Wait {
         urgency,
-        deadline_ms: ms(job.deadline),
+        // Not the request's own, which is the client's word: who names a short one would overtake
+        // for ever who names none.
+        deadline_ms: ms(until),
         until_ms: ms(until),
         not_before_ms: not_before_ms(choice),
     };

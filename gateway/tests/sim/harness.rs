@@ -73,8 +73,20 @@ impl Gateway {
 
     /// The answer to its end. Dropped before, the client has left.
     pub(crate) async fn ask(&self, body: &Value) -> Answer {
+        self.ask_within(body, None).await
+    }
+
+    /// The same by a client whose patience has an end.
+    pub(crate) async fn ask_within(&self, body: &Value, patience: Option<Duration>) -> Answer {
         let start = Instant::now();
-        let request = Request::post("/v1/chat/completions")
+        let request = Request::post("/v1/chat/completions");
+        let request = match patience {
+            Some(patience) => {
+                request.header("x-quorate-timeout-ms", patience.as_millis().to_string())
+            }
+            None => request,
+        };
+        let request = request
             .header("content-type", "application/json")
             .body(Body::from(body.to_string()))
             .expect("a request");

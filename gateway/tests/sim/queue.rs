@@ -81,6 +81,28 @@ async fn who_leaves_the_queue_is_sent_nowhere() {
     assert!(answer.is_complete() && answer.took < AT_ONCE, "{:?}", answer.took);
 }
 
+/// Who names a short time is not served before who has waited for longer.
+#[tokio::test(start_paused = true)]
+async fn who_is_in_a_hurry_overtakes_nobody_who_came_long_before() {
+    let market = half_full("").await;
+    let waits = waiting(&market, pinned()).await;
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    let gateway = market.gateway.clone();
+    let mut hasty = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let gateway = gateway.clone();
+        hasty.spawn(async move {
+            gateway.ask_within(&pinned(), Some(Duration::from_secs(9))).await.took
+        });
+    }
+    until("they wait", || gateway.counts("quorate_queued 21")).await;
+    let first = waits.await.expect("ends").took - Duration::from_millis(1_500);
+    for took in hasty.join_all().await {
+        let slack = Duration::from_millis(50);
+        assert!(first <= took + slack, "{first:?}, and one who came later {took:?}");
+    }
+}
+
 /// One who answers 429 and says that it may be asked again at once.
 #[tokio::test(start_paused = true)]
 async fn who_is_always_full_is_not_asked_by_everybody() {
