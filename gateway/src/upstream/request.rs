@@ -49,6 +49,8 @@ pub struct Job {
     pub explain: Option<Arc<Explain>>,
     pub body: Bytes,
     pub request_id: HeaderValue,
+    /// Random, and one for all of its attempts.
+    pub draw: u64,
     /// What the answer is called where the provider gives it no name.
     pub fallback: Fallback,
     /// When the client's patience, or ours, ends.
@@ -67,7 +69,7 @@ impl Job {
             Rewrite {
                 model: &offer.upstream_model,
                 stream,
-                seed: goes_on(offer).then(|| context.seeds.of(&self.request_id)),
+                seed: goes_on(offer).then(|| context.seeds.of(&self.request_id, self.draw)),
                 dialect: offer.endpoint.dialect,
                 continuation: self.continuation.as_ref().map(Continuation::borrowed),
             },
