@@ -190,6 +190,11 @@ impl Line {
         self.state().queue.overdue(ticket, not_before_ms, now_ms)
     }
 
+    /// What is told to one that does not wait.
+    pub fn expected(&self, not_before_ms: u64, now_ms: u64) -> Shed {
+        self.state().queue.expected(not_before_ms, now_ms)
+    }
+
     fn publish(&self, state: &State) {
         self.len.store(state.queue.len(), Relaxed);
         fence(SeqCst);

@@ -147,6 +147,12 @@ impl<T> Queue<T> {
         Shed { retry_after_ms: retry_after(ready_ms.max(not_before_ms), now_ms) }
     }
 
+    /// What a request is told that would be the last, and does not wait.
+    pub fn expected(&self, not_before_ms: u64, now_ms: u64) -> Shed {
+        let ready_ms = self.ready_ms(self.waiting.len(), now_ms).max(not_before_ms);
+        Shed { retry_after_ms: retry_after(ready_ms, now_ms) }
+    }
+
     pub fn len(&self) -> usize {
         self.waiting.len()
     }

@@ -33,12 +33,14 @@ pub(super) struct Place<'a> {
 }
 
 /// Somebody to ask: the best or, where there is nobody else, one that is due to be tried again.
-/// `is_narrow`: `look` does not see all of the model's providers.
+/// `is_narrow`: `look` does not see all of the model's providers. `may_wait`: else another model has its
+/// turn.
 pub(super) async fn room<'a>(
     context: &Context,
     job: &Job,
     model: &'a Model,
-    (slate, is_narrow): (&Slate<'_>, bool),
+    slate: &Slate<'_>,
+    (is_narrow, may_wait): (bool, bool),
     look: impl Fn() -> Choice,
 ) -> Result<(Choice, Option<Place<'a>>), Error> {
     let line = &model.shared.line;
@@ -53,6 +55,10 @@ pub(super) async fn room<'a>(
         if !is_full(&choice, now_ms) {
             return Err(slate.nobody(&choice, now_ms));
         }
+    }
+    if !may_wait {
+        let shed = line.expected(not_before_ms(&choice), context.time.now().run_ms);
+        return Err(Error::Busy { retry_after: Duration::from_millis(shed.retry_after_ms) });
     }
     let begun = Instant::now();
     let until = job.deadline.min(begun + context.limits.queue_wait);

@@ -160,7 +160,8 @@ impl<'a> Race<'a> {
         let Self { context, job, model, slate, ref tried, beyond, .. } = *self;
         let look = || slate.pick(context, tried, UTILISATION_MAX, &|offer| takes(offer, beyond));
         let is_narrow = slate.is_narrow() || !tried.is_empty() || beyond.is_some();
-        admission::room(context, job, model, (slate, is_narrow), look).await
+        let may_wait = self.purse.may_wait;
+        admission::room(context, job, model, slate, (is_narrow, may_wait), look).await
     }
 
     fn pick(&self, utilisation_max: f64, may: &dyn Fn(&Offer) -> bool) -> Choice {

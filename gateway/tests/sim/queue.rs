@@ -81,6 +81,31 @@ async fn who_leaves_the_queue_is_sent_nowhere() {
     assert!(answer.is_complete() && answer.took < AT_ONCE, "{:?}", answer.took);
 }
 
+/// Another model is free: nobody waits for the first until the time is over.
+#[tokio::test(start_paused = true)]
+async fn where_the_first_model_is_full_the_next_has_its_turn() {
+    let other = "[[model]]\nid = \"acme/other:1\"\n[[upstream]]\nid = \"other\"\n\
+                 operator = \"other\"\nallow_private = true\nbase_url = \"http://p0:8080/v1\"\n\
+                 models = [{ id = \"acme/other:1\", upstream_model = \"acme/test:1\" }]\n";
+    let limited = json!({"sequence": [{"status": 429, "retry_after": "2"}, {}]});
+    let market = market(other, &[limited]);
+    assert_eq!(market.gateway.ask(&stream(json!({}))).await.status, 429);
+    let mut body = stream(json!({"script": well()}));
+    body["models"] = json!(["acme/test:1", "acme/other:1"]);
+    body.as_object_mut().expect("an object").remove("model");
+    for patience in [None, Some(Duration::from_secs(1))] {
+        let answer = market.gateway.ask_within(&body, patience).await;
+        assert!(answer.is_complete(), "{}: {}", answer.status, answer.text());
+        assert!(answer.took < AT_ONCE, "{:?}", answer.took);
+        assert_eq!(answer.header("x-quorate-provider"), "other");
+    }
+    // Where no other is free either, it is waited for.
+    body["models"] = json!(["acme/test:1", "acme/test:1"]);
+    let answer = market.gateway.ask(&body).await;
+    assert!(answer.is_complete(), "{}: {}", answer.status, answer.text());
+    assert_eq!(answer.header("x-quorate-provider"), "p0");
+}
+
 /// Who names a short time is not served before who has waited for longer.
 #[tokio::test(start_paused = true)]
 async fn who_is_in_a_hurry_overtakes_nobody_who_came_long_before() {
