@@ -132,14 +132,14 @@ impl Witness for Trust {
         if !self.settings.enabled || !is_text || job.verification.mode == Mode::Off {
             return None;
         }
-        let name = job.request_id.to_str().ok()?;
+        let name = case::occasion(job);
         let share = match integrity.answers() < self.settings.newcomer_answers {
             true => 1.0,
             false => integrity.share().max(self.settings.rate_min),
         };
         let choices = job.summary.choices.max(1) as usize;
-        let choice = || u32::try_from(self.draw.choice(name, choices)).unwrap_or_default();
-        self.draw.is_audited(name, share).then(choice)
+        let choice = || u32::try_from(self.draw.choice(&name, choices)).unwrap_or_default();
+        self.draw.is_audited(&name, share).then(choice)
     }
 
     fn answered(&self, answer: Answered) {

@@ -114,6 +114,7 @@ fn exchange(
         explain: options.explain.then(Arc::default),
         body,
         request_id: request_id.header(),
+        draw: (app.upstream.random)(),
         fallback,
         deadline: begun + patience,
         verification,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Trust;
-use super::case::{Case, request_id};
+use super::case::{Case, occasion};
 use super::check::Asked;
 use super::score::{Word, node, nonce};
 use super::scorers::scorers;
@@ -23,7 +23,7 @@ impl Trust {
         case: &Case,
         scorer: &Arc<Offer>,
     ) {
-        match self.draw.check(request_id(&case.answered)) {
+        match self.draw.check(&occasion(&case.answered.job)) {
             Some(Check::Again) => self.again(context, case, scorer).await,
             Some(Check::Spoilt) => self.spoilt(context, case, scorer).await,
             None => {}
@@ -54,7 +54,7 @@ impl Trust {
     }
 
     async fn spoilt(&self, context: &upstream::Context, case: &Case, scorer: &Arc<Offer>) {
-        let mut random = self.draw.randomness(request_id(&case.answered));
+        let mut random = self.draw.randomness(&occasion(&case.answered.job));
         let spoilt = canary::spoilt(case.ids(), &mut random);
         if !canary::is_of_use(case.ids(), &spoilt) {
             return;

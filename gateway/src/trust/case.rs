@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::audit::binding::Promised;
 use crate::audit::{Answer, Order};
 use crate::request::Endpoint;
-use crate::upstream::Answered;
+use crate::upstream::{Answered, Job};
 
 /// Opened: what the node committed itself to is known.
 #[derive(Debug)]
@@ -29,6 +29,12 @@ pub(super) struct Case {
 /// The name the node was told for the request.
 pub(super) fn request_id(answered: &Answered) -> &str {
     answered.job.request_id.to_str().unwrap_or_default()
+}
+
+/// What is drawn of a request is drawn by: its name, which a client may give to all of its requests, and its
+/// own random number.
+pub(super) fn occasion(job: &Job) -> String {
+    format!("{:016x} {}", job.draw, job.request_id.to_str().unwrap_or_default())
 }
 
 /// What the node's answer has to be. `None`: it sells no weights that anybody could check.

@@ -4,7 +4,7 @@
 use openapi::verify::Revealed;
 use std::time::Duration;
 
-use super::case::{Case, promised, request_id};
+use super::case::{Case, occasion, promised, request_id};
 use crate::audit::draw::Draw;
 use crate::audit::{Reason, binding};
 use crate::upstream::{self, Answered, Question, ask};
@@ -48,7 +48,7 @@ pub(super) async fn open(context: &upstream::Context, draw: &Draw, answered: Ans
     }
     let choice = answered.checkable.choice as usize;
     let tokens = ids.get(choice).map_or(0, Vec::len);
-    let positions = draw.positions(request_id(&answered), tokens);
+    let positions = draw.positions(&occasion(&answered.job), tokens);
     match Case::new(answered, provenance, revealed.choices, positions) {
         Ok(case) => Opened::Case(Box::new(case)),
         Err(answered) => Opened::Unknown(*answered, "its text has no digest"),
@@ -60,11 +60,16 @@ async fn revealed(
     answered: &Answered,
 ) -> Result<Revealed, upstream::Error> {
     let Some(offer) = &answered.offer else { return Err(upstream::Error::Gone) };
-    let path = format!("/v1/verify/evidence/{}", request_id(answered));
+    let path = path(request_id(answered));
     let mut tried = 0;
     loop {
-        let question =
-            Question { path: &path, body: None::<&()>, bytes_max: BYTES_MAX, limit: LIMIT };
+        let question = Question {
+            path: &path,
+            body: None::<&()>,
+            nonce: Some(&answered.nonce),
+            bytes_max: BYTES_MAX,
+            limit: LIMIT,
+        };
         match ask(context, offer, question).await {
             Ok(revealed) => return Ok(revealed),
             Err(error) => {
@@ -74,5 +79,25 @@ async fn revealed(
                 }
             }
         }
+    }
+}
+
+/// A client may have named the request, with any visible character.
+fn path(request_id: &str) -> String {
+    let mut path = String::from("/v1/verify/evidence/");
+    for byte in request_id.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' => path.push(char::from(byte)),
+            _ => path.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_clients_name_for_a_request_is_one_part_of_the_path() {
+        assert_eq!(super::path("a-1/../?x"), "/v1/verify/evidence/a-1%2F%2E%2E%2F%3Fx");
     }
 }

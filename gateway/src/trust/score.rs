@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::Trust;
-use super::case::{Case, request_id};
+use super::case::{Case, occasion};
 use crate::audit::confirm::{Came, Vote};
 use crate::audit::{Judged, Verdict, judge};
 use crate::market::Offer;
@@ -56,7 +56,7 @@ impl Trust {
                 return nothing(came);
             }
         };
-        let mut random = self.draw.randomness(request_id(&case.answered));
+        let mut random = self.draw.randomness(&occasion(&case.answered.job));
         let order = case.order(&nonce, case.ids());
         let judged = {
             let profiles = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
@@ -93,6 +93,7 @@ impl Trust {
         let question = Question {
             path: "/v1/verify/score",
             body: Some(&question),
+            nonce: None,
             bytes_max: BYTES_MAX,
             limit: LIMIT,
         };

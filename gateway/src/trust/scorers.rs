@@ -6,7 +6,7 @@ use openapi::sign::PublicKey;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::case::request_id;
+use super::case::occasion;
 use crate::audit::draw::Draw;
 use crate::market::{Now, Offer};
 use crate::route::eligible;
@@ -19,7 +19,7 @@ pub(super) fn scorers(answered: &Answered, draw: &Draw, now: Now) -> Vec<Arc<Off
     let offers = answered.model.offers.iter();
     let mut all: Vec<&Arc<Offer>> =
         offers.filter(|offer| is_able(answered, weights_id, offer, now)).collect();
-    draw.order(request_id(answered), &mut all, |offer| offer.endpoint.id.as_bytes());
+    draw.order(&occasion(&answered.job), &mut all, |offer| offer.endpoint.id.as_bytes());
     let mut chosen: Vec<Arc<Offer>> = Vec::new();
     for offer in all {
         if chosen.iter().all(|one| operator(one) != operator(offer)) {

@@ -2,7 +2,7 @@
 //! Both sides are bounded; dropping it cancels.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Method, Request, Uri, Version, header};
+use http::{HeaderName, HeaderValue, Method, Request, Uri, Version, header};
 use http_body_util::Full;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,6 +20,8 @@ pub struct Question<'a, T> {
     pub path: &'a str,
     /// Absent: a GET.
     pub body: Option<&'a T>,
+    /// Of the request that it is about.
+    pub nonce: Option<&'a str>,
     /// Of the answer.
     pub bytes_max: usize,
     pub limit: Duration,
@@ -81,6 +83,10 @@ fn request<T: Serialize>(
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    if let Some(nonce) = question.nonce {
+        let nonce = HeaderValue::from_str(nonce).map_err(|error| unusable(&error))?;
+        headers.insert(HeaderName::from_static(openapi::evidence::NONCE_HEADER), nonce);
+    }
     if let Some(authorization) = &endpoint.authorization {
         headers.insert(header::AUTHORIZATION, authorization.clone());
     }

@@ -93,8 +93,9 @@ pub(super) struct Try {
     integrity: Option<Arc<Integrity>>,
     pub(super) body: LinkBody,
     pub(super) parts: Parts,
-    tally: Tally,
+    /// Before the tally, which calls whoever waits for its room.
     _in_flight: InFlight,
+    tally: Tally,
 }
 
 impl Exchange {
@@ -131,12 +132,13 @@ impl Exchange {
     }
 
     /// The models in their order, each as long as it has providers to try. All share one budget, of
-    /// which every model that is still to come keeps one attempt, as far as it goes.
+    /// which every model that is still to come keeps one attempt, as far as it goes. Where several are
+    /// named, none is waited for before all were tried; then the first that was full.
     async fn attempts(&mut self, goal: Goal) -> Result<Good, Error> {
         let Self { context, job, record } = self;
         let (context, job): (&Arc<Context>, &Job) = (context, job);
         let mut purse = Purse::new(&context.limits, &context.hedging, job);
-        let (mut worst, mut beyond) = (None, None);
+        let (mut worst, mut beyond, mut full) = (None, None, None);
         for (number, wanted) in job.wanted.iter().enumerate() {
             if purse.is_empty() {
                 break;
@@ -153,10 +155,24 @@ impl Exchange {
             if !error.is_retryable() && !error.is_refusal() {
                 return Err(error);
             }
+            if matches!(error, Error::Busy { .. }) {
+                full = full.or(Some(wanted));
+            }
             if error.is_about_context() {
                 beyond = beyond.max(wanted.model.card.context_length);
             }
             worst = Some(more_telling(worst, error));
+        }
+        if let Some(wanted) = full.filter(|_| !purse.may_wait && !purse.is_empty()) {
+            purse.next_model(0);
+            purse.may_wait = true;
+            match race::at(context, job, wanted, goal, record, &mut purse).await {
+                Err(error @ Error::Busy { .. }) if matches!(worst, Some(Error::Busy { .. })) => {
+                    worst = Some(error);
+                }
+                Err(error) => worst = Some(more_telling(worst, error)),
+                Ok(good) => return Ok(good),
+            }
         }
         Err(worst.unwrap_or_else(|| Error::unserved("no model is named")))
     }
@@ -347,8 +363,8 @@ impl Try {
             integrity: offer.integrity.clone(),
             body,
             parts,
-            tally,
             _in_flight: in_flight,
+            tally,
         }
     }
 

@@ -58,6 +58,7 @@ impl Own {
             explain: None,
             body,
             request_id,
+            draw: 0,
             fallback: Fallback { id: id.into(), created: 0 },
             deadline: Instant::now(),
             verification: Verification::default(),

@@ -50,6 +50,8 @@ pub struct Job {
     pub explain: Option<Arc<Explain>>,
     pub body: Bytes,
     pub request_id: HeaderValue,
+    /// Random, and one for all of its attempts.
+    pub draw: u64,
     /// What the answer is called where the provider gives it no name.
     pub fallback: Fallback,
     /// When the client's patience, or ours, ends.
@@ -63,7 +65,7 @@ pub struct Job {
 impl Job {
     /// The seed that the gateway gives where the client gives none.
     pub(super) fn seed(&self, context: &Context, offer: &Offer) -> Option<i64> {
-        goes_on(offer).then(|| context.seeds.of(&self.request_id))
+        goes_on(offer).then(|| context.seeds.of(&self.request_id, self.draw))
     }
 
     /// The request for `offer`: the client's bytes with as few splices as can be. Always streamed
@@ -99,7 +101,8 @@ impl Job {
         headers.insert(REQUEST_ID, self.request_id.clone());
         headers.insert(EVIDENCE, HeaderValue::from_static("1"));
         if offer.member().is_some()
-            && let Ok(nonce) = HeaderValue::try_from(context.seeds.nonce(&self.request_id))
+            && let Ok(nonce) =
+                HeaderValue::try_from(context.seeds.nonce(&self.request_id, self.draw))
         {
             headers.insert(NONCE, nonce);
         }

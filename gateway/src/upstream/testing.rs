@@ -45,6 +45,7 @@ impl Request {
             explain: None,
             body,
             request_id: HeaderValue::from_static("bench"),
+            draw: 0,
             fallback: Fallback { id: "bench".into(), created: 0 },
             deadline: Instant::now(),
             verification: Verification::default(),

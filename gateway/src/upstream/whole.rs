@@ -184,8 +184,6 @@ async fn read_json(
     attempt: &mut Try,
 ) -> Result<(Bytes, Progress), Error> {
     let mut watch = Watch::new(context.limits.first_content);
-    // Whoever does not stream has done its work when it sends a head.
-    attempt.content();
     let mut read = BytesMut::new();
     while let Some(chunk) =
         poll_fn(|cx| poll_watched(attempt, Phase::FirstContent, cx, |cx| watch.poll(cx))).await
@@ -198,6 +196,8 @@ async fn read_json(
         read.extend_from_slice(&chunk);
         watch.touch();
     }
+    // Not at its head: who sends that at once and no more would win each race.
+    attempt.content();
     let (read, plan) = (read.freeze(), job.plan(context, &attempt.model));
     match job.endpoint {
         request::Endpoint::ChatCompletions | request::Endpoint::Completions => {

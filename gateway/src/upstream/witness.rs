@@ -103,7 +103,7 @@ impl Answered {
         let job = Job { continuation: None, explain: None, ..job.clone() };
         Some(Self {
             seed: offer.as_ref().and_then(|offer| job.seed(context, offer)),
-            nonce: context.seeds.nonce(&job.request_id),
+            nonce: context.seeds.nonce(&job.request_id, job.draw),
             progress: progress.clone(),
             job,
             model,

@@ -24,6 +24,8 @@ mod overload;
 #[cfg(test)]
 mod partition;
 #[cfg(test)]
+mod queue;
+#[cfg(test)]
 mod race;
 #[cfg(test)]
 mod slow;

@@ -28,7 +28,7 @@ pub(crate) struct Gateway {
 }
 
 pub(crate) struct Node {
-    pub(crate) running: Running,
+    _running: Running,
     pub(crate) key: PublicKey,
 }
 
@@ -85,7 +85,7 @@ impl Gateway {
         let running = provider::testing::member_of(&urls, toy, counters, joining);
         let running = running.await.expect("serves");
         until_future(provider::testing::joined(&running)).await;
-        Node { running, key: key.expect("a key") }
+        Node { _running: running, key: key.expect("a key") }
     }
 
     pub(crate) async fn until_offers(&self, count: usize) {
