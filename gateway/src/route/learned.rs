@@ -241,6 +241,14 @@ impl Learned {
         is_claimed
     }
 
+    /// It refused a request that another answered. That makes it dearer and never ejects it, since whoever
+    /// sends requests could bring it about.
+    pub fn contradicted(&self, now_ms: u64) {
+        let mut state = self.state();
+        state.failures.note(true, now_ms);
+        self.publish(&state, now_ms);
+    }
+
     /// One audit's verdict.
     pub fn audited(&self, is_honest: bool) {
         let mut state = self.state();

@@ -58,6 +58,8 @@ pub(super) struct Race<'a> {
     /// The failure that tells most; one node's word about the request.
     worst: Option<Error>,
     refused: Option<Error>,
+    /// Whose word that is.
+    refuser: Option<&'a Arc<Offer>>,
     /// Those of no more tokens need not be asked.
     beyond: Option<u64>,
     /// The one that failed last, where it may do better at once.
@@ -117,6 +119,7 @@ pub(super) async fn at(
         lost: 0.0,
         worst: None,
         refused: None,
+        refuser: None,
         beyond: None,
         again: None,
     };
@@ -154,13 +157,16 @@ impl<'a> Race<'a> {
 
     /// Waits for room, if need be.
     async fn room(&mut self) -> Result<(Choice, Option<Place<'a>>), Error> {
-        let Self { context, job, model, slate, ref tried, beyond, .. } = *self;
-        let look = || slate.pick(context, tried, UTILISATION_MAX, &|offer| takes(offer, beyond));
+        let Self { context, job, model, slate, ref tried, beyond, refuser, .. } = *self;
+        let fits = |offer: &Offer| takes(offer, beyond) && is_apart(refuser, offer);
+        let look = || slate.pick(context, tried, UTILISATION_MAX, &fits);
         admission::room(context, job, model, slate, look).await
     }
 
     fn pick(&self, utilisation_max: f64, may: &dyn Fn(&Offer) -> bool) -> Choice {
-        let fits = |offer: &Offer| takes(offer, self.beyond) && may(offer);
+        let fits = |offer: &Offer| {
+            takes(offer, self.beyond) && is_apart(self.refuser, offer) && may(offer)
+        };
         self.slate.pick(self.context, &self.tried, utilisation_max, &fits)
     }
 
@@ -259,13 +265,13 @@ impl<'a> Race<'a> {
         self.again = error.is_transient().then_some(racer.chosen);
         if racer.offer.member().is_some()
             && matches!(error, Error::Rejected { .. })
-            && self.refused.is_none()
+            && (self.refused.is_none() || !is_apart(self.refuser, racer.offer))
             && !error.is_about_content()
         {
-            // One node's word about the request: else who refuses all that comes, at once and
+            // One operator's word about the request: else who refuses all that comes, at once and
             // always idle, would get most of it. Another's word is enough.
             self.beyond = racer.offer.context.filter(|_| error.is_about_context());
-            self.refused = Some(error);
+            (self.refused, self.refuser) = (Some(error), Some(racer.offer));
             return Ok(());
         }
         if !error.is_retryable() {
@@ -419,4 +425,9 @@ impl<'a> Race<'a> {
 /// What was too long for one goes only where more is known to fit.
 fn takes(offer: &Offer, beyond: Option<u64>) -> bool {
     beyond.is_none_or(|beyond| offer.context.is_some_and(|context| context > beyond))
+}
+
+/// Whether it is another operator's than who refused the request.
+fn is_apart(refuser: Option<&Arc<Offer>>, offer: &Offer) -> bool {
+    refuser.is_none_or(|refuser| refuser.endpoint.operator != offer.endpoint.operator)
 }
