@@ -271,4 +271,25 @@ mod tests {
         let facts = learned.facts(&ASK, &PREFIX, 20);
         assert!(facts.limit < 4.0 && facts.failure < 0.06, "{facts:?}");
     }
+
+    #[test]
+    fn a_limit_told_again_and_again_is_a_longer_pause_until_something_is_taken() {
+        let learned = learned();
+        let mut now = 1_000;
+        let mut pauses = Vec::new();
+        let limited = |now: u64, pause_ms: u64| {
+            begin(&learned, now).failed(Failure::Limited { pause_ms }, now + 1, 1.0);
+            learned.paused_until_ms() - now - 1
+        };
+        for _ in 0..9 {
+            let pause_ms = limited(now, 0);
+            // Those under way with it are the same sign.
+            assert_eq!(limited(now, 0), pause_ms);
+            pauses.push(pause_ms);
+            now += pause_ms + 2;
+        }
+        assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 32, 32, 32].map(|seconds| seconds * 1_000));
+        begin(&learned, now).first_token(now);
+        assert_eq!(limited(now, 500), 500, "its own word, after it took one");
+    }
 }

@@ -30,6 +30,10 @@ const REFUTED: f32 = 4.0;
 /// Nobody feels the difference between shorter times, and a machine that is busy for some milliseconds is
 /// no sign of congestion.
 const FELT_S: f32 = 0.05;
+/// A provider that names its limit again, and has taken nothing in between, is left alone for at least so
+/// long, and twice as long each time after: else one that does nothing but that is asked at each request.
+const LIMITED_MS: u64 = 1_000;
+const LIMITED_MAX_MS: u64 = 32_000;
 /// What came at a higher load says nothing about a provider without a queue.
 const UNCONGESTED: f32 = 0.5;
 
@@ -70,6 +74,8 @@ struct State {
     failures: Failures,
     breaker: Breaker,
     honest: (f32, f32),
+    /// Limits in a row.
+    limits: u32,
 }
 
 /// What is known before the first request.
@@ -124,6 +130,7 @@ impl Learned {
                 failures: Failures::default(),
                 breaker: Breaker::default(),
                 honest: HONEST,
+                limits: 0,
             }),
         }
     }
@@ -283,6 +290,9 @@ impl Learned {
             return;
         }
         let mut state = self.state();
+        if !is_censored && dispatch.at_ms >= self.paused_until_ms() {
+            state.limits = 0;
+        }
         if dispatch.utilisation <= UNCONGESTED || dispatch.in_flight <= 1 {
             // What the others of its batch cost it is in Φ already.
             let idle_s = seconds / (1.0 + BATCH * dispatch.utilisation);
@@ -309,6 +319,7 @@ impl Learned {
             self.tokens_per_s.update(|mean| mean + SPEED_SHARE * (speed - mean));
         }
         let mut state = self.state();
+        state.limits = 0;
         state.failures.note(false, now_ms);
         state.breaker.succeeded(now_ms);
         self.publish(&state, now_ms);
@@ -321,6 +332,7 @@ impl Learned {
         self.bears(&state);
         match failure {
             Failure::Limited { pause_ms } => {
+                let pause_ms = pause_ms.max(state.limited(sent_ms >= self.paused_until_ms()));
                 self.paused_until_ms.fetch_max(now_ms.saturating_add(pause_ms), Relaxed);
                 state.breaker.unclaim(now_ms);
             }
@@ -351,6 +363,20 @@ impl Learned {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl State ===
+
+impl State {
+    /// For how long it is to be left alone at least. What was sent before its last pause was over says
+    /// nothing new.
+    fn limited(&mut self, is_new: bool) -> u64 {
+        self.limits = self.limits.saturating_add(u32::from(is_new));
+        match self.limits.checked_sub(2) {
+            None => 0,
+            Some(again) => (LIMITED_MS << again.min(10)).min(LIMITED_MAX_MS),
+        }
     }
 }
 

@@ -46,3 +46,15 @@ async fn who_refuses_what_others_answer_is_not_asked_first_for_long() {
     let asked = place.members[0].report().requests;
     assert!((1..100).contains(&asked), "{asked} of 200 went there first");
 }
+
+#[tokio::test]
+async fn who_is_always_at_its_limit_is_left_alone_whatever_it_says() {
+    let limited = json!({"status": 429, "retry_after": "0"});
+    let mut place = place("probation_answers = 0", &[limited, json!({})]).await;
+    place.join_as(0, &node(0, FREE));
+    place.join_as(1, &node(1, DEAR));
+    let counts = place.ask_often(100, json!({})).await;
+    assert_eq!(counts.get(&place.name(1)), Some(&100), "{counts:?}");
+    let asked = place.members[0].report().requests;
+    assert!((1..20).contains(&asked), "{asked} of 100 went there first");
+}
