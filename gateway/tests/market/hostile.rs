@@ -58,3 +58,19 @@ async fn who_is_always_at_its_limit_is_left_alone_whatever_it_says() {
     let asked = place.members[0].report().requests;
     assert!((1..20).contains(&asked), "{asked} of 100 went there first");
 }
+
+#[tokio::test]
+async fn newcomers_are_tried_at_a_price_that_could_be_the_best() {
+    let scripts = [json!({}), json!({}), json!({})];
+    let mut place = place("probation_share = 0.5\nprobation_answers = 1000000", &scripts).await;
+    place.join(0);
+    place.graduate(0);
+    // A dollar a token.
+    place.join_as(1, &node(1, (1_000_000_000_000, 1_000_000_000_000)));
+    place.join(2);
+    let counts = place.ask_often(100, json!({})).await;
+    assert_eq!(counts.get(&place.name(1)), None, "{counts:?}");
+    assert!((30..70).contains(&counts[&place.name(2)]), "it keeps no other out: {counts:?}");
+    let only = json!({"provider": {"only": [place.name(1)]}});
+    assert_eq!(place.ask(only).await.0, StatusCode::OK, "who asks for it gets it");
+}
