@@ -24,6 +24,9 @@ pub struct Dispatch {
     pub is_probe: bool,
 }
 
+/// What is left sooner says nothing about its speed.
+const LEFT_MS: u64 = 1_000;
+
 #[derive(Debug)]
 pub struct Flight {
     learned: Arc<Learned>,
@@ -99,6 +102,17 @@ impl Flight {
         }
         self.learned.succeeded(now_ms, speed);
         self.is_told = true;
+    }
+
+    /// It was left in the middle of its answer, after so many tokens. One who drips would never be known to
+    /// be slow by answers that nobody waits for.
+    pub fn left(&self, now_ms: u64, tokens: u64) {
+        let Some(first_ms) = self.first_ms else { return };
+        let since = now_ms.saturating_sub(first_ms);
+        if since >= LEFT_MS && tokens > 0 {
+            #[expect(clippy::cast_precision_loss, reason = "a speed")]
+            self.learned.speed(tokens as f32 / (since as f32 / 1e3));
+        }
     }
 
     /// `jitter`: from 0 to 1, for the pause that may follow.

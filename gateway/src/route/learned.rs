@@ -315,14 +315,19 @@ impl Learned {
 
     /// A whole answer came. `tokens_per_s`: after the first.
     pub(super) fn succeeded(&self, now_ms: u64, tokens_per_s: Option<f32>) {
-        if let Some(speed) = tokens_per_s.filter(|speed| speed.is_finite() && *speed > 0.0) {
-            self.tokens_per_s.update(|mean| mean + SPEED_SHARE * (speed - mean));
-        }
+        tokens_per_s.into_iter().for_each(|speed| self.speed(speed));
         let mut state = self.state();
         state.limits = 0;
         state.failures.note(false, now_ms);
         state.breaker.succeeded(now_ms);
         self.publish(&state, now_ms);
+    }
+
+    /// Tokens a second after the first, of one answer.
+    pub(super) fn speed(&self, tokens_per_s: f32) {
+        if tokens_per_s.is_finite() && tokens_per_s > 0.0 {
+            self.tokens_per_s.update(|mean| mean + SPEED_SHARE * (tokens_per_s - mean));
+        }
     }
 
     /// `sent_ms`: when the attempt went. `jitter`: from 0 to 1.

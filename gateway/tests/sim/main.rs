@@ -14,6 +14,8 @@ mod harness;
 #[cfg(test)]
 mod lan;
 #[cfg(test)]
+mod leaving;
+#[cfg(test)]
 mod load;
 #[cfg(test)]
 mod net;
