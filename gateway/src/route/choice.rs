@@ -20,6 +20,8 @@ pub const HEDGE_UTILISATION_MAX: f64 = 0.7;
 /// Rounds of draws: with less than 14 % usable, P(all of 32 bad) is 1 %.
 const ROUNDS: usize = 4;
 const DRAWN_MAX: usize = 48;
+/// Where none of these was a candidate, so many places in a row are searched for the few that are.
+const SWEPT_MAX: usize = 4_096;
 /// With a smaller share that is not ejected, ejection is ignored.
 const HEALTHY_MIN: f64 = 0.3;
 
@@ -134,6 +136,9 @@ pub fn choose<P: Pool>(
             break;
         }
     }
+    if draws.looked == 0 {
+        draws.sweep(pool, random, &mut seen);
+    }
     draws.close()
 }
 
@@ -218,6 +223,31 @@ impl<'a> Draws<'a> {
         let Some(slot) = self.places.get_mut(self.count).filter(|_| !is_drawn) else { return };
         *slot = place;
         self.count += 1;
+        self.weigh(pool, place, seen);
+    }
+
+    /// From anywhere on, until enough candidates are found.
+    fn sweep<P: Pool>(
+        &mut self,
+        pool: &P,
+        random: &mut Random,
+        seen: &mut impl FnMut(usize, &Look, &Cost, Option<Unfit>),
+    ) {
+        let start = random.below(pool.len());
+        for place in (start..pool.len()).chain(0..start).take(SWEPT_MAX) {
+            if self.looked >= AT_ONCE {
+                break;
+            }
+            self.weigh(pool, place, seen);
+        }
+    }
+
+    fn weigh<P: Pool>(
+        &mut self,
+        pool: &P,
+        place: usize,
+        seen: &mut impl FnMut(usize, &Look, &Cost, Option<Unfit>),
+    ) {
         let Some(look) = pool.look(place) else { return };
         self.looked += 1;
         let cost = look.facts.cost(&self.terms.ask);

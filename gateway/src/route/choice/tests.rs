@@ -303,3 +303,15 @@ fn one_long_unused_is_worth_a_try_only_if_it_could_be_the_best() {
         assert_eq!(tried > 0, is_worth, "{tried} of 100 at {price_out}");
     }
 }
+
+#[test]
+fn the_only_candidate_among_many_who_are_none_is_found() {
+    let mut looks = vec![None; 2_000];
+    looks[1_234] = Some(LOOK);
+    let pool = Fake(looks);
+    for seed in 0..200 {
+        let choice = of(&pool, &TERMS, seed);
+        assert_eq!(choice.best.map(|best| best.place), Some(1_234), "seed {seed}");
+        assert_eq!(choice.drawn, 1);
+    }
+}
