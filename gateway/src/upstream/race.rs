@@ -178,9 +178,11 @@ impl<'a> Race<'a> {
                 self.start(best, Why::First);
                 self.probe(probe);
             }
-            // Where nothing is asked twice it takes the first's place.
-            (Some(_), Some(probe)) => self.start(probe, Why::Probe),
-            (Some(best), None) => {
+            // Where nothing is asked twice it takes the first's place, if another may follow.
+            (Some(_), Some(probe)) if self.slate.attempts_max > 1 && self.purse.has_two() => {
+                self.start(probe, Why::Probe);
+            }
+            (Some(best), _) => {
                 self.start(best, Why::First);
                 if let Some(unused) = self.to_explore(choice) {
                     self.try_out(unused);
