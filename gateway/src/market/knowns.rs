@@ -156,7 +156,7 @@ mod tests {
             }
         }
         let names: usize = knowns.all.values().map(|record| record.known.names()).sum();
-        assert!(names <= (SETTLED as usize + 1) * 64 + 2, "{names}");
+        assert!(names <= 257 * 64 + 2, "{names}");
         for (node, wanted) in [(&used, &learned), (&held, &holding)] {
             let known = knowns.get(node).unwrap();
             assert_eq!(known.names(), 1);
