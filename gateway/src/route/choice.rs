@@ -20,6 +20,8 @@ pub const HEDGE_UTILISATION_MAX: f64 = 0.7;
 /// Rounds of draws: with less than 14 % usable, P(all of 32 bad) is 1 %.
 const ROUNDS: usize = 4;
 const DRAWN_MAX: usize = 48;
+/// Where none of these was a candidate, so many places in a row are searched for the few that are.
+const SWEPT_MAX: usize = 4_096;
 /// With a smaller share that is not ejected, ejection is ignored.
 const HEALTHY_MIN: f64 = 0.3;
 
@@ -111,10 +113,8 @@ pub fn choose<P: Pool>(
 ) -> Choice {
     let mut draws = Draws::new(terms);
     if pool.len() <= ALL_MAX {
-        // From anywhere on, so that equals share.
-        let start = random.below(pool.len());
         draws.stale = pool.stale(random);
-        for place in (start..pool.len()).chain(0..start) {
+        for place in shuffled(pool.len(), random) {
             draws.take(pool, place, &mut seen);
         }
         return draws.close();
@@ -136,7 +136,19 @@ pub fn choose<P: Pool>(
             break;
         }
     }
+    if draws.looked == 0 {
+        draws.sweep(pool, random, &mut seen);
+    }
     draws.close()
+}
+
+/// The places of a small pool in any order, so that equals share whoever stands beside them.
+fn shuffled(len: usize, random: &mut Random) -> impl Iterator<Item = usize> {
+    let mut places: [usize; ALL_MAX] = std::array::from_fn(|place| place);
+    for at in 1..len.min(ALL_MAX) {
+        places.swap(at, random.below(at + 1));
+    }
+    places.into_iter().take(len)
 }
 
 struct Draws<'a> {
@@ -211,6 +223,31 @@ impl<'a> Draws<'a> {
         let Some(slot) = self.places.get_mut(self.count).filter(|_| !is_drawn) else { return };
         *slot = place;
         self.count += 1;
+        self.weigh(pool, place, seen);
+    }
+
+    /// From anywhere on, until enough candidates are found.
+    fn sweep<P: Pool>(
+        &mut self,
+        pool: &P,
+        random: &mut Random,
+        seen: &mut impl FnMut(usize, &Look, &Cost, Option<Unfit>),
+    ) {
+        let start = random.below(pool.len());
+        for place in (start..pool.len()).chain(0..start).take(SWEPT_MAX) {
+            if self.looked >= AT_ONCE {
+                break;
+            }
+            self.weigh(pool, place, seen);
+        }
+    }
+
+    fn weigh<P: Pool>(
+        &mut self,
+        pool: &P,
+        place: usize,
+        seen: &mut impl FnMut(usize, &Look, &Cost, Option<Unfit>),
+    ) {
         let Some(look) = pool.look(place) else { return };
         self.looked += 1;
         let cost = look.facts.cost(&self.terms.ask);
@@ -224,14 +261,14 @@ impl<'a> Draws<'a> {
                 }
                 keep(&mut self.choice.best, chosen);
             }
-            Some(Unfit::Ejected) => {
-                let is_paused = look.paused_until_ms > self.terms.now_ms;
-                if look.gate == Gate::Probe && !is_paused {
+            Some(Unfit::Ejected) if look.paused_until_ms <= self.terms.now_ms => {
+                if look.gate == Gate::Probe {
                     keep(&mut self.choice.probe, chosen);
                 }
                 keep(&mut self.last_resort, chosen);
             }
-            Some(Unfit::Paused) => {
+            // Its own word holds though its ejection may be ignored.
+            Some(Unfit::Ejected | Unfit::Paused) => {
                 let until = self.choice.paused_until_ms.unwrap_or(u64::MAX);
                 self.choice.paused_until_ms = Some(until.min(look.paused_until_ms));
             }
@@ -267,8 +304,13 @@ impl<'a> Draws<'a> {
     fn close(mut self) -> Choice {
         let drawn = u32::try_from(self.looked).unwrap_or(u32::MAX);
         let healthy = drawn.saturating_sub(self.ejected);
-        let best = self.choice.best.map(|best| best.place);
-        self.choice.unused = self.choice.unused.filter(|unused| Some(unused.place) != best);
+        self.choice.unused = self.choice.unused.filter(|unused| {
+            // Prices are known: who wants more money alone could not be the best whatever it turned out
+            // to be.
+            self.choice.best.is_some_and(|best| {
+                best.place != unused.place && unused.cost.money < best.cost.total()
+            })
+        });
         self.choice.drawn = drawn;
         self.choice.utilisation = self.utilisation / f64::from(healthy.max(1));
         if self.choice.best.is_none() && f64::from(healthy) < HEALTHY_MIN * f64::from(drawn) {

@@ -244,6 +244,14 @@ impl Learned {
         is_claimed
     }
 
+    /// It refused a request that another answered. That makes it dearer and never ejects it, since whoever
+    /// sends requests could bring it about.
+    pub fn contradicted(&self, now_ms: u64) {
+        let mut state = self.state();
+        state.failures.note(true, now_ms);
+        self.publish(&state, now_ms);
+    }
+
     /// One audit's verdict.
     pub fn audited(&self, is_honest: bool) {
         let mut state = self.state();
@@ -278,6 +286,7 @@ impl Learned {
             return;
         }
         let mut state = self.state();
+        if !is_censored && dispatch.at_ms >= self.paused_until_ms() {}
         if dispatch.utilisation <= UNCONGESTED || dispatch.in_flight <= 1 {
             // What the others of its batch cost it is in Φ already.
             let idle_s = seconds / (1.0 + BATCH * dispatch.utilisation);
@@ -300,14 +309,19 @@ impl Learned {
 
     /// A whole answer came of what was sent then. `tokens_per_s`: after the first.
     pub(super) fn succeeded(&self, sent_ms: u64, now_ms: u64, tokens_per_s: Option<f32>) {
-        if let Some(speed) = tokens_per_s.filter(|speed| speed.is_finite() && *speed > 0.0) {
-            self.tokens_per_s.update(|mean| mean + SPEED_SHARE * (speed - mean));
-        }
+        tokens_per_s.into_iter().for_each(|speed| self.speed(speed));
         let mut state = self.state();
         state.failures.note(false, now_ms);
         state.breaker.succeeded(sent_ms, now_ms);
         state.refusals.served(sent_ms);
         self.publish(&state, now_ms);
+    }
+
+    /// Tokens a second after the first, of one answer.
+    pub(super) fn speed(&self, tokens_per_s: f32) {
+        if tokens_per_s.is_finite() && tokens_per_s > 0.0 {
+            self.tokens_per_s.update(|mean| mean + SPEED_SHARE * (tokens_per_s - mean));
+        }
     }
 
     /// `sent_ms`: when the attempt went. `jitter`: from 0 to 1.

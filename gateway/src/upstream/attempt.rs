@@ -374,6 +374,16 @@ impl Try {
         }
     }
 
+    /// So far the answer has come.
+    pub(super) fn came(&mut self, progress: &Progress) {
+        self.tally.came(progress);
+    }
+
+    /// Whoever reads the answer made it wait.
+    pub(super) fn held_up(&mut self) {
+        self.tally.held_up();
+    }
+
     pub(super) fn failed(&mut self, error: &Error) {
         self.tally.note(error);
     }

@@ -22,7 +22,7 @@ mod group;
 mod limits;
 mod wish;
 
-use draw::Draw;
+use draw::{Draw, Trial};
 use group::Group;
 use limits::{Limits, bill, needs, with_room};
 use wish::Wish;
@@ -139,9 +139,10 @@ impl<'a> Slate<'a> {
         let draw = Draw { slate: self, limits: &context.limits, terms, now, tried, may };
         let mut all = Choice::default();
         // The newcomers' turn is a first attempt's: a request that failed once is not risked again.
-        let is_trial = self.is_newcomers_turn && tried.is_empty() && self.ordered.is_empty();
-        for (number, group) in self.groups(is_trial).enumerate() {
-            let choice = draw.of(group, is_trial && number == 0, &mut random);
+        let is_turn = self.is_newcomers_turn && tried.is_empty() && self.ordered.is_empty();
+        let trial = is_turn.then(|| Trial { money_max: self.known_cost(&draw, &mut random) });
+        for (number, group) in self.groups(is_turn).enumerate() {
+            let choice = draw.of(group, trial.filter(|_| number == 0), &mut random);
             let is_settled = choice.best.is_some() && !choice.is_panic;
             merge(&mut all, choice);
             if is_settled {
@@ -149,6 +150,13 @@ impl<'a> Slate<'a> {
             }
         }
         all
+    }
+
+    /// What one who is known would cost, all in all: who wants more money alone could not be the best
+    /// however quick and honest, and is not worth a try.
+    fn known_cost(&self, draw: &Draw<'_>, random: &mut Random) -> f64 {
+        let known = draw.of(&self.veterans, None, random).best;
+        known.map_or(f64::INFINITY, |known| known.cost.total())
     }
 
     /// Why there is nobody to ask, after a choice without one.

@@ -117,7 +117,7 @@ fn all_errors_come_at_once_with_their_places() {
         [[upstream]]
         id = "a b"
         base_url = "ftp://example.com"
-        models = [{ id = 5 }, { id = "x", price_in = -1.0 }, { id = "x" }]
+        models = [{ id = 5 }, { id = "x", price_in = -1.0, price_out = 1e300 }, { id = "x" }]
         [[upstream]]
         base_url = "http://user:pass@example.com/v1?x=1"
         [[model]]
@@ -150,6 +150,7 @@ fn all_errors_come_at_once_with_their_places() {
         ("upstream[0].base_url", "http or https"),
         ("upstream[0].models[0].id", "expected a string"),
         ("upstream[0].models[1].price_in", "at least 0"),
+        ("upstream[0].models[1].price_out", "at most 1000000"),
         ("upstream[0].models[2].id", "listed twice"),
         ("upstream[1].id", "is required"),
         ("upstream[1].base_url", "user or password"),

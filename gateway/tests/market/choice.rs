@@ -19,11 +19,11 @@ use tokio::net::TcpStream;
 
 use crate::harness::{acme, catalogue, listed, settings};
 
-struct Place {
+pub(crate) struct Place {
     gateway: gateway::Running,
     client: SendRequest<Full<bytes::Bytes>>,
     providers: Vec<provider::app::Running>,
-    members: Vec<Membership>,
+    pub(crate) members: Vec<Membership>,
     _data: tempfile::TempDir,
 }
 
@@ -33,7 +33,7 @@ fn pinned() -> u64 {
     STATE.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed)
 }
 
-async fn place(market: &str, scripts: &[Value]) -> Place {
+pub(crate) async fn place(market: &str, scripts: &[Value]) -> Place {
     place_with(market, scripts, |context| context).await
 }
 
@@ -63,16 +63,16 @@ async fn place_with(
 }
 
 impl Place {
-    fn market(&self) -> &Market {
+    pub(crate) fn market(&self) -> &Market {
         &self.gateway.app.market
     }
 
     /// The node in front of the provider of the same number joins.
-    fn join(&mut self, number: usize) -> usize {
+    pub(crate) fn join(&mut self, number: usize) -> usize {
         self.join_as(number, &Node::new(number as u64, acme()))
     }
 
-    fn join_as(&mut self, number: usize, node: &Node) -> usize {
+    pub(crate) fn join_as(&mut self, number: usize, node: &Node) -> usize {
         let url = format!("http://{}/v1", self.providers[number].addr).parse().expect("a URL");
         self.members.push(node.join(self.market(), &url).expect("joins"));
         self.market().publish();
@@ -80,7 +80,7 @@ impl Place {
     }
 
     /// Answers that end the probation.
-    fn graduate(&self, member: usize) {
+    pub(crate) fn graduate(&self, member: usize) {
         let member = self.members[member].member();
         while member.standing() == Standing::Probation {
             member.answered(1);
@@ -90,11 +90,11 @@ impl Place {
         self.market().publish();
     }
 
-    fn name(&self, member: usize) -> String {
+    pub(crate) fn name(&self, member: usize) -> String {
         self.members[member].member().provider.to_string()
     }
 
-    async fn ask(&mut self, more: Value) -> (StatusCode, HeaderMap, Value) {
+    pub(crate) async fn ask(&mut self, more: Value) -> (StatusCode, HeaderMap, Value) {
         self.send(more, "0").await
     }
 
@@ -123,7 +123,7 @@ impl Place {
     }
 
     /// How many of so many requests each provider answered.
-    async fn ask_often(&mut self, times: usize, more: Value) -> BTreeMap<String, usize> {
+    pub(crate) async fn ask_often(&mut self, times: usize, more: Value) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for _ in 0..times {
             let (status, headers, body) = self.ask(more.clone()).await;

@@ -260,3 +260,58 @@ fn the_known_bad_are_no_bargain_because_they_are_idle() {
     // Of the first eight alone a liar would be the best in a quarter of the choices.
     assert!(counts[0] > 900 && counts[1] < 80, "honest, dishonest, nobody: {counts:?}");
 }
+
+#[test]
+fn two_equals_share_though_a_third_is_worse() {
+    for worse in 0..3 {
+        let pool = all(3, |place| busy(u32::from(place == worse) * 5));
+        let mut counts = [0u32; 3];
+        for seed in 0..3_000 {
+            counts[of(&pool, &TERMS, seed).best.unwrap().place] += 1;
+        }
+        let fair = |(place, count): (usize, &u32)| match place == worse {
+            true => *count == 0,
+            false => (1_350..1_650).contains(count),
+        };
+        assert!(counts.iter().enumerate().all(fair), "{worse} is worse: {counts:?}");
+    }
+}
+
+#[test]
+fn panic_does_not_break_a_pause() {
+    let paused = Look { gate: OPEN, paused_until_ms: NOW + 700, ..LOOK };
+    let choice = of(&all(4, |_| paused), &TERMS, 1);
+    assert!(choice.best.is_none() && !choice.is_panic, "all asked to be left alone");
+    assert_eq!(choice.paused_until_ms, Some(NOW + 700));
+    let pool = all(4, |place| if place == 2 { Look { gate: OPEN, ..busy(9) } } else { paused });
+    let choice = of(&pool, &TERMS, 1);
+    assert!(choice.is_panic && choice.best.unwrap().place == 2);
+}
+
+#[test]
+fn one_long_unused_is_worth_a_try_only_if_it_could_be_the_best() {
+    // Its price is known, whatever else may have changed.
+    for (price_out, is_worth) in [(1.0, true), (1_000.0, false)] {
+        let slow = Facts { base_s: 30.0, price_out, ..LOOK.facts };
+        let pool = all(2, |place| if place == 0 { LOOK } else { Look { facts: slow, ..LOOK } });
+        let mut tried = 0;
+        for seed in 0..100 {
+            let choice = of(&pool, &TERMS, seed);
+            assert_eq!(choice.best.unwrap().place, 0);
+            tried += u32::from(choice.unused.is_some());
+        }
+        assert_eq!(tried > 0, is_worth, "{tried} of 100 at {price_out}");
+    }
+}
+
+#[test]
+fn the_only_candidate_among_many_who_are_none_is_found() {
+    let mut looks = vec![None; 2_000];
+    looks[1_234] = Some(LOOK);
+    let pool = Fake(looks);
+    for seed in 0..200 {
+        let choice = of(&pool, &TERMS, seed);
+        assert_eq!(choice.best.map(|best| best.place), Some(1_234), "seed {seed}");
+        assert_eq!(choice.drawn, 1);
+    }
+}

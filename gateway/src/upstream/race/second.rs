@@ -160,6 +160,11 @@ impl Race<'_> {
         }
         self.tell(racer, "won");
         self.record.won(&racer.offer.endpoint);
+        if let (Some(refuser), Some(refused)) = (self.refuser, &self.refused)
+            && !refused.is_about_context()
+        {
+            refuser.learned.contradicted(self.now_ms());
+        }
         let answer = racer.chosen.facts.money(self.slate.ask());
         self.model.shared.hedges.spent(answer, self.lost);
     }

@@ -25,7 +25,13 @@ struct Seats<'a> {
     group: &'a Group<'a>,
     /// Looks at all that may keep an offer out. Otherwise that is done for the one that is chosen.
     is_strict: bool,
-    is_trial: bool,
+    trial: Option<Trial>,
+}
+
+/// Who has waited longest goes first, whatever it is expected to cost, but for the money.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trial {
+    pub(super) money_max: f64,
 }
 
 /// An offer of a seat.
@@ -39,9 +45,13 @@ struct Found {
 // === impl Draw ===
 
 impl Draw<'_> {
-    /// `is_trial`: who has waited longest goes first, whatever it is expected to cost.
-    pub(super) fn of(&self, group: &Group<'_>, is_trial: bool, random: &mut Random) -> Choice {
-        let of = |is_strict| Seats { draw: self, group, is_strict, is_trial };
+    pub(super) fn of(
+        &self,
+        group: &Group<'_>,
+        trial: Option<Trial>,
+        random: &mut Random,
+    ) -> Choice {
+        let of = |is_strict| Seats { draw: self, group, is_strict, trial };
         let quick = self.choose(&of(false), random);
         match quick.best {
             Some(best) if !self.is_ready(best.place) => self.choose(&of(true), random),
@@ -125,7 +135,10 @@ impl Seats<'_> {
             }
             // One seat's offers differ by their prices.
             let facts = if is_only { facts } else { priced(facts, offer) };
-            let rank = if self.is_trial {
+            if self.trial.is_some_and(|trial| facts.money(ask) > trial.money_max) {
+                return None;
+            }
+            let rank = if self.trial.is_some() {
                 // In steps of 16 ms, which last for two years.
                 u32::try_from(seat.learned.used_ms() >> 4).unwrap_or(u32::MAX)
             } else if slate.wish.is_none() {

@@ -13,6 +13,10 @@ use crate::request::Policy;
 use crate::route::Ask;
 use crate::route::eligible::{self, Bill, Needs};
 
+/// Offers of which it is told what keeps them out. Others are hardly kept out by anything else, and who sends
+/// what nobody can fulfil is not to cost more than who is served.
+const REASONED_MAX: usize = 500;
+
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits<'a> {
     pub(super) policy: Option<&'a Policy>,
@@ -73,16 +77,15 @@ impl Limits<'_> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
         let tokens = (ask.prompt_tokens + self.bill.answers) as u64;
         let Some(shorter) = model.index.shorter(tokens) else { return left };
-        let mut longer =
-            left.clone().unwrap_or_else(|| with_room(0..model.offers.len(), model.offers.len()));
+        let mut longer = left.clone().unwrap_or_else(|| full(model.offers.len()));
         longer.difference_with(&shorter);
         if longer.is_clear() { left } else { Some(longer) }
     }
 
-    /// Every reason that keeps an offer out, each once.
+    /// The reasons that keep offers out, each once.
     pub(super) fn refusal(&self, offers: &[Arc<Offer>]) -> Error {
         let mut refusals = SmallVec::<[&str; 4]>::new();
-        for offer in offers {
+        for offer in offers.iter().take(REASONED_MAX) {
             if let Some(what) = self.reason(offer).filter(|what| !refusals.contains(what)) {
                 refusals.push(what);
             }
@@ -107,5 +110,11 @@ impl Limits<'_> {
 pub(super) fn with_room(places: impl Iterator<Item = usize>, len: usize) -> FixedBitSet {
     let mut set = FixedBitSet::with_capacity(len);
     set.extend(places);
+    set
+}
+
+fn full(len: usize) -> FixedBitSet {
+    let mut set = FixedBitSet::with_capacity(len);
+    set.insert_range(..);
     set
 }
