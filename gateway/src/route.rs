@@ -12,6 +12,8 @@ pub mod choice;
 mod concurrency;
 pub mod cost;
 pub mod eligible;
+#[cfg(test)]
+mod example;
 mod failures;
 mod flight;
 pub mod hedge;
