@@ -7,7 +7,7 @@
 //! `retry` what may be spent beyond the first attempt; `queue` who waits where nobody has room.
 
 mod atomic;
-mod breaker;
+pub mod breaker;
 pub mod choice;
 mod concurrency;
 pub mod cost;

@@ -26,7 +26,7 @@ use super::retry_after;
 use super::tally::Tally;
 use super::way::Way;
 use super::whole;
-use crate::config::{Hedging, Limits, Routing};
+use crate::config::{Breaker, Hedging, Limits, Routing};
 use crate::market::{self, Member, Model, Offer};
 use crate::metrics::Metrics;
 use crate::stream::Progress;
@@ -50,6 +50,7 @@ pub struct Context {
     pub probation_share: f64,
     pub routing: Routing,
     pub hedging: Hedging,
+    pub breaker: Breaker,
     /// Of answers that another node may have to go on with.
     pub seeds: super::seed::Seeds,
     /// What connects in the place of this machine's sockets.

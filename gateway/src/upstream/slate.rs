@@ -120,8 +120,13 @@ impl<'a> Slate<'a> {
         // Looked at anew: an earlier attempt may have taken its time.
         let now = context.time.now();
         let mut random = Random::of((context.random)());
-        let terms =
-            Terms { ask: self.ask, prefix: self.prefix, now_ms: now.run_ms, utilisation_max };
+        let terms = Terms {
+            ask: self.ask,
+            prefix: self.prefix,
+            now_ms: now.run_ms,
+            utilisation_max,
+            ejected_max: context.breaker.ejected_max,
+        };
         let draw = Draw { slate: self, limits: &context.limits, terms, now, tried, may };
         let mut all = Choice::default();
         // The newcomers' turn is a first attempt's: a request that failed once is not risked again.

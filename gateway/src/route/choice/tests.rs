@@ -12,6 +12,7 @@ const TERMS: Terms = Terms {
     prefix: Prefix { short: 0, long: 0 },
     now_ms: NOW,
     utilisation_max: UTILISATION_MAX,
+    ejected_max: EJECTED_MAX,
 };
 const LOOK: Look =
     Look { facts: Facts { limit: 10.0, ..FACTS }, gate: Gate::Closed, paused_until_ms: 0, rank: 0 };
