@@ -5,6 +5,8 @@
 
 // The lints know test code by this attribute; the helpers beside the tests are test code too.
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod cancel;
 #[cfg(test)]
 mod crowd;
