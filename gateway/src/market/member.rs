@@ -168,8 +168,8 @@ impl Member {
         }
     }
 
-    /// Of one of the names in `selling`.
-    pub(super) fn learned(&self, at: usize) -> Option<&Arc<Learned>> {
+    /// Of one of the names in `selling`, by its place there.
+    pub fn learned(&self, at: usize) -> Option<&Arc<Learned>> {
         self.learned.get(at)
     }
 

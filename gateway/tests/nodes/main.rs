@@ -21,6 +21,8 @@ mod harness;
 #[cfg(test)]
 mod joining;
 #[cfg(test)]
+mod learned;
+#[cfg(test)]
 mod measure;
 #[cfg(test)]
 mod node;
