@@ -66,7 +66,13 @@ impl<'a> Slate<'a> {
             return Err(no_provider_now("no provider offers it"));
         }
         let ask = ask(model, policy, job, context.routing.values);
-        let limits = Limits { policy, scope, needs: needs(job), bill: bill(&ask, job) };
+        let limits = Limits {
+            policy,
+            scope,
+            needs: needs(job),
+            declared: limits::declared(job),
+            bill: bill(&ask, job),
+        };
         let admitted = limits.admitted(model, &ask);
         if admitted.as_ref().is_some_and(FixedBitSet::is_clear) {
             return Err(limits.refusal(&model.offers));
