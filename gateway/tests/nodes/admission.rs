@@ -17,7 +17,7 @@ use crate::harness::{Gateway, gateway_with, request, stream, until};
 use crate::node::{Dialed, Identity, Node};
 
 /// So long that no wait of these tests ends by it.
-const PATIENT: &str = "queue_wait_ms = 60000\nstall_ms = 60000";
+const PATIENT: &str = "queue_wait_ms = 600000\nstall_ms = 60000";
 
 type Header = (&'static str, &'static str);
 
