@@ -145,6 +145,7 @@ fn context(market: &Market) -> Result<Context, Failed> {
         hedging: config::Hedging::default(),
         breaker: config::Breaker::default(),
         seeds: upstream::Seeds::draw()?,
+        witness: Arc::new(gateway::upstream::Nobody),
         dialer: None,
     })
 }

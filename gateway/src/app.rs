@@ -88,6 +88,7 @@ impl App {
             hedging: settings.hedging,
             breaker: settings.breaker,
             seeds: upstream::Seeds::draw()?,
+            witness: Arc::new(upstream::Nobody),
             dialer: None,
         });
         let bench = Arc::new(Bench::new(market.clone(), upstream.clone(), &settings.market));

@@ -8,10 +8,14 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use utoipa::ToSchema;
 
+use crate::sign::Signature;
 use crate::usage::Usage;
 
 /// Request header by which a gateway asks for evidence comments; its value is `1`.
 pub const HEADER: &str = "x-quorate-evidence";
+/// Request header with which a gateway names the occasion, 32 hex digits: an answer made before cannot be
+/// given out for this one's.
+pub const NONCE_HEADER: &str = "x-quorate-nonce";
 /// Start of a comment line with token ids.
 pub const IDS_PREFIX: &str = ": q ";
 /// Start of the comment line with the provenance.
@@ -36,7 +40,16 @@ pub struct Provenance {
     pub seed: u64,
     /// SHA-256 over the prompt's token ids, each as a little-endian u32, hex.
     pub prompt_ids_sha256: String,
+    /// How many tokens of choice 0 were drawn elsewhere, in an answer that is gone on with.
+    #[serde(default)]
+    pub resumed: u64,
     pub usage: Usage,
+    /// SHA-256 of the [`Commitment`](crate::commit::Commitment), hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// The node's signature over `commit` in the domain [`commit::DOMAIN`](crate::commit::DOMAIN).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sig: Option<Signature>,
 }
 
 /// The comment line for these ids, without a line end. With `choice > 0` the line is `: q@1 12 7`.

@@ -3,6 +3,7 @@
 //! no client, no clock. The contracts generated from these types are committed beside `src`.
 
 pub mod chat;
+pub mod commit;
 pub mod completions;
 pub mod embeddings;
 pub mod error;
@@ -18,3 +19,4 @@ pub mod responses;
 pub mod resume;
 pub mod sign;
 pub mod usage;
+pub mod verify;

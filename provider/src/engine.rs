@@ -5,6 +5,7 @@
 pub mod embed;
 #[cfg(feature = "mistralrs")]
 pub mod mistral;
+pub mod score;
 pub mod scripted;
 pub mod select;
 pub mod several;
@@ -34,6 +35,11 @@ pub trait Engine: Send + Sync + std::fmt::Debug {
     /// Turns texts into vectors. Dropping the future cancels the work within one input.
     fn embed(&self, job: embed::Job) -> BoxFuture<'_, Result<embed::Answer, Error>> {
         Box::pin(std::future::ready(Err(embed::unsupported(&job.model))))
+    }
+
+    /// Scores an answer that another node made with the same weights. Dropping the future cancels.
+    fn score(&self, job: score::Job) -> BoxFuture<'_, Result<score::Answer, Error>> {
+        Box::pin(std::future::ready(Err(score::unsupported(&job.job.model))))
     }
 
     /// Jobs it can run at once; admission holds the rest in its queue.

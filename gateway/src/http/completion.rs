@@ -79,7 +79,8 @@ fn exchange(
     body: Bytes,
 ) -> Result<Exchange, Error> {
     let probe = Probe::parse(&body, endpoint)?;
-    let wanted = wanted::wanted(&app.market.snapshot(), &probe, options, &caller.principal)?;
+    let (wanted, verification) =
+        wanted::wanted(&app.market.snapshot(), &probe, options, &caller.principal)?;
     let summary = probe.into_summary();
     let policy = wanted.first().and_then(|wanted| wanted.policy.as_deref());
     let hedge = policy.map(|policy| policy.hedge).unwrap_or_default();
@@ -115,6 +116,7 @@ fn exchange(
         request_id: request_id.header(),
         fallback,
         deadline: begun + patience,
+        verification,
         continuation: None,
     };
     Ok(Exchange::new(app.upstream.clone(), job, record))

@@ -12,7 +12,7 @@ use self::fold::Fold;
 use self::part::Part;
 use super::reader::{Reader, Verdict};
 use super::scan::{Item, Scanner};
-use super::{Error, Plan, Progress, Seam, UsageMode};
+use super::{Checkable, Error, Plan, Progress, Seam, UsageMode};
 
 #[derive(Debug)]
 pub struct Assembler {
@@ -50,6 +50,18 @@ impl Assembler {
             kept_bytes: 0,
             failed: false,
         }
+    }
+
+    /// Makes a digest of what this choice says.
+    #[must_use]
+    pub fn checking(mut self, choice: u32) -> Self {
+        self.reader.digest(choice);
+        self
+    }
+
+    /// Present where a digest is made.
+    pub fn checkable(&self) -> Option<Checkable> {
+        self.reader.checkable()
     }
 
     /// Whether the upstream that is read has brought any content.

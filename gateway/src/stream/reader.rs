@@ -8,6 +8,7 @@ pub(super) use chunk::failure;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::digest::Digest;
 use super::error::ProviderError;
 use super::evidence::{self, Comment};
 use super::lines::{BOM, Role, role};
@@ -19,7 +20,7 @@ use super::shape::Shape;
 use super::splice::{Edit, Edits, apply};
 use super::tag::Tag;
 use super::usage::Ledger;
-use super::{Error, Plan, Progress};
+use super::{Checkable, Error, Plan, Progress};
 use crate::json::Span;
 
 /// What becomes of an event.
@@ -59,6 +60,8 @@ pub(crate) struct Reader {
     joint: Joint,
     /// Kept where asked for.
     said: Option<Said>,
+    /// Made where asked for.
+    digest: Option<Digest>,
 }
 
 /// The lines of one event, sorted.
@@ -93,6 +96,7 @@ impl Reader {
             ids: 0,
             joint: Joint::default(),
             said: None,
+            digest: None,
         }
     }
 
@@ -102,6 +106,19 @@ impl Reader {
 
     pub(crate) fn said(&self) -> Option<&Said> {
         self.said.as_ref()
+    }
+
+    /// From here on what this choice says goes into a digest.
+    pub(crate) fn digest(&mut self, choice: u32) {
+        self.digest = Some(Digest::new(choice));
+    }
+
+    /// What is there to be checked, where it was asked for.
+    pub(crate) fn checkable(&self) -> Option<Checkable> {
+        let digest = self.digest.as_ref()?;
+        let choice = digest.choice();
+        let finish = self.states.get(choice as usize).and_then(|state| state.finish);
+        Some(Checkable { choice, text_sha256: digest.sha256(), finish })
     }
 
     /// Content was seen, and of the upstream that goes on with it some as well.

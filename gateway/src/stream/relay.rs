@@ -7,7 +7,7 @@ use super::out::Writer;
 use super::reader::{Reader, Verdict};
 use super::scan::{Item, Scanner};
 use super::splice::Edits;
-use super::{Completion, Error, Out, Plan, Progress, Said, Seam};
+use super::{Checkable, Completion, Error, Out, Plan, Progress, Said, Seam};
 
 #[derive(Debug)]
 pub struct Relay {
@@ -37,6 +37,18 @@ impl Relay {
     pub fn keeping_text(mut self) -> Self {
         self.reader.keep_text();
         self
+    }
+
+    /// Makes a digest of what this choice says.
+    #[must_use]
+    pub fn checking(mut self, choice: u32) -> Self {
+        self.reader.digest(choice);
+        self
+    }
+
+    /// Present where a digest is made.
+    pub fn checkable(&self) -> Option<Checkable> {
+        self.reader.checkable()
     }
 
     /// Present where it is kept.

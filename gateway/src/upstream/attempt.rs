@@ -26,10 +26,11 @@ use super::retry_after;
 use super::tally::Tally;
 use super::way::Way;
 use super::whole;
+use super::witness::{Answered, Witness};
 use crate::config::{Breaker, Hedging, Limits, Routing};
 use crate::market::{self, Member, Model, Offer};
 use crate::metrics::Metrics;
-use crate::stream::Progress;
+use crate::stream::{Checkable, Progress};
 
 /// A longer word of a node about its load is not read.
 const LOAD_BYTES_MAX: usize = 256;
@@ -53,6 +54,8 @@ pub struct Context {
     pub breaker: Breaker,
     /// Of answers that another node may have to go on with.
     pub seeds: super::seed::Seeds,
+    /// Who has answers checked.
+    pub witness: Arc<dyn Witness>,
     /// What connects in the place of this machine's sockets.
     pub dialer: Option<Arc<dyn Dial>>,
 }
@@ -86,6 +89,8 @@ pub(super) struct Try {
     /// The node behind it.
     pub(super) member: Option<Arc<Member>>,
     pub(super) model: Arc<Model>,
+    /// What the provider calls it.
+    pub(super) upstream_model: Arc<str>,
     pub(super) body: LinkBody,
     pub(super) parts: Parts,
     tally: Tally,
@@ -322,7 +327,8 @@ impl Try {
     ) -> Self {
         let (endpoint, model) = (offer.endpoint.clone(), model.clone());
         let member = offer.member().cloned();
-        Self { endpoint, member, model, body, parts, tally, _in_flight: in_flight }
+        let upstream_model = offer.upstream_model.clone();
+        Self { endpoint, member, model, upstream_model, body, parts, tally, _in_flight: in_flight }
     }
 
     /// It answers, which is all that was asked.
@@ -344,6 +350,24 @@ impl Try {
     /// The first content came.
     pub(super) fn content(&mut self) {
         self.tally.content();
+    }
+
+    /// The whole answer is there: who has it checked is told.
+    pub(super) fn witnessed(
+        &self,
+        context: &Context,
+        job: &Job,
+        progress: &Progress,
+        checkable: Option<Checkable>,
+    ) {
+        let answered =
+            checkable.and_then(|checkable| Answered::of(context, job, self, progress, checkable));
+        answered.into_iter().for_each(|answered| context.witness.answered(answered));
+    }
+
+    /// Which choice of its answer is to be checked.
+    pub(super) fn drawn(&self, context: &Context, job: &Job) -> Option<u32> {
+        context.witness.draws(job, self.member.as_deref()?)
     }
 
     pub(super) fn is_event_stream(&self) -> bool {

@@ -225,8 +225,8 @@ impl Relaying {
 
     fn complete(mut self: Box<Self>, cx: &mut Cx<'_>) {
         self.exchange.record.completed(self.opened.progress());
-        self.opened.succeeded();
-        let Self { exchange, opened, .. } = *self;
+        let Self { exchange, mut opened, .. } = *self;
+        opened.succeeded(&exchange.context, &exchange.job);
         opened.attempt.recycle(&exchange.context, cx);
     }
 

@@ -16,7 +16,7 @@ use super::vectors;
 use crate::auth::Grant;
 use crate::market::Offer;
 use crate::request::policy::{Hedge, Urgency};
-use crate::request::{Endpoint, Probe};
+use crate::request::{Endpoint, Probe, Verification};
 use crate::stream::Fallback;
 
 /// A request as a client would write it, with any model's name.
@@ -60,6 +60,7 @@ impl Own {
             request_id,
             fallback: Fallback { id: id.into(), created: 0 },
             deadline: Instant::now(),
+            verification: Verification::default(),
             continuation: None,
         }))
     }

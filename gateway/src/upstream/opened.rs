@@ -35,6 +35,10 @@ impl Opened {
         let relay = Relay::new(job.plan(context, &attempt.model));
         let keeps = resume::needs_text(job, &attempt.model);
         let relay = if keeps { relay.keeping_text() } else { relay };
+        let relay = match attempt.drawn(context, job) {
+            Some(choice) => relay.checking(choice),
+            None => relay,
+        };
         let mut said = Saying::new(relay, context.limits.event_bytes);
         said.open(&mut attempt, context.limits.first_content).await?;
         Ok(Self { attempt, said })
@@ -46,8 +50,10 @@ impl Opened {
     }
 
     /// The answer is complete.
-    pub(super) fn succeeded(&mut self) {
-        self.attempt.succeeded(self.said.relay.progress());
+    pub(super) fn succeeded(&mut self, context: &Context, job: &Job) {
+        let relay = &self.said.relay;
+        self.attempt.succeeded(relay.progress());
+        self.attempt.witnessed(context, job, relay.progress(), relay.checkable());
     }
 
     pub(super) fn progress(&self) -> &Progress {

@@ -31,6 +31,15 @@ impl Seeds {
         let first = hash.as_bytes().first_chunk().copied().unwrap_or_default();
         i64::from_le_bytes(first) & i64::MAX
     }
+
+    /// 32 hex digits that name the occasion: no answer made before has them.
+    pub(super) fn nonce(&self, request_id: &HeaderValue) -> String {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(b"nonce\0");
+        hasher.update(request_id.as_bytes());
+        let hash = hasher.finalize();
+        hex::encode(hash.as_bytes().first_chunk::<16>().copied().unwrap_or_default())
+    }
 }
 
 #[cfg(test)]
@@ -44,6 +53,8 @@ mod tests {
         assert_eq!(here.of(&one), here.clone().of(&one));
         assert_ne!(here.of(&one), here.of(&two));
         assert_ne!(here.of(&one), there.of(&one));
+        assert_ne!(here.nonce(&one), here.nonce(&two));
+        assert_ne!(here.nonce(&one), there.nonce(&one));
         assert!(here.of(&one) >= 0 && here.of(&two) >= 0);
         assert!(!format!("{here:?}").contains('1'));
     }

@@ -18,7 +18,7 @@ use super::vectors;
 use super::watch::{Expired, Watch};
 use crate::market::Model;
 use crate::request;
-use crate::stream::{self, Assembler, Progress};
+use crate::stream::{self, Assembler, Checkable, Progress};
 
 /// A whole answer, ready to be sent.
 #[derive(Debug)]
@@ -56,13 +56,15 @@ pub(super) async fn collect(
     let result = if attempt.is_event_stream() {
         assemble(context, job, &mut attempt, &mut went_on).await
     } else if attempt.is_json() {
-        read_json(context, job, &mut attempt).await
+        let read = read_json(context, job, &mut attempt).await;
+        read.map(|(body, progress)| (body, progress, None))
     } else {
         Err(Error::NotAStream("neither an event stream nor JSON".to_owned()))
     };
     match result {
-        Ok((body, progress)) => {
+        Ok((body, progress, checkable)) => {
             attempt.succeeded(&progress);
+            attempt.witnessed(context, job, &progress, checkable);
             let provider = attempt.endpoint.id_header.clone();
             let mut attempt = Some(attempt);
             poll_fn(|cx| {
@@ -86,8 +88,11 @@ async fn assemble(
     job: &Job,
     attempt: &mut Try,
     went_on: &mut WentOn,
-) -> Result<(Bytes, Progress), Error> {
+) -> Result<(Bytes, Progress, Option<Checkable>), Error> {
     let mut assembler = Assembler::new(job.plan(context, &attempt.model));
+    if let Some(choice) = attempt.drawn(context, job) {
+        assembler = assembler.checking(choice);
+    }
     let mut turns = Turns::default();
     while let Err(error) = read_events(context, attempt, &mut assembler).await {
         let progress = assembler.progress();
@@ -106,8 +111,9 @@ async fn assemble(
         went_on.push((next.endpoint.clone(), next.model.clone()));
         *attempt = next;
     }
+    let checkable = assembler.checkable();
     let stream::Answer { body, progress } = assembler.finish()?;
-    Ok((body, progress))
+    Ok((body, progress, checkable))
 }
 
 /// Somebody who goes on with the very next token; the text alone is not kept here.

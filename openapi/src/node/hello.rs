@@ -122,6 +122,8 @@ pub enum Feature {
     Evidence,
     /// Goes on with an answer that another node began, token for token ([`crate::resume`]).
     Resume,
+    /// Scores what others wrote with the same weights ([`crate::verify`]).
+    Score,
     #[serde(other)]
     Other,
 }

@@ -179,7 +179,10 @@ impl Inner {
             sampler: gumbel::NAME.to_owned(),
             seed,
             prompt_ids_sha256: prepared.ids_sha256(),
+            resumed: 0,
             usage: Usage::default(),
+            commit: None,
+            sig: None,
         }
     }
 }

@@ -159,7 +159,10 @@ impl Scripted {
             sampler: "scripted".to_owned(),
             seed: job.sampling.seed,
             prompt_ids_sha256: prompt_sha256(job),
+            resumed: 0,
             usage: Usage::default(),
+            commit: None,
+            sig: None,
         }
     }
 }

@@ -208,6 +208,7 @@ fn context(time: Arc<Time>) -> Context {
         breaker: crate::config::Breaker::default(),
         probation_share: 0.0,
         seeds: crate::upstream::Seeds::draw().expect("random numbers"),
+        witness: Arc::new(crate::upstream::Nobody),
         dialer: None,
     }
 }
