@@ -191,7 +191,8 @@ fn base(settings: &Settings, created: i64) -> Result<Base, Error> {
         base.static_endpoints.push(endpoint.clone());
         for served in &upstream.models {
             let id: Arc<str> = served.id.as_str().into();
-            let offer = Offer::of_upstream(endpoint.clone(), upstream, served);
+            let rules = settings.breaker.rules;
+            let offer = Offer::of_upstream(endpoint.clone(), upstream, served, rules);
             base.static_offers.entry(id.clone()).or_default().push(Arc::new(offer));
             listed.insert(id);
         }

@@ -8,7 +8,8 @@ use utoipa::{IntoParams, ToSchema};
 #[into_params(parameter_in = Header)]
 pub struct Options {
     /// `1`: the answer, or the error, has a member `quorate` (schema `Quorate`) that says how its provider
-    /// was chosen; a stream has it in a chunk of its own before `[DONE]`.
+    /// was chosen; a stream has it in a chunk of its own before `[DONE]`,
+    /// that of a response in the response of its last event.
     #[param(rename = "x-quorate-explain", required = false, inline)]
     pub explain: Asked,
 }

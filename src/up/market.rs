@@ -3,8 +3,8 @@
 
 use super::supervise::Member;
 use gateway::config::{
-    Auth, Cache, CorsOrigins, Hedging, Join, Key, Limits, Market, Mode, ModelEntry, Named, Routing,
-    Server, Settings, Telemetry,
+    Auth, Breaker, Cache, CorsOrigins, Hedging, Join, Key, Limits, Market, Mode, ModelEntry, Named,
+    Routing, Server, Settings, Telemetry,
 };
 use secrecy::SecretString;
 use std::{net::SocketAddr, path::Path};
@@ -55,6 +55,7 @@ impl Plan<'_> {
             limits: Limits::default(),
             cache: Cache::default(),
             hedging: Hedging::default(),
+            breaker: Breaker::default(),
             routing: Routing::default(),
             telemetry: telemetry(),
         }

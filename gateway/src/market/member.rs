@@ -15,7 +15,7 @@ use super::membership::Ending;
 use super::region::Way;
 use super::time::Now;
 use crate::auth::Digest;
-use crate::route::{Learned, Prior};
+use crate::route::{Learned, Prior, breaker};
 
 /// No new request is sent so long before rented capacity ends.
 pub const RENTED_MARGIN: Duration = Duration::from_secs(60);
@@ -126,6 +126,7 @@ pub(super) struct Joined {
     pub(super) token: Digest,
     /// Unix milliseconds.
     pub(super) rented_until_ms: Option<i64>,
+    pub(super) breaker: breaker::Rules,
 }
 
 // === impl Member ===
@@ -135,6 +136,7 @@ impl Member {
         let prior = Prior {
             advertised: Some(bears(&joined.hello.capacity)),
             tokens_per_s: speed(joined.known.figures()),
+            breaker: joined.breaker,
             ..Prior::default()
         };
         let of = |selling: &Selling| joined.known.learned(&selling.name, selling.verified, &prior);
@@ -166,8 +168,8 @@ impl Member {
         }
     }
 
-    /// Of one of the names in `selling`.
-    pub(super) fn learned(&self, at: usize) -> Option<&Arc<Learned>> {
+    /// Of one of the names in `selling`, by its place there.
+    pub fn learned(&self, at: usize) -> Option<&Arc<Learned>> {
         self.learned.get(at)
     }
 

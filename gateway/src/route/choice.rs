@@ -22,8 +22,8 @@ const ROUNDS: usize = 4;
 const DRAWN_MAX: usize = 48;
 /// Where none of these was a candidate, so many places in a row are searched for the few that are.
 const SWEPT_MAX: usize = 4_096;
-/// With a smaller share that is not ejected, ejection is ignored.
-const HEALTHY_MIN: f64 = 0.3;
+/// Of those drawn: where more are ejected, and nobody else is left, ejection is ignored.
+pub const EJECTED_MAX: f64 = 0.7;
 
 /// Who can be asked: for one model, under one policy, for one request.
 pub trait Pool {
@@ -102,6 +102,8 @@ pub struct Terms {
     pub now_ms: u64,
     /// [`UTILISATION_MAX`] or [`HEDGE_UTILISATION_MAX`].
     pub utilisation_max: f64,
+    /// [`EJECTED_MAX`], or as configured.
+    pub ejected_max: f64,
 }
 
 /// `seen`: told of each candidate, for who wants an explanation.
@@ -313,7 +315,8 @@ impl<'a> Draws<'a> {
         });
         self.choice.drawn = drawn;
         self.choice.utilisation = self.utilisation / f64::from(healthy.max(1));
-        if self.choice.best.is_none() && f64::from(healthy) < HEALTHY_MIN * f64::from(drawn) {
+        let is_allowed = f64::from(self.ejected) <= self.terms.ejected_max * f64::from(drawn);
+        if self.choice.best.is_none() && !is_allowed {
             self.choice.best = self.last_resort;
             self.choice.is_panic = self.last_resort.is_some();
         }

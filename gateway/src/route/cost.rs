@@ -154,14 +154,11 @@ impl Cost {
 
 #[cfg(test)]
 mod tests {
+    use super::super::example;
     use super::*;
     use proptest::prelude::*;
 
-    const ASK: Ask = Ask {
-        prompt_tokens: 2_000.0,
-        answer_tokens: 100.0,
-        values: Values { first_token: 0.0004, decode: 0.0001, dishonesty: 0.01 },
-    };
+    const ASK: Ask = Ask { prompt_tokens: 2_000.0, ..example::ASK };
     const FACTS: Facts = Facts {
         price_in: 0.2,
         price_cached: 0.1,

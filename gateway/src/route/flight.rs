@@ -147,14 +147,10 @@ impl Drop for Flight {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Gate, Prior, Values};
+    use super::super::example::ASK;
+    use super::super::{Gate, Prior};
     use super::*;
 
-    const ASK: Ask = Ask {
-        prompt_tokens: 1_000.0,
-        answer_tokens: 100.0,
-        values: Values { first_token: 0.0004, decode: 0.0001, dishonesty: 0.01 },
-    };
     const PREFIX: Prefix = Prefix { short: 1 << 32, long: 2 << 32 };
 
     fn learned() -> Arc<Learned> {

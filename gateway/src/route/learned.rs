@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::atomic::AtomicF32;
-use super::breaker::{Breaker, Gate};
+use super::breaker::{self, Breaker, Gate};
 use super::choice::UTILISATION_MAX;
 use super::concurrency::{Concurrency, Sent};
 use super::cost::{Ask, BATCH, Facts};
@@ -83,6 +83,8 @@ pub struct Prior {
     pub advertised: Option<u32>,
     /// Tokens a second, measured.
     pub tokens_per_s: Option<f32>,
+    /// When it is to be left alone.
+    pub breaker: breaker::Rules,
 }
 
 /// What became of a request there, where that says something of the provider.
@@ -124,7 +126,7 @@ impl Learned {
                 ttft,
                 concurrency,
                 failures: Failures::default(),
-                breaker: Breaker::default(),
+                breaker: Breaker::new(prior.breaker),
                 refusals: Refusals::default(),
                 honest: HONEST,
             }),
@@ -404,6 +406,7 @@ mod tests {
             round_trip_s: 0.2,
             advertised: Some(2),
             tokens_per_s: Some(80.0),
+            ..Prior::default()
         });
         learned.price(1.0, 0.5, 2.0);
         let ask = Ask { prompt_tokens: 0.0, answer_tokens: 1.0, values: Default::default() };

@@ -66,7 +66,13 @@ impl<'a> Slate<'a> {
             return Err(no_provider_now("no provider offers it"));
         }
         let ask = ask(model, policy, job, context.routing.values);
-        let limits = Limits { policy, scope, needs: needs(job), bill: bill(&ask, job) };
+        let limits = Limits {
+            policy,
+            scope,
+            needs: needs(job),
+            declared: limits::declared(job),
+            bill: bill(&ask, job),
+        };
         let admitted = limits.admitted(model, &ask);
         if admitted.as_ref().is_some_and(FixedBitSet::is_clear) {
             return Err(limits.refusal(&model.offers));
@@ -134,8 +140,13 @@ impl<'a> Slate<'a> {
         // Looked at anew: an earlier attempt may have taken its time.
         let now = context.time.now();
         let mut random = Random::of((context.random)());
-        let terms =
-            Terms { ask: self.ask, prefix: self.prefix, now_ms: now.run_ms, utilisation_max };
+        let terms = Terms {
+            ask: self.ask,
+            prefix: self.prefix,
+            now_ms: now.run_ms,
+            utilisation_max,
+            ejected_max: context.breaker.ejected_max,
+        };
         let draw = Draw { slate: self, limits: &context.limits, terms, now, tried, may };
         let mut all = Choice::default();
         // The newcomers' turn is a first attempt's: a request that failed once is not risked again.

@@ -4,37 +4,18 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::route::cost::Values;
+use crate::route::example::{ASK, FACTS};
 
 const NOW: u64 = 1_000;
 const TERMS: Terms = Terms {
-    ask: Ask {
-        prompt_tokens: 1_000.0,
-        answer_tokens: 100.0,
-        values: Values { first_token: 0.0004, decode: 0.0001, dishonesty: 0.01 },
-    },
+    ask: ASK,
     prefix: Prefix { short: 0, long: 0 },
     now_ms: NOW,
     utilisation_max: UTILISATION_MAX,
+    ejected_max: EJECTED_MAX,
 };
-const LOOK: Look = Look {
-    facts: Facts {
-        price_in: 0.1,
-        price_cached: 0.1,
-        price_out: 1.0,
-        cached_tokens: 0.0,
-        base_s: 0.25,
-        prompt_token_s: 0.00025,
-        tokens_per_s: 50.0,
-        in_flight: 0,
-        limit: 10.0,
-        failure: 0.05,
-        honesty: 0.95,
-    },
-    gate: Gate::Closed,
-    paused_until_ms: 0,
-    rank: 0,
-};
+const LOOK: Look =
+    Look { facts: Facts { limit: 10.0, ..FACTS }, gate: Gate::Closed, paused_until_ms: 0, rank: 0 };
 const OPEN: Gate = Gate::Open { until_ms: 9_999 };
 
 /// `None`: not for this request.
