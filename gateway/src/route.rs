@@ -15,6 +15,7 @@ pub mod eligible;
 mod failures;
 mod flight;
 pub mod hedge;
+mod honesty;
 mod learned;
 mod line;
 mod prefix;
