@@ -17,6 +17,7 @@ mod example;
 mod failures;
 mod flight;
 pub mod hedge;
+mod honesty;
 mod learned;
 mod line;
 mod prefix;

@@ -53,7 +53,7 @@ pub struct Candidate {
     pub failure: f64,
     /// Lower goes first, whatever the cost: what the request prefers.
     pub rank: u32,
-    /// Why it could not be taken: `ejected`, `paused` or `loaded`.
+    /// Why it could not be taken: `ejected`, `paused`, `loaded` or `quarantined`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out: Option<String>,
 }

@@ -122,6 +122,8 @@ pub enum Breaker {
     Open,
     /// It is due to be tried, beside a request that another answers.
     ProbeDue,
+    /// Its audits speak against it: it is asked nothing until an operator readmits it.
+    Quarantined,
 }
 
 /// What this gateway measured of a model on a node. What is null could not be told.

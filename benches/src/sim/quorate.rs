@@ -174,8 +174,8 @@ impl Policy for Quorate {
         }
     }
 
-    fn audited(&mut self, provider: u32, is_honest: bool) {
-        self.learned[provider as usize].audited(is_honest);
+    fn audited(&mut self, provider: u32, is_honest: bool, now: Us) {
+        self.learned[provider as usize].audited(is_honest, ms(now));
     }
 
     fn spent(&mut self, answer: f64, losers: f64) {

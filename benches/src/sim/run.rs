@@ -11,6 +11,7 @@ use rand::{Rng, SeedableRng};
 use gateway::route::{Failure, Retries};
 
 use super::Who;
+use super::audits::Audits;
 use super::events::{Event, Events, Us, us};
 use super::machine::{Fault, Machine};
 use super::outcome::{DEADLINE_S, End, Outcome, Tally};
@@ -30,14 +31,12 @@ const RETRY_AFTER_MS: u64 = 1_000;
 /// Hedges included.
 const ATTEMPTS: u32 = 3;
 const CONTINUATIONS: u32 = 2;
-/// Of the answers, those that are audited; of the liars' audited answers, those found out.
-const AUDITS: f64 = 0.02;
-const DETECTION: f64 = 0.9;
 
 pub(super) struct Run<'a, P: Policy> {
     scenario: &'a Scenario,
     policy: P,
     machines: Vec<Machine>,
+    audits: Vec<Audits>,
     traffic: Traffic,
     rng: StdRng,
     events: Events,
@@ -58,6 +57,7 @@ impl<'a, P: Policy> Run<'a, P> {
         let mut run = Self {
             scenario,
             policy,
+            audits: vec![Audits::default(); world.machines.len()],
             machines: world.machines,
             traffic,
             rng: StdRng::seed_from_u64(seed ^ 0x0072_756e),
@@ -313,9 +313,10 @@ impl<'a, P: Policy> Run<'a, P> {
         if let Some(flight) = flight {
             self.policy.succeeded(provider, flight, &asked.job, tokens, self.now);
         }
-        if self.rng.random_bool(AUDITS) {
-            let is_honest = machine.fault != Fault::Liar || !self.rng.random_bool(DETECTION);
-            self.policy.audited(provider, is_honest);
+        let is_liar = machine.fault == Fault::Liar;
+        let audits = &mut self.audits[provider as usize];
+        if let Some(is_honest) = audits.answered(is_liar, &mut self.rng) {
+            self.policy.audited(provider, is_honest, self.now);
         }
         self.close(request, true);
     }

@@ -104,6 +104,12 @@ impl Known {
         self.learned.lock().unwrap().len()
     }
 
+    /// An operator lets the node come again.
+    pub(super) fn readmitted(&self, now_ms: u64) {
+        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        learned.values().for_each(|one| one.readmitted(now_ms));
+    }
+
     pub(super) fn asked(&self) {
         self.requests.fetch_add(1, Relaxed);
     }

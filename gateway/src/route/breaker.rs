@@ -61,6 +61,8 @@ pub enum Gate {
     },
     /// One may try, beside a request that goes elsewhere.
     Probe,
+    /// Audits have shown that it cheats: no outage brings it back.
+    Quarantined,
 }
 
 // === impl Rules ===

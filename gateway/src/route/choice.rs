@@ -64,6 +64,8 @@ pub enum Unfit {
     Ejected,
     Paused,
     Loaded,
+    /// Whatever happens to the others.
+    Quarantined,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -125,11 +127,11 @@ pub fn choose<P: Pool>(
     for round in 0..ROUNDS {
         let wanted = match round {
             0 => AT_ONCE,
-            _ => draws.looked + AT_ONCE,
+            _ => draws.usable() + AT_ONCE,
         };
         // Some places are not for this request, or were drawn before.
         for _ in 0..4 * AT_ONCE {
-            if draws.looked >= wanted {
+            if draws.usable() >= wanted {
                 break;
             }
             draws.take(pool, random.below(pool.len()), &mut seen);
@@ -160,6 +162,7 @@ struct Draws<'a> {
     /// Candidates among the places.
     looked: usize,
     ejected: u32,
+    quarantined: usize,
     utilisation: f64,
     choice: Choice,
     /// The place of the new or long unused.
@@ -180,6 +183,7 @@ impl<'a> Draws<'a> {
             count: 0,
             looked: 0,
             ejected: 0,
+            quarantined: 0,
             utilisation: 0.0,
             choice: Choice::default(),
             stale: None,
@@ -275,7 +279,13 @@ impl<'a> Draws<'a> {
                 self.choice.paused_until_ms = Some(until.min(look.paused_until_ms));
             }
             Some(Unfit::Loaded) => self.loaded_cost = self.loaded_cost.min(cost.total()),
+            Some(Unfit::Quarantined) => {}
         }
+    }
+
+    /// Candidates among the places that may ever be taken.
+    fn usable(&self) -> usize {
+        self.looked - self.quarantined
     }
 
     /// Where even a loaded one would cost less, the best is one that nobody wants (known to be dishonest,
@@ -286,9 +296,16 @@ impl<'a> Draws<'a> {
 
     fn judge(&mut self, look: &Look) -> Option<Unfit> {
         let utilisation = look.facts.utilisation();
-        if look.gate != Gate::Closed {
-            self.ejected += 1;
-            return Some(Unfit::Ejected);
+        match look.gate {
+            Gate::Closed => {}
+            Gate::Quarantined => {
+                self.quarantined += 1;
+                return Some(Unfit::Quarantined);
+            }
+            Gate::Open { .. } | Gate::Probe => {
+                self.ejected += 1;
+                return Some(Unfit::Ejected);
+            }
         }
         let running = f64::from(look.facts.in_flight) / look.facts.limit.max(1.0);
         self.utilisation += running.min(1.0);
@@ -304,8 +321,9 @@ impl<'a> Draws<'a> {
     }
 
     fn close(mut self) -> Choice {
-        let drawn = u32::try_from(self.looked).unwrap_or(u32::MAX);
-        let healthy = drawn.saturating_sub(self.ejected);
+        let count = |candidates| u32::try_from(candidates).unwrap_or(u32::MAX);
+        let (drawn, usable) = (count(self.looked), count(self.usable()));
+        let healthy = usable.saturating_sub(self.ejected);
         self.choice.unused = self.choice.unused.filter(|unused| {
             // Prices are known: who wants more money alone could not be the best whatever it turned out
             // to be.
@@ -315,7 +333,7 @@ impl<'a> Draws<'a> {
         });
         self.choice.drawn = drawn;
         self.choice.utilisation = self.utilisation / f64::from(healthy.max(1));
-        let is_allowed = f64::from(self.ejected) <= self.terms.ejected_max * f64::from(drawn);
+        let is_allowed = f64::from(self.ejected) <= self.terms.ejected_max * f64::from(usable);
         if self.choice.best.is_none() && !is_allowed {
             self.choice.best = self.last_resort;
             self.choice.is_panic = self.last_resort.is_some();

@@ -70,7 +70,7 @@ const FAILURE_MONEY: f64 = 0.3;
 pub(super) const BATCH: f32 = 0.5;
 /// Of u, from where on the barrier rises, and how steeply: early enough that the limit, which is only
 /// guessed at, may be wrong by half.
-const KNEE: f64 = 0.5;
+const KNEE: f64 = 0.4;
 const BARRIER: f64 = 5.0;
 
 // === impl Values ===
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn the_barrier_is_for_the_busy() {
         let busy = Facts { in_flight: 9, limit: 10.0, ..FACTS };
-        assert_near(busy.congestion(), 1.0 + f64::from(BATCH) + BARRIER * 0.5);
+        assert_near(busy.congestion(), 1.0 + f64::from(BATCH) + BARRIER * (1.0 - KNEE));
         let idle = Facts { in_flight: 0, limit: 1.0, ..FACTS };
         assert_near(idle.congestion(), 1.0 + f64::from(BATCH));
     }

@@ -11,6 +11,7 @@ use super::concurrency::{Concurrency, Sent};
 use super::cost::{Ask, BATCH, Facts};
 use super::failures::Failures;
 use super::flight::Dispatch;
+use super::honesty::Honesty;
 use super::prefix::{Prefix, Prefixes};
 use super::refusals::Refusals;
 use super::ttft::Ttft;
@@ -21,9 +22,8 @@ const TOLD_MS: u64 = 500;
 const SPEED_SHARE: f32 = 0.2;
 /// Tokens a second, before anything is known.
 const TOKENS_PER_S: f32 = 40.0;
-/// Beta(1.9, 0.1): an honest answer, before any audit. As light as that of failures: one who is honest
-/// hardly ever fails an audit, so that one failed audit says much.
-const HONEST: (f32, f32) = (1.9, 0.1);
+/// Of [`Learned::ejected_until_ms`]: for ever.
+const QUARANTINED: u64 = u64::MAX;
 /// More than twice the prediction is learned as twice: one late token must not make a provider slow.
 const CLIP: f32 = 2.0;
 /// So many times less than the prediction refutes what led to it.
@@ -54,7 +54,7 @@ pub struct Learned {
     bad: AtomicF32,
     good: AtomicF32,
     failures_ms: AtomicU64,
-    /// 0: the breaker is closed.
+    /// 0: the breaker is closed; or [`QUARANTINED`].
     ejected_until_ms: AtomicU64,
     /// Its word: not before.
     paused_until_ms: AtomicU64,
@@ -71,7 +71,7 @@ struct State {
     failures: Failures,
     breaker: Breaker,
     refusals: Refusals,
-    honest: (f32, f32),
+    honesty: Honesty,
 }
 
 /// What is known before the first request.
@@ -114,7 +114,7 @@ impl Learned {
             limit: AtomicF32::new(concurrency.limit()),
             ceiling: AtomicF32::new(concurrency.ceiling()),
             tokens_per_s: AtomicF32::new(prior.tokens_per_s.unwrap_or(TOKENS_PER_S)),
-            honesty: AtomicF32::new(HONEST.0 / (HONEST.0 + HONEST.1)),
+            honesty: AtomicF32::new(Honesty::default().probability()),
             bad: AtomicF32::default(),
             good: AtomicF32::default(),
             failures_ms: AtomicU64::new(0),
@@ -128,7 +128,7 @@ impl Learned {
                 failures: Failures::default(),
                 breaker: Breaker::new(prior.breaker),
                 refusals: Refusals::default(),
-                honest: HONEST,
+                honesty: Honesty::default(),
             }),
         }
     }
@@ -218,6 +218,7 @@ impl Learned {
     pub fn gate(&self, now_ms: u64) -> Gate {
         match self.ejected_until_ms.load(Relaxed) {
             0 => Gate::Closed,
+            QUARANTINED => Gate::Quarantined,
             until_ms if now_ms < until_ms => Gate::Open { until_ms },
             _ => Gate::Probe,
         }
@@ -241,7 +242,7 @@ impl Learned {
     /// Takes the one probe that is due. False: another has it.
     pub fn claim_probe(&self, now_ms: u64) -> bool {
         let mut state = self.state();
-        let is_claimed = state.breaker.claim(now_ms);
+        let is_claimed = !state.honesty.is_quarantined() && state.breaker.claim(now_ms);
         self.publish(&state, now_ms);
         is_claimed
     }
@@ -255,14 +256,18 @@ impl Learned {
     }
 
     /// One audit's verdict.
-    pub fn audited(&self, is_honest: bool) {
+    pub fn audited(&self, is_honest: bool, now_ms: u64) {
         let mut state = self.state();
-        match is_honest {
-            true => state.honest.0 += 1.0,
-            false => state.honest.1 += 1.0,
-        }
-        let (good, bad) = state.honest;
-        self.honesty.store(good / (good + bad));
+        state.honesty.audited(is_honest);
+        self.honesty.store(state.honesty.probability());
+        self.publish(&state, now_ms);
+    }
+
+    /// An operator lets it come again: what made it go counts no more.
+    pub fn readmitted(&self, now_ms: u64) {
+        let mut state = self.state();
+        state.honesty.readmitted();
+        self.publish(&state, now_ms);
     }
 
     pub(super) fn begun(&self, now_ms: u64) {
@@ -357,8 +362,9 @@ impl Learned {
         let until_ms = match state.breaker.gate(now_ms) {
             Gate::Closed => 0,
             Gate::Open { until_ms } => until_ms.max(1),
-            Gate::Probe => 1,
+            Gate::Probe | Gate::Quarantined => 1,
         };
+        let until_ms = if state.honesty.is_quarantined() { QUARANTINED } else { until_ms };
         self.ejected_until_ms.store(until_ms, Relaxed);
     }
 
@@ -394,10 +400,27 @@ mod tests {
         let ask = Ask { prompt_tokens: 1.0, answer_tokens: 1.0, values: Default::default() };
         let honesty = || learned.facts(&ask, &Prefix::default(), 0).honesty;
         assert!((honesty() - 0.95).abs() < 1e-6);
-        learned.audited(false);
+        learned.audited(false, 0);
         assert!((honesty() - 1.9 / 3.0).abs() < 1e-6);
-        (0..97).for_each(|_| learned.audited(true));
+        (0..97).for_each(|_| learned.audited(true, 0));
         assert!((honesty() - 0.989).abs() < 1e-6);
+        assert_eq!(learned.gate(0), Gate::Closed);
+    }
+
+    #[test]
+    fn a_quarantine_ends_by_nothing_that_happens() {
+        let learned = Learned::new(Prior::default());
+        (0..4).for_each(|_| learned.audited(false, 0));
+        assert_eq!(learned.gate(u64::MAX), Gate::Quarantined);
+        learned.succeeded(1, 1, None);
+        learned.failed(Failure::Hard, 2, 2, 0.5);
+        learned.failed(Failure::Limited { pause_ms: 1 }, 3, 3, 0.5);
+        learned.unclaim(4);
+        assert!(!learned.claim_probe(5));
+        assert_eq!(learned.gate(1_000_000), Gate::Quarantined);
+        assert!(!learned.is_asked(1_000_000));
+        learned.readmitted(6);
+        assert!(matches!(learned.gate(1_000_000), Gate::Closed | Gate::Probe));
     }
 
     #[test]

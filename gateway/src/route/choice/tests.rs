@@ -52,7 +52,12 @@ fn busy(in_flight: u32) -> Look {
 }
 
 fn look() -> impl Strategy<Value = Option<Look>> {
-    let gates = prop_oneof![4 => Just(Gate::Closed), 2 => Just(OPEN), 1 => Just(Gate::Probe)];
+    let gates = prop_oneof![
+        4 => Just(Gate::Closed),
+        2 => Just(OPEN),
+        1 => Just(Gate::Probe),
+        1 => Just(Gate::Quarantined),
+    ];
     let paused = prop_oneof![3 => Just(0u64), 1 => Just(NOW), 1 => Just(NOW + 500)];
     let whole = (gates, paused, 0u32..30, 0u32..3, 0.05f64..2.0);
     prop::option::weighted(
@@ -95,6 +100,7 @@ proptest! {
         if let Some(best) = choice.best {
             let look = pool.0[best.place].unwrap();
             prop_assert!(choice.is_panic == (look.gate != Gate::Closed));
+            prop_assert!(look.gate != Gate::Quarantined);
             prop_assert!(choice.is_panic || fits(&look));
             if !choice.is_panic {
                 // Nobody who was drawn and fits is of a lower rank, or of the same and cheaper.
@@ -180,6 +186,28 @@ fn the_ejected_are_asked_only_where_hardly_anybody_else_is() {
     assert_eq!(choice.loaded, 3);
     let choice = of(&mostly(2), &TERMS, 1);
     assert!(choice.is_panic && choice.best.unwrap().place >= 2);
+}
+
+#[test]
+fn the_quarantined_are_asked_never_and_take_nobodys_draw() {
+    let quarantined = Look { gate: Gate::Quarantined, ..LOOK };
+    for others in [busy(20), Look { gate: OPEN, ..LOOK }] {
+        let pool = all(10, |place| if place == 0 { others } else { quarantined });
+        let choice = of(&pool, &TERMS, 1);
+        assert_eq!(choice.best.map(|best| best.place), (others.gate == OPEN).then_some(0));
+        assert_eq!(choice.is_panic, others.gate == OPEN);
+        assert!(choice.probe.is_none());
+    }
+    assert!(of(&all(10, |_| quarantined), &TERMS, 1).best.is_none());
+    // Of a thousand, half of them quarantined, eight others are looked at as ever.
+    let pool = all(1_000, |place| if place % 2 == 0 { quarantined } else { LOOK });
+    for seed in 0..100 {
+        let mut others = 0;
+        choose(&pool, &TERMS, &mut Random::new(seed), |_, look, _, _| {
+            others += u32::from(look.gate == Gate::Closed);
+        });
+        assert_eq!(others, 8);
+    }
 }
 
 #[test]

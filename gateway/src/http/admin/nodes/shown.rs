@@ -84,6 +84,7 @@ fn shown(learned: &route::Learned, now_ms: u64) -> Learned {
         Gate::Closed => (Breaker::Closed, None),
         Gate::Open { until_ms } => (Breaker::Open, left_ms(until_ms)),
         Gate::Probe => (Breaker::ProbeDue, None),
+        Gate::Quarantined => (Breaker::Quarantined, None),
     };
     Learned {
         first_token_s: rounded(facts.first_token_s(&ASK)),
