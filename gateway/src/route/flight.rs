@@ -298,8 +298,8 @@ mod tests {
             pauses.push(pause_ms);
             now += pause_ms + 2;
         }
-        assert_eq!(pauses, [0, 1, 2, 4, 8, 16, 32, 32, 32].map(|seconds| seconds * 1_000));
-        begin(&learned, now).first_token(now);
+        assert_eq!(pauses, [0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+        begin(&learned, now).succeeded(now, 1, None);
         assert_eq!(limited(now, 500), 500, "its own word, after it took one");
     }
 }
