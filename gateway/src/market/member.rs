@@ -41,6 +41,8 @@ pub struct Member {
     /// Of the names in `selling`, what is learned of it.
     learned: Vec<Arc<Learned>>,
     pub(super) on_sale: ArcSwap<OnSale>,
+    /// Of what is on sale, Unix milliseconds: read by each choice, which has no time for the way there.
+    sold_until_ms: AtomicI64,
     pub(super) ending: Ending,
     pub(super) token: Digest,
     graduates_at: u64,
@@ -153,6 +155,7 @@ impl Member {
             selling: joined.selling,
             joined_ms: now.unix_ms,
             known: joined.known,
+            sold_until_ms: AtomicI64::new(joined.on_sale.valid_until_ms),
             on_sale: ArcSwap::from_pointee(joined.on_sale),
             ending: Ending::default(),
             token: joined.token,
@@ -212,7 +215,7 @@ impl Member {
         let stands = matches!(self.standing(), Standing::Probation | Standing::Active);
         stands
             && now.run_ms < self.lease_until_ms.load(Relaxed)
-            && now.unix_ms < self.on_sale.load().valid_until_ms
+            && now.unix_ms < self.sold_until_ms.load(Relaxed)
             && !self.ends_within(now, expected.max(RENTED_MARGIN))
     }
 
@@ -296,6 +299,8 @@ impl Member {
             true => {
                 self.known.offered(next.sequence);
                 self.tell_prices();
+                // Of the one that is in force now, whoever told it.
+                self.sold_until_ms.store(self.on_sale.load().valid_until_ms, Relaxed);
                 Ok(())
             }
             false => Err(before),

@@ -10,11 +10,12 @@ use std::time::Duration;
 use super::attempt::Context;
 use super::error::Error;
 use super::request::{Job, Wanted};
+use crate::config;
 use crate::market::{Model, Now, Offer};
 use crate::request::policy::Sort;
 use crate::request::{self, Policy};
 use crate::route::choice::{Choice, Terms};
-use crate::route::eligible::Bill;
+use crate::route::eligible::{self, Bill};
 use crate::route::{self, Ask, LONG_BYTES, Prefix, Random, SHORT_BYTES, Values};
 
 mod draw;
@@ -189,6 +190,20 @@ impl<'a> Slate<'a> {
             false => [&self.veterans, &self.newcomers],
         };
         self.ordered.iter().chain(rest).filter(|group| !group.is_empty())
+    }
+
+    /// Whether an offer can be asked now, by what changes from moment to moment.
+    pub(super) fn is_ready(&self, offer: &Offer, limits: &config::Limits, now: Now) -> bool {
+        offer.endpoint.has_room(limits)
+            && is_open(self.answer_tokens, offer, now)
+            // A node may have changed its prices since the slate was made.
+            && self.policy.is_none_or(|policy| {
+                offer.seller.is_none() || {
+                    let terms = offer.terms();
+                    eligible::is_affordable(policy, &terms)
+                        && eligible::is_within(policy, &self.bill, &terms)
+                }
+            })
     }
 
     fn is_admitted(&self, place: usize) -> bool {

@@ -78,7 +78,8 @@ impl Race<'_> {
             && choice.utilisation < HEDGE_UTILISATION_MAX
             && self.context.hedging.enabled
             && self.may_probe(&unused)
-            && draw((self.context.random)()) < EXPLORED;
+            && draw((self.context.random)()) < EXPLORED
+            && self.slate.is_ready(offer, &self.context.limits, self.context.time.now());
         may.then_some(unused)
     }
 

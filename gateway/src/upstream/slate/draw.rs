@@ -1,11 +1,11 @@
 //! One choice out of a group of seats, as the route draws it.
 
+use super::Slate;
 use super::group::Group;
-use super::{Slate, is_open};
 use crate::config::Limits;
 use crate::market::{Now, Offer, Seat};
 use crate::route::choice::{self, Choice, Chosen, Look, Pool, Terms};
-use crate::route::{Facts, Random, eligible};
+use crate::route::{Facts, Random};
 
 /// Seats of the ring that are passed in search of one of the group.
 const RING_STEPS: usize = 16;
@@ -63,19 +63,19 @@ impl Draw<'_> {
         let explain = self.slate.job.explain.as_deref();
         let mut choice = choice::choose(seats, &self.terms, random, |at, look, cost, unfit| {
             let Some(explain) = explain else { return };
-            let found = seats.found(at);
-            if let Some(offer) = found.and_then(|found| self.offer(found.place)) {
+            if let Some(offer) = seats.place(at).and_then(|place| self.offer(place)) {
                 explain.candidate(offer, look, cost, unfit, &self.terms);
             }
         });
         let place = |chosen: Chosen| {
             let mut chosen = chosen;
-            chosen.place = seats.found(chosen.place)?.place;
+            chosen.place = seats.place(chosen.place)?;
             Some(chosen)
         };
         choice.best = choice.best.and_then(place);
         choice.probe = choice.probe.and_then(place).filter(|probe| self.is_ready(probe.place));
-        choice.unused = choice.unused.and_then(place).filter(|unused| self.is_ready(unused.place));
+        // Whether it is ready is looked at by who wants it, which hardly anybody does.
+        choice.unused = choice.unused.and_then(place);
         choice
     }
 
@@ -85,18 +85,7 @@ impl Draw<'_> {
 
     /// What is too far from a candidate's numbers to be looked at for all of them.
     fn is_ready(&self, place: usize) -> bool {
-        self.offer(place).is_some_and(|offer| {
-            offer.endpoint.has_room(self.limits)
-                && is_open(self.slate.answer_tokens, offer, self.now)
-                // A node may have changed its prices since the slate was made.
-                && self.slate.policy.is_none_or(|policy| {
-                    offer.seller.is_none() || {
-                        let terms = offer.terms();
-                        eligible::is_affordable(policy, &terms)
-                            && eligible::is_within(policy, &self.slate.bill, &terms)
-                    }
-                })
-        })
+        self.offer(place).is_some_and(|offer| self.slate.is_ready(offer, self.limits, self.now))
     }
 
     /// Who failed under one offer is not asked under another.
@@ -114,6 +103,15 @@ impl Draw<'_> {
 // === impl Seats ===
 
 impl Seats<'_> {
+    /// Of the offer that [`Self::found`] finds.
+    fn place(&self, at: usize) -> Option<usize> {
+        let seat = self.draw.slate.model.crowd.seat(self.group.seat(at)?)?;
+        match seat.places() {
+            places if places.len() == 1 => Some(places.start),
+            _ => self.found(at).map(|found| found.place),
+        }
+    }
+
     /// The best offer of the seat at this place in the group.
     fn found(&self, at: usize) -> Option<Found> {
         let (draw, slate) = (self.draw, self.draw.slate);
