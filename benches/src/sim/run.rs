@@ -250,7 +250,10 @@ impl<'a, P: Policy> Run<'a, P> {
         tally.answered += u64::from(is_answered);
         tally.dishonest += u64::from(is_answered && asked.is_dishonest);
         let first = asked.first.map_or(us(DEADLINE_S), |first| first - asked.at);
-        tally.first_tokens.push(first.min(us(DEADLINE_S)));
+        // A lie is no answer, however soon it comes.
+        if !(is_answered && asked.is_dishonest) {
+            tally.first_tokens.push(first.min(us(DEADLINE_S)));
+        }
     }
 
     // Attempts.
