@@ -105,6 +105,7 @@ impl App {
             probation_share: settings.market.probation_share,
             routing: settings.routing,
             hedging: settings.hedging,
+            breaker: settings.breaker,
             seeds: upstream::Seeds::draw()?,
             witness: trust.clone(),
             dialer: None,

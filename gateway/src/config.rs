@@ -4,6 +4,7 @@
 //! it never prints a key.
 
 mod audit;
+mod breaker;
 mod cache;
 mod check;
 mod cors;
@@ -21,6 +22,7 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 pub use audit::Audit;
+pub use breaker::Breaker;
 pub use cache::Cache;
 pub use cors::CorsOrigins;
 pub use hedging::Hedging;
@@ -53,6 +55,7 @@ pub struct Settings {
     pub routing: Routing,
     pub hedging: Hedging,
     pub audit: Audit,
+    pub breaker: Breaker,
     pub cache: Cache,
     pub telemetry: Telemetry,
 }

@@ -3,7 +3,7 @@
 
 use super::supervise::Member;
 use gateway::config::{
-    Audit, Auth, Cache, CorsOrigins, Hedging, Join, Key, Limits, Market, Mode, ModelEntry, Named,
+    Audit, Auth, Breaker, Cache, CorsOrigins, Hedging, Join, Key, Limits, Market, Mode, ModelEntry, Named,
     Routing, Server, Settings, Telemetry,
 };
 use secrecy::SecretString;
@@ -56,6 +56,7 @@ impl Plan<'_> {
             cache: Cache::default(),
             hedging: Hedging::default(),
             audit: Audit::default(),
+            breaker: Breaker::default(),
             routing: Routing::default(),
             telemetry: telemetry(),
         }

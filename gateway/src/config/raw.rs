@@ -7,6 +7,7 @@ use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
 use super::audit::RawAudit;
+use super::breaker::RawBreaker;
 use super::cache::RawCache;
 use super::hedging::RawHedging;
 use super::limits::RawLimits;
@@ -31,6 +32,7 @@ pub(super) struct Raw {
     pub(super) routing: RawRouting,
     pub(super) hedging: RawHedging,
     pub(super) audit: RawAudit,
+    pub(super) breaker: RawBreaker,
     pub(super) cache: RawCache,
     pub(super) telemetry: RawTelemetry,
 }
