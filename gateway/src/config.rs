@@ -12,6 +12,7 @@ mod limits;
 mod market;
 mod problem;
 mod raw;
+mod receipts;
 mod routing;
 
 use secrecy::SecretString;
@@ -25,6 +26,7 @@ pub use hedging::Hedging;
 pub use limits::{LIMITS, Limit, Limits};
 pub use market::{Alias, Join, Market, Named, Place, TlsFiles};
 pub use problem::{Error, Problem};
+pub use receipts::Receipts;
 pub use routing::Routing;
 
 pub(crate) use check::is_model_name;
@@ -51,6 +53,7 @@ pub struct Settings {
     pub routing: Routing,
     pub hedging: Hedging,
     pub cache: Cache,
+    pub receipts: Receipts,
     pub telemetry: Telemetry,
 }
 

@@ -16,6 +16,7 @@ pub mod limit;
 pub mod market;
 pub mod metrics;
 mod nodes;
+pub mod receipts;
 pub mod request;
 pub mod responses;
 pub mod route;

@@ -17,7 +17,7 @@ mod route;
 
 pub use labels::{
     AttemptOutcome, CacheOutcome, ConnectionState, Endpoint, HedgeDenial, HedgeOutcome,
-    JoinOutcome, Label, Measurement, Outcome, Phase, StatusClass, TokenKind,
+    JoinOutcome, Label, Measurement, Outcome, Phase, ReceiptOutcome, StatusClass, TokenKind,
 };
 pub use route::Route;
 
@@ -66,6 +66,7 @@ pub struct Metrics {
     pub route: Route,
     /// Requests that asked the cache.
     pub cache: PerLabel<CacheOutcome, Counter>,
+    pub receipts: PerLabel<ReceiptOutcome, Counter>,
     /// Models of nodes that this gateway measured.
     pub measurements: PerLabel<Measurement, Counter>,
     /// Failed `accept` calls of the listeners.
@@ -172,12 +173,8 @@ impl Metrics {
             ),
             route: Route::new(r),
             cache: family(r, "quorate_cache", "Requests that asked the cache", "outcome"),
-            measurements: family(
-                r,
-                "quorate_measurements",
-                "Measurements of models on nodes",
-                "outcome",
-            ),
+            receipts: family(r, "quorate_receipts", "Receipts of answers", "outcome"),
+            measurements: family(r, "quorate_measurements", "Models measured on nodes", "outcome"),
             accept_errors: single(r, "quorate_accept_errors", "Failed accepts of the listeners"),
             slow_clients: single(
                 r,

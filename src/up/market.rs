@@ -3,8 +3,8 @@
 
 use super::supervise::Member;
 use gateway::config::{
-    Auth, Cache, CorsOrigins, Hedging, Join, Key, Limits, Market, Mode, ModelEntry, Named, Routing,
-    Server, Settings, Telemetry,
+    Auth, Cache, CorsOrigins, Hedging, Join, Key, Limits, Market, Mode, ModelEntry, Named,
+    Receipts, Routing, Server, Settings, Telemetry,
 };
 use secrecy::SecretString;
 use std::{net::SocketAddr, path::Path};
@@ -56,6 +56,7 @@ impl Plan<'_> {
             cache: Cache::default(),
             hedging: Hedging::default(),
             routing: Routing::default(),
+            receipts: Receipts::default(),
             telemetry: telemetry(),
         }
     }

@@ -35,6 +35,7 @@ pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Optio
     let routing = raw.routing.check(problems);
     let hedging = raw.hedging.check(problems);
     let cache = raw.cache.check(problems);
+    let receipts = raw.receipts.check(problems);
     let telemetry = telemetry(raw.telemetry, problems);
     let server = server?;
     exposure(&server, auth, problems);
@@ -51,6 +52,7 @@ pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Optio
         routing,
         hedging,
         cache,
+        receipts,
         telemetry,
     })
 }

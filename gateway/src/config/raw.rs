@@ -11,6 +11,7 @@ use super::hedging::RawHedging;
 use super::limits::RawLimits;
 use super::market::RawMarket;
 use super::problem::{Error, Problems};
+use super::receipts::RawReceipts;
 use super::routing::RawRouting;
 
 /// More errors of shape than this are not worth printing.
@@ -30,6 +31,7 @@ pub(super) struct Raw {
     pub(super) routing: RawRouting,
     pub(super) hedging: RawHedging,
     pub(super) cache: RawCache,
+    pub(super) receipts: RawReceipts,
     pub(super) telemetry: RawTelemetry,
 }
 

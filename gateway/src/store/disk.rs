@@ -2,7 +2,9 @@
 //! is not whole is refused and left as it is. After a failure of the disk the file is closed, and opened
 //! anew by the next call: a disk that was full once must not stay full for us. It knows no table.
 
-use redb::{Database, DatabaseError, ReadTransaction, ReadableDatabase as _, TableError, WriteTransaction};
+use redb::{
+    Database, DatabaseError, ReadTransaction, ReadableDatabase as _, TableError, WriteTransaction,
+};
 use std::fs::{self, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};

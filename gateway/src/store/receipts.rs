@@ -101,8 +101,8 @@ pub struct ReceiptFile(Disk);
 /// As it is written. The id is its place in the store.
 #[derive(Serialize, Deserialize)]
 struct Stored<'a> {
-    #[serde(with = "hex")]
-    owner: Owner,
+    /// Hex.
+    owner: String,
     created: i64,
     names: Vec<String>,
     #[serde(borrow)]
@@ -128,7 +128,10 @@ impl ReceiptFile {
     }
 
     fn kept(&self, id: u128, bytes: &[u8]) -> Result<Kept, Error> {
-        let Stored { owner, created, names, receipt } = self.read(bytes)?;
+        let Stored { owner: digits, created, names, receipt } = self.read(bytes)?;
+        let mut owner = Owner::default();
+        hex::decode_to_slice(&digits, &mut owner)
+            .map_err(|error| self.0.damaged(format!("an owner can't be read: {error}")))?;
         let receipt = receipt.get().to_owned();
         Ok(Kept { id: Uuid::from_u128(id), owner, created, names, receipt })
     }
@@ -145,7 +148,8 @@ impl ReceiptFile {
         };
         let Kept { id, owner, created, names, receipt } = kept;
         let receipt: &RawValue = serde_json::from_str(receipt).map_err(unwritable)?;
-        let stored = Stored { owner: *owner, created: *created, names: names.clone(), receipt };
+        let stored =
+            Stored { owner: hex::encode(owner), created: *created, names: names.clone(), receipt };
         let bytes = serde_json::to_vec(&stored).map_err(unwritable)?;
         let place = id.as_u128();
         tables.receipts.insert(place, bytes.as_slice()).map_err(|error| self.fault(error))?;
@@ -156,21 +160,24 @@ impl ReceiptFile {
         Ok(())
     }
 
+    fn oldest(&self, tables: &Tables<'_>) -> Result<Option<(u128, Kept)>, Error> {
+        let first = tables.receipts.first().map_err(|error| self.fault(error))?;
+        first.map(|(id, bytes)| Ok((id.value(), self.kept(id.value(), bytes.value())?))).transpose()
+    }
+
     /// Lets the oldest go.
     fn sweep(&self, tables: &mut Tables<'_>, most: usize, bounds: Bounds) -> Result<(), Error> {
         for _ in 0..most {
             let count = tables.receipts.len().map_err(|error| self.fault(error))?;
-            let first = tables.receipts.first().map_err(|error| self.fault(error))?;
-            let Some((id, bytes)) = first else { return Ok(()) };
-            let (id, kept) = (id.value(), self.kept(id.value(), bytes.value())?);
+            let Some((id, kept)) = self.oldest(tables)? else { return Ok(()) };
             if count <= bounds.receipts_max && kept.created >= bounds.created_min {
                 return Ok(());
             }
-            drop(bytes);
             tables.receipts.remove(id).map_err(|error| self.fault(error))?;
             for name in &kept.names {
                 let named = by_name(&kept.owner, name);
-                let found = tables.names.get(named.as_slice()).map_err(|error| self.fault(error))?;
+                let found =
+                    tables.names.get(named.as_slice()).map_err(|error| self.fault(error))?;
                 // A later request may have been called the same.
                 if found.map(|found| found.value()) == Some(id) {
                     tables.names.remove(named.as_slice()).map_err(|error| self.fault(error))?;
@@ -244,7 +251,8 @@ impl Receipts for ReceiptFile {
             let read = database.begin_read().map_err(|error| self.fault(error))?;
             let keys = read.open_table(KEYS).map_err(|error| self.fault(error))?;
             let keys = keys.iter().map_err(|error| self.fault(error))?;
-            keys.map(|entry| self.key(entry.map_err(|error| self.fault(error))?.1.value())).collect()
+            keys.map(|entry| self.key(entry.map_err(|error| self.fault(error))?.1.value()))
+                .collect()
         })
     }
 

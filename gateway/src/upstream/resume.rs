@@ -132,7 +132,8 @@ impl Lost {
             };
             let Next { offer, tally, continuation, seam, patience } =
                 search.next(&mut self.turns)?;
-            self.exchange.record.attempt(&offer.endpoint, &self.model.id, Why::Resume);
+            let asked = (&*offer.endpoint, offer.member());
+            self.exchange.record.attempt(asked, &self.model.id, Why::Resume);
             self.exchange.job.continuation = Some(continuation);
             let asked = tokio::time::timeout(patience, self.ask(&context, &offer, tally, seam));
             let error = match asked.await {

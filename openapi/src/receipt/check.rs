@@ -32,6 +32,17 @@ pub enum Part {
     Node,
 }
 
+const PARTS: [Part; 8] = [
+    Part::Claims,
+    Part::Path,
+    Part::Signature,
+    Part::Key,
+    Part::Opening,
+    Part::Request,
+    Part::Response,
+    Part::Node,
+];
+
 /// What does not fit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -79,33 +90,10 @@ pub struct Report {
 /// # Errors
 /// The text is no receipt.
 pub fn check(text: &[u8], given: &Given<'_>) -> Result<Report, Fault> {
-    let Read { receipt, leaf } = read(text)?;
-    let Receipt { claims, opening, proof, .. } = receipt;
-    let opening = opening.as_ref();
-    let trusted = given.keys.contains(&proof.key);
-    let trials = vec![
-        Trial::of(Part::Claims, (hex::encode(leaf) == proof.leaf).then_some(()).ok_or(Fault::Claims)),
-        Trial::of(Part::Path, path(&proof)),
-        Trial::of(Part::Signature, signature(&proof)),
-        Trial::of(Part::Key, trusted.then_some(()).ok_or(Fault::Key(proof.key))),
-        Trial { part: Part::Opening, result: opening.map(|opening| opened(opening, &claims)) },
-        Trial {
-            part: Part::Request,
-            result: given.request.map(|bytes| {
-                let hashed = (claims.request.bytes, opening.map(|o| o.request_sha256.as_str()));
-                compare(bytes, hashed, "request").map_err(|fault| fault.or(Fault::Request))
-            }),
-        },
-        Trial {
-            part: Part::Response,
-            result: given.response.map(|bytes| {
-                let hashed = (claims.response.bytes, opening.map(|o| o.response_sha256.as_str()));
-                compare(bytes, hashed, "answer").map_err(|fault| fault.or(Fault::Response))
-            }),
-        },
-        Trial { part: Part::Node, result: node(&claims) },
-    ];
-    Ok(Report { claims, trials })
+    let read = read(text)?;
+    let trials =
+        PARTS.iter().map(|&part| Trial { part, result: read.tried(part, given) }).collect();
+    Ok(Report { trials, claims: read.receipt.claims })
 }
 
 /// Whether all that can be looked at fits.
@@ -118,11 +106,10 @@ pub fn verify(
     response: Option<&[u8]>,
     keys: &[PublicKey],
 ) -> Result<Claims, Fault> {
-    let report = check(receipt, &Given { request, response, keys })?;
-    match report.fault() {
-        Some(fault) => Err(fault.clone()),
-        None => Ok(report.claims),
-    }
+    let given = Given { request, response, keys };
+    let read = read(receipt)?;
+    PARTS.iter().filter_map(|&part| read.tried(part, &given)).collect::<Result<(), Fault>>()?;
+    Ok(read.receipt.claims)
 }
 
 struct Read {
@@ -236,11 +223,33 @@ fn hash(text: &str) -> Option<merkle::Hash> {
     (!text.bytes().any(|byte| byte.is_ascii_uppercase())).then_some(hash)
 }
 
-// === impl Trial ===
+// === impl Read ===
 
-impl Trial {
-    fn of(part: Part, result: Result<(), Fault>) -> Self {
-        Self { part, result: Some(result) }
+impl Read {
+    /// `None`: nothing to compare with.
+    fn tried(&self, part: Part, given: &Given<'_>) -> Option<Result<(), Fault>> {
+        let Receipt { claims, opening, proof, .. } = &self.receipt;
+        let opening = opening.as_ref();
+        Some(match part {
+            Part::Claims => {
+                (hex::encode(self.leaf) == proof.leaf).then_some(()).ok_or(Fault::Claims)
+            }
+            Part::Path => path(proof),
+            Part::Signature => signature(proof),
+            Part::Key => given.keys.contains(&proof.key).then_some(()).ok_or(Fault::Key(proof.key)),
+            Part::Opening => opened(opening?, claims),
+            Part::Request => {
+                let hashed = (claims.request.bytes, opening.map(|o| o.request_sha256.as_str()));
+                let compared = compare(given.request?, hashed, "request");
+                compared.map_err(|other| other.or(Fault::Request))
+            }
+            Part::Response => {
+                let hashed = (claims.response.bytes, opening.map(|o| o.response_sha256.as_str()));
+                let compared = compare(given.response?, hashed, "answer");
+                compared.map_err(|other| other.or(Fault::Response))
+            }
+            Part::Node => return node(claims),
+        })
     }
 }
 

@@ -128,7 +128,10 @@ mod tests {
                 }
                 let other = leaves[(index + 1) % count];
                 let is_same = count == 1;
-                assert_eq!(root(other, index as u64, count as u64, &path) == Some(tree.root()), is_same);
+                assert_eq!(
+                    root(other, index as u64, count as u64, &path) == Some(tree.root()),
+                    is_same
+                );
             }
         }
     }

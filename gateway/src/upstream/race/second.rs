@@ -159,7 +159,7 @@ impl Race<'_> {
             self.drop_losers(losers, racer.why == Why::Hedge);
         }
         self.tell(racer, "won");
-        self.record.won(&racer.offer.endpoint);
+        self.record.won(&racer.offer.endpoint, racer.offer.member());
         let answer = racer.chosen.facts.money(self.slate.ask());
         self.model.shared.hedges.spent(answer, self.lost);
     }

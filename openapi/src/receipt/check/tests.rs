@@ -44,7 +44,8 @@ fn receipt(claims: Claims) -> Receipt {
     let mut leaves: Vec<merkle::Hash> = (0u8..7).map(|number| merkle::leaf(&[number])).collect();
     leaves[2] = leaf;
     let tree = merkle::Tree::new(leaves).unwrap();
-    let root = Root { batch: 4, leaves: 7, sha256: hex::encode(tree.root()), signed: 1_767_225_601 };
+    let root =
+        Root { batch: 4, leaves: 7, sha256: hex::encode(tree.root()), signed: 1_767_225_601 };
     let signature = key().sign(DOMAIN, root.message().unwrap().as_bytes());
     Receipt {
         object: OBJECT.to_owned(),
@@ -169,9 +170,11 @@ fn without_its_opening_it_can_be_shown_to_others() {
     let mut receipt = receipt(claims());
     receipt.opening = None;
     let keys = [key().public()];
-    let report = check(text(&receipt).as_bytes(), &Given { keys: &keys, ..Given::default() }).unwrap();
+    let report =
+        check(text(&receipt).as_bytes(), &Given { keys: &keys, ..Given::default() }).unwrap();
     assert_eq!(report.fault(), None);
-    let tried = |part| report.trials.iter().find(|trial| trial.part == part).unwrap().result.clone();
+    let tried =
+        |part| report.trials.iter().find(|trial| trial.part == part).unwrap().result.clone();
     assert_eq!((tried(Part::Opening), tried(Part::Node)), (None, Some(Ok(()))));
 }
 
