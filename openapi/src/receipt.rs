@@ -45,6 +45,7 @@ pub struct Receipt {
 
 /// What the gateway says of an answer. Hashes are hex, numbers integers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReceiptClaims)]
 pub struct Claims {
     /// 1.
     pub version: u32,
@@ -92,6 +93,7 @@ pub struct Claims {
 
 /// Bytes in the place of which a hash stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReceiptHashed)]
 pub struct Hashed {
     pub bytes: u64,
     /// SHA-256 over the opening's salt and the SHA-256 of the bytes.
@@ -101,6 +103,7 @@ pub struct Hashed {
 /// How an answer ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ReceiptOutcome)]
 pub enum Outcome {
     Complete,
     /// It broke off, and the client was told so.
@@ -113,6 +116,7 @@ pub enum Outcome {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReceiptProvider)]
 pub struct Provider {
     pub id: String,
     pub operator: String,
@@ -126,6 +130,7 @@ pub struct Provider {
 /// A [`Provenance`] in integers and strings. `commit` is the digest of what the node committed itself to,
 /// `sig` its key's signature over that in the domain [`DOMAIN`](crate::commit::DOMAIN) of commitments.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReceiptProvenance)]
 pub struct Origin {
     pub weights_id: String,
     pub quant: String,
@@ -149,6 +154,7 @@ pub struct Origin {
 
 /// As the provider counted them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReceiptUsage)]
 pub struct Tokens {
     pub prompt: u64,
     pub completion: u64,
@@ -156,6 +162,7 @@ pub struct Tokens {
 
 /// One provider that was asked.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReceiptAttempt)]
 pub struct Attempt {
     pub provider: String,
     /// `first`, `retry`, `hedge`, `probe` or `resume`.
@@ -166,6 +173,7 @@ pub struct Attempt {
 
 /// What was asked for, and what was reached of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReceiptVerification)]
 pub struct Verification {
     /// `off`, `audit`, `verify` or `quorum`.
     pub mode: String,
@@ -183,6 +191,7 @@ pub struct Verification {
 /// How answers agreed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ReceiptAgreement)]
 pub enum Class {
     Exact,
     Canonical,
@@ -192,6 +201,7 @@ pub enum Class {
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = ReceiptVerified)]
 pub enum Verified {
     /// It is being looked into; ask again.
     Pending,
@@ -204,6 +214,7 @@ pub enum Verified {
 
 /// One check by another node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReceiptAudit)]
 pub struct Audit {
     pub scorer: String,
     pub scorer_key: PublicKey,
@@ -219,6 +230,7 @@ pub struct Audit {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReceiptStatistic)]
 pub struct Statistic {
     pub name: String,
     /// Millionths.
@@ -228,6 +240,7 @@ pub struct Statistic {
 /// What makes the claims' hashes comparable; hex.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ReceiptOpening)]
 pub struct Opening {
     /// 32 random bytes.
     pub salt: String,
@@ -238,6 +251,7 @@ pub struct Opening {
 /// That the claims are in a batch whose root the gateway signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ReceiptProof)]
 pub struct Proof {
     /// SHA-256 over a zero byte and the claims' canonical JSON, hex.
     pub leaf: String,
@@ -255,6 +269,7 @@ pub struct Proof {
 /// What is signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = ReceiptRoot)]
 pub struct Root {
     /// Batches are numbered from 1.
     pub batch: u64,
@@ -267,6 +282,7 @@ pub struct Root {
 
 /// `GET /v1/receipts/keys`: the keys that receipts were and are signed with, the newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ReceiptKeys)]
 pub struct Keys {
     /// `list`.
     pub object: String,

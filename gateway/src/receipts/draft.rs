@@ -45,6 +45,8 @@ pub struct Known {
     pub is_cached: bool,
     pub provider: Option<Provider>,
     pub provenance: Option<Origin>,
+    /// The occasion that the provider's commitment names.
+    pub nonce: Option<String>,
     pub usage: Option<Tokens>,
     pub attempts: Vec<Attempt>,
     /// Billionths of a dollar.
@@ -102,7 +104,7 @@ impl Draft {
             outcome: known.outcome,
             cached: known.is_cached,
             provider: provider.clone(),
-            provenance: known.provenance.clone().filter(is_bearable),
+            provenance: self.provenance(),
             usage: usage.map(|usage| Tokens {
                 prompt: usage.prompt.min(INTEGER_MAX),
                 completion: usage.completion.min(INTEGER_MAX),
@@ -122,6 +124,11 @@ impl Draft {
             request_sha256: hex::encode(self.request.sha256),
             response_sha256: hex::encode(self.response.sha256),
         }
+    }
+
+    fn provenance(&self) -> Option<Origin> {
+        let origin = self.known.provenance.clone().filter(is_bearable)?;
+        Some(Origin { nonce: self.known.nonce.clone(), ..origin })
     }
 
     fn hashed(&self, digested: Digested) -> Hashed {
@@ -144,8 +151,7 @@ fn is_bearable(origin: &Origin) -> bool {
         &origin.seed,
         &origin.prompt_ids_sha256,
     ];
-    let optional = [&origin.nonce, &origin.commit];
-    texts.into_iter().chain(optional.into_iter().flatten()).all(|text| is_short(text))
+    texts.into_iter().chain(&origin.commit).all(|text| is_short(text))
         && origin.resumed <= INTEGER_MAX
 }
 
