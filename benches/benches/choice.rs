@@ -144,6 +144,7 @@ fn context(market: &Market) -> Result<Context, Failed> {
         routing: config::Routing::default(),
         hedging: config::Hedging::default(),
         seeds: upstream::Seeds::draw()?,
+        witness: Arc::new(gateway::upstream::Nobody),
         dialer: None,
     })
 }

@@ -90,6 +90,7 @@ impl App {
             routing: settings.routing,
             hedging: settings.hedging,
             seeds: upstream::Seeds::draw()?,
+            witness: Arc::new(upstream::Nobody),
             dialer: None,
         });
         let bench = Arc::new(Bench::new(market.clone(), upstream.clone(), &settings.market));

@@ -3,6 +3,7 @@
 //! bytes out. It refuses sockets, clocks, randomness and any decision about what to do on an error.
 
 mod calls;
+mod digest;
 mod error;
 pub mod error_event;
 mod evidence;
@@ -31,7 +32,7 @@ pub(crate) use lines::{Role, role};
 pub use out::Out;
 pub use plain::plain;
 pub use plan::{Fallback, Identity, Limits, Plan, UsageMode};
-pub use progress::{Completion, Progress};
+pub use progress::{Checkable, Completion, Progress};
 pub use relay::Relay;
 pub use said::Said;
 pub use seam::Seam;

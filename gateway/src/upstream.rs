@@ -40,6 +40,7 @@ mod vectors;
 mod watch;
 mod way;
 mod whole;
+mod witness;
 
 pub use attempt::{Context, Exchange};
 pub use body::{ErrorEvent, Head, Streaming, stream};
@@ -55,6 +56,7 @@ pub use seed::Seeds;
 pub use slate::tenant;
 pub use tunnel::{Lines, Tunnel};
 pub use whole::{Answer, whole};
+pub use witness::{Answered, Nobody, Witness};
 
 use std::cell::Cell;
 use std::hash::{BuildHasher as _, RandomState};

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use crate::chat::FinishReason;
@@ -54,8 +55,7 @@ pub struct Scored {
     /// Of the prompt as rendered here, as in a provenance.
     pub prompt_ids_sha256: String,
     pub prompt_tokens: u64,
-    /// SHA-256, hex, over the text these ids make here, in the order in which it is sent: content,
-    /// reasoning, and the arguments of calls.
+    /// SHA-256, hex, over the text these ids make here: see [`TextHash`].
     pub text_sha256: String,
     /// How an answer of these ids ends here. Absent: it is not at its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -128,4 +128,51 @@ pub struct Revealed {
     pub commitment: Commitment,
     /// Of each choice, of each of its tokens but those that were drawn elsewhere.
     pub choices: Vec<Vec<Claim>>,
+}
+
+/// SHA-256 over what a choice says, in the order in which it is sent: content, reasoning and refusals as
+/// they are, of a call its name between two zero bytes and then its arguments. The pieces it is sent in
+/// leave no trace.
+#[derive(Debug, Clone, Default)]
+pub struct TextHash(Sha256);
+
+// === impl TextHash ===
+
+impl TextHash {
+    /// Content, reasoning, a refusal, or a part of a call's arguments.
+    pub fn text(&mut self, text: &str) {
+        self.0.update(text.as_bytes());
+    }
+
+    /// A call begins.
+    pub fn call(&mut self, name: &str) {
+        self.0.update([0]);
+        self.0.update(name.as_bytes());
+        self.0.update([0]);
+    }
+
+    /// In hex.
+    pub fn finish(self) -> String {
+        hex::encode(self.0.finalize())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_counts_and_not_its_pieces() {
+        let of = |pieces: &[&str]| {
+            let mut hash = TextHash::default();
+            pieces.iter().for_each(|piece| hash.text(piece));
+            hash.finish()
+        };
+        assert_eq!(of(&["7 plus", " 5"]), of(&["7 ", "plus 5"]));
+        assert_ne!(of(&["7 plus 5"]), of(&["7 plus 6"]));
+        let mut call = TextHash::default();
+        call.call("get");
+        call.text("{}");
+        assert_ne!(call.finish(), of(&["get{}"]));
+    }
 }

@@ -89,7 +89,8 @@ fn exchange(
     body: Bytes,
 ) -> Result<Exchange, Error> {
     let probe = Probe::parse(&body, endpoint)?;
-    let wanted = wanted::wanted(&app.market.snapshot(), &probe, options, &caller.principal)?;
+    let (wanted, verification) =
+        wanted::wanted(&app.market.snapshot(), &probe, options, &caller.principal)?;
     let summary = probe.into_summary();
     let policy = wanted.first().and_then(|wanted| wanted.policy.as_deref());
     let hedge = policy.map(|policy| policy.hedge).unwrap_or_default();
@@ -123,8 +124,10 @@ fn exchange(
         explain: options.explain.then(Arc::default),
         body,
         request_id: request_id.header(),
+        draw: (app.upstream.random)(),
         fallback,
         deadline: begun + patience,
+        verification,
         continuation: None,
     };
     Ok(Exchange::new(app.upstream.clone(), job, record))
@@ -137,7 +140,7 @@ async fn streamed(exchange: Exchange, slot: Option<Slot>) -> Response {
             let body = match slot {
                 Some(slot) => {
                     let provider = head.provider.clone();
-                    Body::new(Recorded::new(body, Streaming::is_complete, slot, provider))
+                    Body::new(Recorded::new(body, Streaming::is_whole, slot, provider))
                 }
                 None => Body::new(body),
             };

@@ -22,13 +22,13 @@ pub(super) fn wanted(
     probe: &Probe<'_>,
     options: &Options<'_>,
     principal: &Principal,
-) -> Result<SmallVec<[Wanted; 1]>, Error> {
+) -> Result<(SmallVec<[Wanted; 1]>, Verification), Error> {
     let policy = match (probe.provider, options.provider) {
         (Some(member), _) => Some(Policy::from_json(member)?),
         (None, Some(text)) => Some(Policy::from_header(options::PROVIDER.as_str(), text)?),
         (None, None) => None,
     };
-    verification(probe, options)?;
+    let verification = verification(probe, options)?;
     let policy = policy.map(Arc::new);
     let summary = probe.summary();
     let mut wanted = SmallVec::<[Wanted; 1]>::new();
@@ -47,7 +47,7 @@ pub(super) fn wanted(
             wanted.push(Wanted { model: model.clone(), policy });
         }
     }
-    Ok(wanted)
+    Ok((wanted, verification))
 }
 
 /// Of the same model, by the request's own policy.
@@ -95,14 +95,14 @@ fn narrowed(policy: Option<&Arc<Policy>>, target: &Resolved<'_>) -> Option<Arc<P
 }
 
 /// Answers are neither verified nor agreed upon yet: who asks for it must not get less in silence.
-fn verification(probe: &Probe<'_>, options: &Options<'_>) -> Result<(), Error> {
+fn verification(probe: &Probe<'_>, options: &Options<'_>) -> Result<Verification, Error> {
     let verification = match (probe.verification, options.verification) {
         (Some(member), _) => Verification::from_json(member)?,
         (None, Some(text)) => Verification::from_header(options::VERIFY.as_str(), text)?,
-        (None, None) => return Ok(()),
+        (None, None) => return Ok(Verification::default()),
     };
     let mode = match verification.mode {
-        Mode::Off | Mode::Audit => return Ok(()),
+        Mode::Off | Mode::Audit => return Ok(verification),
         Mode::Verify => "verify",
         Mode::Quorum => "quorum",
     };

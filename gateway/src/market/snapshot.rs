@@ -44,6 +44,8 @@ pub struct Model {
     pub ring: Ring,
     /// What is learned of it over all providers; outlives the snapshot.
     pub shared: Arc<Shared>,
+    /// Counts up each time that its providers change.
+    pub edition: u64,
     /// Some provider goes on with an answer by its text.
     pub continues: bool,
 }
@@ -244,6 +246,7 @@ impl Model {
         let (index, crowd) = (Index::new(&offers), Crowd::new(&offers));
         let ring = Ring::new(crowd.providers(&offers));
         let continues = offers.iter().any(|offer| offer.endpoint.continues);
-        Self { id, offers, card, index, crowd, ring, shared, continues }
+        let edition = shared.line.edition();
+        Self { id, offers, card, index, crowd, ring, shared, edition, continues }
     }
 }

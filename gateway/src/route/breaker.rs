@@ -27,6 +27,8 @@ pub(super) struct Breaker {
     /// k: openings since it was last forgiven.
     openings: u32,
     state: State,
+    /// When it opened or closed last: what was sent before says nothing of what came after.
+    changed_ms: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -83,10 +85,16 @@ impl Breaker {
         }
     }
 
-    pub(super) fn succeeded(&mut self, now_ms: u64) {
+    /// `sent_ms`: when what succeeded went there.
+    pub(super) fn succeeded(&mut self, sent_ms: u64, now_ms: u64) {
+        let is_open = self.state != State::Closed;
+        if is_open && sent_ms < self.changed_ms {
+            // Who ends what it had begun may refuse all that is new.
+            return;
+        }
         self.in_a_row = 0;
-        if self.state != State::Closed {
-            self.state = State::Closed;
+        if is_open {
+            (self.state, self.changed_ms) = (State::Closed, now_ms);
             self.good_in_a_row = 0;
             // What opened it must not open it again at the next failure.
             self.window.clear();
@@ -99,7 +107,10 @@ impl Breaker {
     }
 
     /// A hard failure. `jitter`: from 0 to 1.
-    pub(super) fn failed(&mut self, now_ms: u64, jitter: f64) {
+    pub(super) fn failed(&mut self, sent_ms: u64, now_ms: u64, jitter: f64) {
+        if sent_ms < self.changed_ms {
+            return;
+        }
         self.window.note(true, now_ms);
         self.in_a_row = self.in_a_row.saturating_add(1);
         self.good_in_a_row = 0;
@@ -107,7 +118,6 @@ impl Breaker {
         let opens = match self.state {
             State::Probing { .. } => true,
             State::Closed => self.in_a_row >= IN_A_ROW || is_poor(good, bad),
-            // What was sent before it opened says nothing new.
             State::Open { until_ms } => now_ms >= until_ms,
         };
         if opens {
@@ -120,6 +130,7 @@ impl Breaker {
             )]
             let jittered = pause / 2 + (pause as f64 / 2.0 * jitter.clamp(0.0, 1.0)) as u64;
             self.state = State::Open { until_ms: now_ms.saturating_add(jittered) };
+            self.changed_ms = now_ms;
             self.openings = self.openings.saturating_add(1);
         }
     }
@@ -155,7 +166,7 @@ mod tests {
 
     fn failed(times: u32, now_ms: u64) -> Breaker {
         let mut breaker = Breaker::default();
-        (0..times).for_each(|_| breaker.failed(now_ms, 1.0));
+        (0..times).for_each(|_| breaker.failed(now_ms, now_ms, 1.0));
         breaker
     }
 
@@ -164,9 +175,9 @@ mod tests {
         assert_eq!(failed(4, 0).gate(0), Gate::Closed);
         assert_eq!(failed(5, 0).gate(0), Gate::Open { until_ms: 5_000 });
         let mut breaker = failed(4, 0);
-        breaker.succeeded(0);
-        (0..9).for_each(|_| breaker.succeeded(0));
-        breaker.failed(0, 1.0);
+        breaker.succeeded(0, 0);
+        (0..9).for_each(|_| breaker.succeeded(0, 0));
+        breaker.failed(0, 0, 1.0);
         assert_eq!(breaker.gate(0), Gate::Closed);
     }
 
@@ -177,8 +188,8 @@ mod tests {
         for number in 0..6 {
             assert_eq!(breaker.gate(number), Gate::Closed, "{number}");
             match number % 3 {
-                0 => breaker.succeeded(number),
-                _ => breaker.failed(number, 1.0),
+                0 => breaker.succeeded(number, number),
+                _ => breaker.failed(number, number, 1.0),
             }
         }
         assert!(matches!(breaker.gate(6), Gate::Open { .. }));
@@ -188,11 +199,11 @@ mod tests {
     fn what_is_over_a_minute_old_does_not_count() {
         let mut breaker = Breaker::default();
         for number in 0..4 {
-            breaker.failed(number, 1.0);
+            breaker.failed(number, number, 1.0);
         }
-        breaker.succeeded(4);
-        breaker.failed(61_000, 1.0);
-        breaker.failed(61_001, 1.0);
+        breaker.succeeded(4, 4);
+        breaker.failed(61_000, 61_000, 1.0);
+        breaker.failed(61_001, 61_001, 1.0);
         assert_eq!(breaker.gate(61_001), Gate::Closed);
     }
 
@@ -231,14 +242,14 @@ mod tests {
     fn pauses_double_with_equal_jitter_and_end_at_five_minutes() {
         for (jitter, share) in [(0.0, 0.5), (0.5, 0.75), (1.0, 1.0)] {
             let (mut breaker, mut now) = (failed(4, 0), 0);
-            breaker.failed(now, jitter);
+            breaker.failed(now, now, jitter);
             for opening in 0..10 {
                 let Gate::Open { until_ms } = breaker.gate(now) else { unreachable!("open") };
                 let pause = (5_000u64 << opening).min(300_000) as f64;
                 assert_eq!(until_ms - now, (pause * share) as u64, "opening {opening}");
                 now = until_ms;
                 assert!(breaker.claim(now));
-                breaker.failed(now, jitter);
+                breaker.failed(now, now, jitter);
             }
         }
     }
@@ -260,10 +271,10 @@ mod tests {
     fn a_good_probe_closes_it_for_good() {
         let mut breaker = failed(5, 0);
         breaker.claim(5_000);
-        breaker.succeeded(5_100);
+        breaker.succeeded(5_100, 5_100);
         assert_eq!(breaker.gate(5_100), Gate::Closed);
         // Its bad minute is forgotten with it.
-        breaker.failed(5_200, 1.0);
+        breaker.failed(5_200, 5_200, 1.0);
         assert_eq!(breaker.gate(5_200), Gate::Closed);
     }
 
@@ -272,16 +283,37 @@ mod tests {
         for (good, pause_ms) in [(9, 10_000), (10, 5_000)] {
             let mut breaker = failed(5, 0);
             breaker.claim(5_000);
-            (0..good).for_each(|_| breaker.succeeded(100_000));
-            (0..5).for_each(|_| breaker.failed(200_000, 1.0));
+            (0..good).for_each(|_| breaker.succeeded(100_000, 100_000));
+            (0..5).for_each(|_| breaker.failed(200_000, 200_000, 1.0));
             assert_eq!(breaker.gate(200_000), Gate::Open { until_ms: 200_000 + pause_ms });
         }
     }
 
     #[test]
     fn what_was_sent_before_it_opened_says_nothing_new() {
-        let mut breaker = failed(5, 0);
-        (0..50).for_each(|_| breaker.failed(1_000, 1.0));
-        assert_eq!(breaker.gate(1_000), Gate::Open { until_ms: 5_000 });
+        let mut breaker = failed(5, 1_000);
+        (0..50).for_each(|_| breaker.failed(999, 2_000, 1.0));
+        // One that ends its old answers and refuses new ones.
+        breaker.succeeded(999, 2_000);
+        assert_eq!(breaker.gate(2_000), Gate::Open { until_ms: 6_000 });
+        // Nor does it decide for the probe.
+        assert!(breaker.claim(6_000));
+        breaker.failed(999, 7_000, 1.0);
+        breaker.succeeded(999, 7_000);
+        assert!(matches!(breaker.gate(7_000), Gate::Open { until_ms: 66_000 }));
+        breaker.succeeded(6_000, 7_000);
+        assert_eq!(breaker.gate(7_000), Gate::Closed);
+    }
+
+    #[test]
+    fn what_was_sent_before_it_closed_does_not_open_it() {
+        let mut breaker = failed(5, 1_000);
+        breaker.claim(6_000);
+        breaker.succeeded(6_000, 6_100);
+        // They waited for their answers all the while.
+        (0..50).for_each(|_| breaker.failed(999, 31_000, 1.0));
+        assert_eq!(breaker.gate(31_000), Gate::Closed);
+        (0..5).for_each(|_| breaker.failed(6_100, 31_000, 1.0));
+        assert!(matches!(breaker.gate(31_000), Gate::Open { .. }));
     }
 }

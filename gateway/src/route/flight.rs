@@ -82,7 +82,7 @@ impl Flight {
         self.learned.prefixes.sent(&self.prefix);
         if self.dispatch.is_probe && !self.is_told {
             // It works again: known now, whoever's token the client gets.
-            self.learned.succeeded(now_ms, None);
+            self.learned.succeeded(self.dispatch.at_ms, now_ms, None);
             self.is_told = true;
         }
         self.dispatch.seconds(now_ms) / self.dispatch.predicted_s.max(1e-3)
@@ -97,7 +97,7 @@ impl Flight {
         if let Some(cached) = cached_tokens {
             self.learned.prefixes.charged(&self.prefix, cached);
         }
-        self.learned.succeeded(now_ms, speed);
+        self.learned.succeeded(self.dispatch.at_ms, now_ms, speed);
         self.is_told = true;
     }
 
@@ -262,13 +262,13 @@ mod tests {
     #[test]
     fn limits_pause_and_do_not_eject() {
         let learned = learned();
-        for number in 0..20 {
+        for number in 0..5 {
             let limited = Failure::Limited { pause_ms: 2_000 };
             begin(&learned, number).failed(limited, number, 1.0);
         }
-        assert_eq!(learned.gate(20), Gate::Closed);
-        assert_eq!(learned.paused_until_ms(), 2_019);
-        let facts = learned.facts(&ASK, &PREFIX, 20);
+        assert_eq!(learned.gate(5), Gate::Closed);
+        assert_eq!(learned.paused_until_ms(), 2_004);
+        let facts = learned.facts(&ASK, &PREFIX, 5);
         assert!(facts.limit < 4.0 && facts.failure < 0.06, "{facts:?}");
     }
 }

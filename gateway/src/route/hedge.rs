@@ -20,6 +20,11 @@ const UTILISATION_MAX: f32 = 0.85;
 const WIN_MIN: f32 = 0.25;
 /// Weight of each hedge in the share that win: the last 200 or so.
 const WIN_SHARE: f32 = 1.0 / 200.0;
+/// Of the way back to where nothing is known, at each request: where hedges ended, one is tried for each
+/// few hundred requests, or nobody would ever know that they win again.
+const WIN_FORGET: f32 = 1.0 / 50_000.0;
+/// Before anything is known.
+const WIN_START: f32 = 0.5;
 /// Credits kept at most.
 const CREDITS_MAX: f32 = 50.0;
 /// Trailing spend is halved beyond so many dollars' worth of requests.
@@ -78,7 +83,7 @@ impl Default for Hedges {
             credits: AtomicF32::new(1.0),
             spent: AtomicF32::default(),
             wasted: AtomicF32::default(),
-            wins: AtomicF32::new(0.5),
+            wins: AtomicF32::new(WIN_START),
             utilisation: AtomicF32::default(),
         }
     }
@@ -88,6 +93,7 @@ impl Hedges {
     /// A request came, and its choice saw this much load.
     pub fn request(&self, budget: &Budget, utilisation: f64) {
         self.credits.update(|credits| (credits + budget.credits).min(CREDITS_MAX));
+        self.wins.update(|share| share + WIN_FORGET * (WIN_START - share));
         #[expect(clippy::cast_possible_truncation, reason = "of 0 to 1")]
         let now = utilisation as f32;
         self.utilisation.update(|mean| mean + 0.02 * (now - mean));
@@ -280,5 +286,26 @@ mod tests {
         assert_eq!(take(&hedges), Err(Denied::Losing));
         (0..200).for_each(|_| hedges.settled(true));
         assert_eq!(take(&hedges), Ok(()));
+    }
+
+    #[test]
+    fn hedges_that_ended_are_tried_now_and_then_and_come_back_when_they_win() {
+        let hedges = seasoned();
+        (0..200).for_each(|_| hedges.settled(false));
+        let sent = |has_won: bool| {
+            let mut count = 0;
+            for _ in 0..100_000 {
+                hedges.request(&BUDGET, 0.5);
+                hedges.spent(0.001, 0.0);
+                if take(&hedges).is_ok() {
+                    count += 1;
+                    hedges.settled(has_won);
+                }
+            }
+            count
+        };
+        let lost = sent(false);
+        assert!((50..=500).contains(&lost), "{lost} of 100,000 that never win");
+        assert!(sent(true) > 5_000, "they win, and are not sent");
     }
 }

@@ -12,6 +12,7 @@ use super::cost::{Ask, BATCH, Facts};
 use super::failures::Failures;
 use super::flight::Dispatch;
 use super::prefix::{Prefix, Prefixes};
+use super::refusals::Refusals;
 use super::ttft::Ttft;
 
 /// A load that a provider told counts for so long: older load makes all gateways go to the same places.
@@ -69,6 +70,7 @@ struct State {
     concurrency: Concurrency,
     failures: Failures,
     breaker: Breaker,
+    refusals: Refusals,
     honest: (f32, f32),
 }
 
@@ -123,6 +125,7 @@ impl Learned {
                 concurrency,
                 failures: Failures::default(),
                 breaker: Breaker::default(),
+                refusals: Refusals::default(),
                 honest: HONEST,
             }),
         }
@@ -295,14 +298,15 @@ impl Learned {
         self.bears(&state);
     }
 
-    /// A whole answer came. `tokens_per_s`: after the first.
-    pub(super) fn succeeded(&self, now_ms: u64, tokens_per_s: Option<f32>) {
+    /// A whole answer came of what was sent then. `tokens_per_s`: after the first.
+    pub(super) fn succeeded(&self, sent_ms: u64, now_ms: u64, tokens_per_s: Option<f32>) {
         if let Some(speed) = tokens_per_s.filter(|speed| speed.is_finite() && *speed > 0.0) {
             self.tokens_per_s.update(|mean| mean + SPEED_SHARE * (speed - mean));
         }
         let mut state = self.state();
         state.failures.note(false, now_ms);
-        state.breaker.succeeded(now_ms);
+        state.breaker.succeeded(sent_ms, now_ms);
+        state.refusals.served(sent_ms);
         self.publish(&state, now_ms);
     }
 
@@ -313,12 +317,13 @@ impl Learned {
         self.bears(&state);
         match failure {
             Failure::Limited { pause_ms } => {
+                let pause_ms = pause_ms.max(state.refusals.refused(sent_ms, now_ms));
                 self.paused_until_ms.fetch_max(now_ms.saturating_add(pause_ms), Relaxed);
                 state.breaker.unclaim(now_ms);
             }
             Failure::Hard | Failure::Slow => {
                 state.failures.note(true, now_ms);
-                state.breaker.failed(now_ms, jitter);
+                state.breaker.failed(sent_ms, now_ms, jitter);
             }
         }
         self.publish(&state, now_ms);

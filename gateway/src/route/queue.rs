@@ -89,7 +89,7 @@ impl<T> Queue<T> {
         max: usize,
         now_ms: u64,
         who: T,
-    ) -> Result<(Ticket, Option<T>), Shed> {
+    ) -> Result<(Ticket, Option<(Ticket, T)>), Shed> {
         let ticket =
             Ticket { urgency: wait.urgency, deadline_ms: wait.deadline_ms, number: self.arrivals };
         self.pace.pass(now_ms, !self.waiting.is_empty());
@@ -103,7 +103,7 @@ impl<T> Queue<T> {
         if self.waiting.len() >= max {
             let last = self.waiting.last_entry();
             match last.filter(|last| last.key().urgency > wait.urgency) {
-                Some(last) => gone = Some(last.remove()),
+                Some(last) => gone = Some(last.remove_entry()),
                 None => return Err(shed),
             }
         }
@@ -145,6 +145,12 @@ impl<T> Queue<T> {
     pub fn overdue(&self, ticket: &Ticket, not_before_ms: u64, now_ms: u64) -> Shed {
         let ready_ms = self.ready_ms(self.waiting.range(..ticket).count(), now_ms);
         Shed { retry_after_ms: retry_after(ready_ms.max(not_before_ms), now_ms) }
+    }
+
+    /// What a request is told that would be the last, and does not wait.
+    pub fn expected(&self, not_before_ms: u64, now_ms: u64) -> Shed {
+        let ready_ms = self.ready_ms(self.waiting.len(), now_ms).max(not_before_ms);
+        Shed { retry_after_ms: retry_after(ready_ms, now_ms) }
     }
 
     pub fn len(&self) -> usize {
@@ -250,10 +256,10 @@ mod tests {
         let shed = queue.enter(&wait(Urgency::Low, 15_000), MAX, 10_000, "low too");
         assert!(shed.is_err(), "as urgent as the last");
         let (_, gone) = queue.enter(&wait(Urgency::Normal, 50_000), MAX, 10_000, "d").expect("in");
-        assert_eq!(gone, Some("low"));
+        assert_eq!(gone.map(|(_, who)| who), Some("low"));
         assert!(queue.enter(&wait(Urgency::Normal, 20_000), MAX, 10_000, "e").is_err());
         let (_, gone) = queue.enter(&wait(Urgency::High, 50_000), MAX, 10_000, "f").expect("in");
-        assert_eq!((gone, queue.len()), (Some("d"), MAX));
+        assert_eq!((gone.map(|(_, who)| who), queue.len()), (Some("d"), MAX));
     }
 
     #[test]

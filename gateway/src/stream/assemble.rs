@@ -12,7 +12,7 @@ use self::fold::Fold;
 use self::part::Part;
 use super::reader::{Reader, Verdict};
 use super::scan::{Item, Scanner};
-use super::{Error, Plan, Progress, Seam, UsageMode};
+use super::{Checkable, Error, Plan, Progress, Seam, UsageMode};
 
 #[derive(Debug)]
 pub struct Assembler {
@@ -52,6 +52,18 @@ impl Assembler {
         }
     }
 
+    /// Makes a digest of what this choice says.
+    #[must_use]
+    pub fn checking(mut self, choice: u32) -> Self {
+        self.reader.digest(choice);
+        self
+    }
+
+    /// Present where a digest is made.
+    pub fn checkable(&self) -> Option<Checkable> {
+        self.reader.checkable()
+    }
+
     /// Whether the upstream that is read has brought any content.
     pub fn has_news(&self) -> bool {
         self.reader.has_news()
@@ -79,6 +91,11 @@ impl Assembler {
         self.scanner = Scanner::new(self.reader.plan().limits.event_bytes_max);
         self.reader.go_on(Seam::Exact);
         self.failed = false;
+    }
+
+    /// The upstream that is read has failed, and another one may go on.
+    pub fn let_go(&mut self) {
+        self.reader.let_go();
     }
 
     /// Consumes one upstream chunk. After `[DONE]` everything is ignored.

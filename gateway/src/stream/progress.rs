@@ -1,5 +1,6 @@
 //! What has been seen of one attempt so far. Facts only: the caller decides what follows from them.
 
+use openapi::chat::FinishReason;
 use openapi::evidence::Provenance;
 use openapi::usage::Usage;
 
@@ -26,6 +27,22 @@ pub struct Progress {
     pub malformed: u32,
     /// Chunks (events with `choices`) read, those of usage alone included.
     pub events: u64,
+}
+
+impl Progress {
+    /// Token ids told so far, of all choices.
+    pub fn tokens_told(&self) -> usize {
+        self.ids.iter().map(Vec::len).sum()
+    }
+}
+
+/// What there is to be checked of one choice of an answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Checkable {
+    pub choice: u32,
+    /// [`openapi::verify::TextHash`], hex; absent where its text has none.
+    pub text_sha256: Option<String>,
+    pub finish: Option<FinishReason>,
 }
 
 /// How a stream came to its end: returned only where the end is backed by evidence.

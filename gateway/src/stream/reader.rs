@@ -8,6 +8,7 @@ pub(super) use chunk::failure;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::digest::Digest;
 use super::error::ProviderError;
 use super::evidence::{self, Comment};
 use super::lines::{BOM, Role, role};
@@ -19,7 +20,7 @@ use super::shape::Shape;
 use super::splice::{Edit, Edits, apply};
 use super::tag::Tag;
 use super::usage::Ledger;
-use super::{Error, Plan, Progress};
+use super::{Checkable, Error, Plan, Progress};
 use crate::json::Span;
 
 /// What becomes of an event.
@@ -55,10 +56,14 @@ pub(crate) struct Reader {
     joined: Vec<u8>,
     legacy: bool,
     begun: bool,
+    /// Of the upstream that is read now, as is what follows.
     ids: usize,
+    malformed: u32,
     joint: Joint,
     /// Kept where asked for.
     said: Option<Said>,
+    /// Made where asked for.
+    digest: Option<Digest>,
 }
 
 /// The lines of one event, sorted.
@@ -91,8 +96,10 @@ impl Reader {
             legacy: false,
             begun: false,
             ids: 0,
+            malformed: 0,
             joint: Joint::default(),
             said: None,
+            digest: None,
         }
     }
 
@@ -102,6 +109,19 @@ impl Reader {
 
     pub(crate) fn said(&self) -> Option<&Said> {
         self.said.as_ref()
+    }
+
+    /// From here on what this choice says goes into a digest.
+    pub(crate) fn digest(&mut self, choice: u32) {
+        self.digest = Some(Digest::new(choice));
+    }
+
+    /// What is there to be checked, where it was asked for.
+    pub(crate) fn checkable(&self) -> Option<Checkable> {
+        let digest = self.digest.as_ref()?;
+        let choice = digest.choice();
+        let finish = self.states.get(choice as usize).and_then(|state| state.finish);
+        Some(Checkable { choice, text_sha256: digest.sha256(), finish })
     }
 
     /// Content was seen, and of the upstream that goes on with it some as well.
@@ -114,8 +134,21 @@ impl Reader {
         self.begun = false;
         self.progress.usage = None;
         self.progress.provenance = None;
+        // Nobody answers for what another said.
+        self.digest = None;
         self.usage.go_on(&seam);
-        self.joint.open(seam);
+        // One upstream's excess is not the next one's.
+        (self.ids, self.malformed) = (0, 0);
+        let ids = self.progress.ids.first().map_or(0, Vec::len);
+        self.joint.open(seam, ids);
+    }
+
+    /// The upstream that is read has failed: if it brought nothing that the client sees, the ids that it
+    /// told are forgotten. They may be another answer's.
+    pub(crate) fn let_go(&mut self) {
+        if let (true, Some(ids)) = (self.joint.is_open(), self.progress.ids.first_mut()) {
+            ids.truncate(self.joint.ids());
+        }
     }
 
     pub(crate) fn progress(&self) -> &Progress {
@@ -351,8 +384,9 @@ impl Reader {
 
     fn count_malformed(&mut self) -> Result<(), Error> {
         self.progress.malformed = self.progress.malformed.saturating_add(1);
+        self.malformed = self.malformed.saturating_add(1);
         let limit = self.plan.limits.malformed_max;
-        if self.progress.malformed > limit {
+        if self.malformed > limit {
             return Err(Error::TooManyMalformed { limit });
         }
         Ok(())

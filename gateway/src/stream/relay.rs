@@ -7,7 +7,7 @@ use super::out::Writer;
 use super::reader::{Reader, Verdict};
 use super::scan::{Item, Scanner};
 use super::splice::Edits;
-use super::{Completion, Error, Out, Plan, Progress, Said, Seam};
+use super::{Checkable, Completion, Error, Out, Plan, Progress, Said, Seam};
 
 #[derive(Debug)]
 pub struct Relay {
@@ -39,6 +39,18 @@ impl Relay {
         self
     }
 
+    /// Makes a digest of what this choice says.
+    #[must_use]
+    pub fn checking(mut self, choice: u32) -> Self {
+        self.reader.digest(choice);
+        self
+    }
+
+    /// Present where a digest is made.
+    pub fn checkable(&self) -> Option<Checkable> {
+        self.reader.checkable()
+    }
+
     /// Present where it is kept.
     pub fn said(&self) -> Option<&Said> {
         self.reader.said()
@@ -56,6 +68,11 @@ impl Relay {
         self.reader.go_on(seam);
         self.kept = false;
         self.failed = false;
+    }
+
+    /// The upstream that is read has failed, and another one may go on.
+    pub fn let_go(&mut self) {
+        self.reader.let_go();
     }
 
     /// Consumes one upstream chunk and appends what the client gets to `out`. On an error `out` holds

@@ -30,6 +30,8 @@ pub(crate) struct Joint {
     is_open: bool,
     /// What may still come again.
     blank: String,
+    /// Token ids told before.
+    ids: usize,
 }
 
 /// What becomes of an event behind the seam.
@@ -44,12 +46,16 @@ pub(crate) enum Behind {
 // === impl Joint ===
 
 impl Joint {
-    pub(crate) fn open(&mut self, seam: Seam) {
-        self.is_open = true;
+    pub(crate) fn open(&mut self, seam: Seam, ids: usize) {
+        (self.is_open, self.ids) = (true, ids);
         self.blank = match seam {
             Seam::Exact => String::new(),
             Seam::Prefill { blank, .. } => blank,
         };
+    }
+
+    pub(crate) fn ids(&self) -> usize {
+        self.ids
     }
 
     #[inline]

@@ -15,7 +15,7 @@ use crate::market::Model;
 use crate::metrics::Held;
 use crate::request::policy;
 use crate::route::choice::Choice;
-use crate::route::{Line, Shed, Standing, Ticket, Urgency, Wait};
+use crate::route::{Line, Reach, Shed, Standing, Ticket, Urgency, Wait};
 
 /// Room may come without a word: a provider tells of less load, a pause ends.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
@@ -33,17 +33,20 @@ pub(super) struct Place<'a> {
 }
 
 /// Somebody to ask: the best or, where there is nobody else, one that is due to be tried again.
+/// `is_narrow`: `look` does not see all of the model's providers. `may_wait`: else another model has its
+/// turn.
 pub(super) async fn room<'a>(
     context: &Context,
     job: &Job,
     model: &'a Model,
     slate: &Slate<'_>,
+    (is_narrow, may_wait): (bool, bool),
     look: impl Fn() -> Choice,
 ) -> Result<(Choice, Option<Place<'a>>), Error> {
     let line = &model.shared.line;
-    let has_looked = line.is_empty();
+    let reach = Reach { is_narrow, edition: model.edition };
     let mut choice = Choice::default();
-    if has_looked {
+    if line.lets_pass(reach) {
         choice = look();
         if has_found(&choice) {
             return Ok((choice, None));
@@ -53,9 +56,13 @@ pub(super) async fn room<'a>(
             return Err(slate.nobody(&choice, now_ms));
         }
     }
+    if !may_wait {
+        let shed = line.expected(not_before_ms(&choice), context.time.now().run_ms);
+        return Err(Error::Busy { retry_after: Duration::from_millis(shed.retry_after_ms) });
+    }
     let begun = Instant::now();
     let until = job.deadline.min(begun + context.limits.queue_wait);
-    let place = match enter(context, job, line, slate, &choice, (until, has_looked)) {
+    let place = match enter(context, job, line, &choice, (until, reach)) {
         Ok(place) => place,
         Err(shed) => return Err(busy(context, shed)),
     };
@@ -68,9 +75,8 @@ fn enter<'a>(
     context: &Context,
     job: &Job,
     line: &'a Line,
-    slate: &Slate<'_>,
     choice: &Choice,
-    (until, has_looked): (Instant, bool),
+    (until, reach): (Instant, Reach),
 ) -> Result<Place<'a>, Shed> {
     let (now, now_ms) = (Instant::now(), context.time.now().run_ms);
     let ms = |at: Instant| now_ms.saturating_add(millis(at.saturating_duration_since(now)));
@@ -81,12 +87,14 @@ fn enter<'a>(
     };
     let wait = Wait {
         urgency,
-        deadline_ms: ms(job.deadline),
+        // Not the request's own, which is the client's word: who names a short one would overtake
+        // for ever who names none.
+        deadline_ms: ms(until),
         until_ms: ms(until),
         not_before_ms: not_before_ms(choice),
     };
     let max = context.limits.queued;
-    let ticket = line.enter(&wait, max, now_ms, (slate.is_narrow(), has_looked))?;
+    let ticket = line.enter(&wait, max, now_ms, reach)?;
     Ok(Place { line, ticket, _queued: Held::new(&context.metrics.route.queued) })
 }
 
@@ -105,8 +113,8 @@ async fn wait(
         let again = if pause.is_zero() { LOOK_AGAIN } else { pause.min(LOOK_AGAIN) };
         let mut sleep = pin!(tokio::time::sleep_until(until.min(Instant::now() + again)));
         let standing = poll_fn(|cx| match line.standing(ticket, cx.waker()) {
-            Standing::Waiting { is_first } => {
-                sleep.as_mut().poll(cx).map(|()| Standing::Waiting { is_first })
+            Standing::Waiting { may_look } => {
+                sleep.as_mut().poll(cx).map(|()| Standing::Waiting { may_look })
             }
             standing => Poll::Ready(standing),
         })
@@ -117,14 +125,14 @@ async fn wait(
             Standing::Gone => return Err(overdue()),
             Standing::Waiting { .. } if Instant::now() >= until => return Err(overdue()),
             // Those before it look first.
-            Standing::Waiting { is_first: false } if !slate.is_narrow() => continue,
+            Standing::Waiting { may_look: false } => continue,
             Standing::Called | Standing::Waiting { .. } => {}
         }
         choice = look();
         if has_found(&choice) {
             return Ok(choice);
         }
-        line.found_none(ticket, slate.is_narrow());
+        line.found_none(ticket);
         if !is_full(&choice, now_ms) {
             return Err(slate.nobody(&choice, now_ms));
         }

@@ -23,13 +23,14 @@ use super::race;
 use super::record::Record;
 use super::request::{Job, Wanted};
 use super::retry_after;
-use super::tally::Tally;
+use super::tally::{Signals, Tally};
 use super::way::Way;
 use super::whole;
+use super::witness::{Answered, Witness};
 use crate::config::{Hedging, Limits, Routing};
 use crate::market::{self, Member, Model, Offer};
 use crate::metrics::Metrics;
-use crate::stream::Progress;
+use crate::stream::{Checkable, Progress};
 
 /// A longer word of a node about its load is not read.
 const LOAD_BYTES_MAX: usize = 256;
@@ -52,6 +53,8 @@ pub struct Context {
     pub hedging: Hedging,
     /// Of answers that another node may have to go on with.
     pub seeds: super::seed::Seeds,
+    /// Who has answers checked.
+    pub witness: Arc<dyn Witness>,
     /// What connects in the place of this machine's sockets.
     pub dialer: Option<Arc<dyn Dial>>,
 }
@@ -85,10 +88,13 @@ pub(super) struct Try {
     /// The node behind it.
     pub(super) member: Option<Arc<Member>>,
     pub(super) model: Arc<Model>,
+    /// What the provider calls it.
+    pub(super) upstream_model: Arc<str>,
     pub(super) body: LinkBody,
     pub(super) parts: Parts,
-    tally: Tally,
+    /// Before the tally, which calls whoever waits for its room.
     _in_flight: InFlight,
+    tally: Tally,
 }
 
 impl Exchange {
@@ -125,12 +131,13 @@ impl Exchange {
     }
 
     /// The models in their order, each as long as it has providers to try. All share one budget, of
-    /// which every model that is still to come keeps one attempt, as far as it goes.
+    /// which every model that is still to come keeps one attempt, as far as it goes. Where several are
+    /// named, none is waited for before all were tried; then the first that was full.
     async fn attempts(&mut self, goal: Goal) -> Result<Good, Error> {
         let Self { context, job, record } = self;
         let (context, job): (&Arc<Context>, &Job) = (context, job);
         let mut purse = Purse::new(&context.limits, &context.hedging, job);
-        let (mut worst, mut beyond) = (None, None);
+        let (mut worst, mut beyond, mut full) = (None, None, None);
         for (number, wanted) in job.wanted.iter().enumerate() {
             if purse.is_empty() {
                 break;
@@ -147,10 +154,24 @@ impl Exchange {
             if !error.is_retryable() && !error.is_refusal() {
                 return Err(error);
             }
+            if matches!(error, Error::Busy { .. }) {
+                full = full.or(Some(wanted));
+            }
             if error.is_about_context() {
                 beyond = beyond.max(wanted.model.card.context_length);
             }
             worst = Some(more_telling(worst, error));
+        }
+        if let Some(wanted) = full.filter(|_| !purse.may_wait && !purse.is_empty()) {
+            purse.next_model(0);
+            purse.may_wait = true;
+            match race::at(context, job, wanted, goal, record, &mut purse).await {
+                Err(error @ Error::Busy { .. }) if matches!(worst, Some(Error::Busy { .. })) => {
+                    worst = Some(error);
+                }
+                Err(error) => worst = Some(more_telling(worst, error)),
+                Ok(good) => return Ok(good),
+            }
         }
         Err(worst.unwrap_or_else(|| Error::unserved("no model is named")))
     }
@@ -227,8 +248,19 @@ pub(super) async fn ask(
     };
     match tokio::time::timeout(job.head_limit(&context.limits), head).await {
         Ok(Ok((parts, body))) => Ok(Try::new((offer, model), (parts, body), tally, in_flight)),
-        Ok(Err(error)) => Err(tally.failed(error)),
+        Ok(Err(error)) => Err(tally.failed(refusal(job, error))),
         Err(_) => Err(tally.failed(Error::Timeout(Phase::Head))),
+    }
+}
+
+/// A node that would have given another answer than the one it is to go on with says so, which is no
+/// failure of its own: the first one's tokens and text may not belong together.
+fn refusal(job: &Job, error: Error) -> Error {
+    match error {
+        Error::Status(status @ StatusCode::CONFLICT) if job.continuation.is_some() => {
+            Error::Rejected { status, body: Bytes::new() }
+        }
+        error => error,
     }
 }
 
@@ -321,12 +353,18 @@ impl Try {
     ) -> Self {
         let (endpoint, model) = (offer.endpoint.clone(), model.clone());
         let member = offer.member().cloned();
-        Self { endpoint, member, model, body, parts, tally, _in_flight: in_flight }
+        let upstream_model = offer.upstream_model.clone();
+        Self { endpoint, member, model, upstream_model, body, parts, _in_flight: in_flight, tally }
     }
 
     /// It answers, which is all that was asked.
     pub(super) fn proven(mut self) {
         self.tally.proven();
+    }
+
+    /// Of the race it is one of.
+    pub(super) fn signals(&self) -> Option<&Arc<Signals>> {
+        self.tally.signals()
     }
 
     pub(super) fn succeeded(&mut self, progress: &Progress) {
@@ -340,9 +378,32 @@ impl Try {
         self.tally.note(error);
     }
 
+    /// Tokens came, perhaps without anything to show yet.
+    pub(super) fn tokens(&mut self) {
+        self.tally.tokens();
+    }
+
     /// The first content came.
     pub(super) fn content(&mut self) {
         self.tally.content();
+    }
+
+    /// The whole answer is there: who has it checked is told.
+    pub(super) fn witnessed(
+        &self,
+        context: &Context,
+        job: &Job,
+        progress: &Progress,
+        checkable: Option<Checkable>,
+    ) {
+        let answered =
+            checkable.and_then(|checkable| Answered::of(context, job, self, progress, checkable));
+        answered.into_iter().for_each(|answered| context.witness.answered(answered));
+    }
+
+    /// Which choice of its answer is to be checked.
+    pub(super) fn drawn(&self, context: &Context, job: &Job) -> Option<u32> {
+        context.witness.draws(job, self.member.as_deref()?)
     }
 
     pub(super) fn is_event_stream(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The body of a streamed answer: relays, keeps the connection alive in silence, and ends with an
 //! error event when the provider does not end with an answer.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http_body::Frame;
 use std::convert::Infallible;
@@ -50,6 +50,8 @@ pub struct Streaming {
     error_event: ErrorEvent,
     /// It ended with an answer, and not with an error.
     is_complete: bool,
+    /// Somebody went on with what another began.
+    is_pieced: bool,
 }
 
 enum State {
@@ -57,8 +59,8 @@ enum State {
     Relaying(Box<Relaying>),
     /// Somebody is looked for to go on with the answer.
     Resuming(Resuming),
-    /// To be told in this event.
-    Failed(Bytes),
+    /// To be told in this event, behind what still waits.
+    Failed(Option<Bytes>, Bytes),
     Ended,
 }
 
@@ -79,7 +81,7 @@ impl std::fmt::Debug for Streaming {
             State::Opening(_) => "opening",
             State::Relaying(_) => "relaying",
             State::Resuming(_) => "resuming",
-            State::Failed(_) => "failed",
+            State::Failed(..) => "failed",
             State::Ended => "ended",
         };
         f.debug_tuple("Streaming").field(&state).finish()
@@ -110,7 +112,13 @@ pub async fn stream(
     };
     Ok((
         head,
-        Streaming { state, silence: Watch::new(keep_alive), error_event, is_complete: false },
+        Streaming {
+            state,
+            silence: Watch::new(keep_alive),
+            error_event,
+            is_complete: false,
+            is_pieced: false,
+        },
     ))
 }
 
@@ -153,7 +161,7 @@ impl Relaying {
                 self.cut_short(error);
             }
             if is_full || self.is_complete {
-                return Poll::Ready(self.take().map(Ok));
+                return Poll::Ready(self.opened.said.take().map(Ok));
             }
             if let Some(error) = self.failure.take() {
                 return Poll::Ready(Some(Err(error)));
@@ -167,7 +175,7 @@ impl Relaying {
                 }
                 Poll::Ready(Err(error)) => {
                     // What came before the failure goes first.
-                    let before = self.take().map(Ok);
+                    let before = self.opened.said.take().map(Ok);
                     if before.is_none() {
                         return Poll::Ready(Some(Err(error)));
                     }
@@ -175,7 +183,7 @@ impl Relaying {
                     return Poll::Ready(before);
                 }
                 Poll::Pending if !self.opened.said.out.is_empty() => {
-                    return Poll::Ready(self.take().map(Ok));
+                    return Poll::Ready(self.opened.said.take().map(Ok));
                 }
                 Poll::Pending => {
                     let error = ready!(self.poll_due(cx));
@@ -210,23 +218,10 @@ impl Relaying {
         }
     }
 
-    /// What waits, as one piece: a client's frame has a price of its own. A single piece is not copied.
-    fn take(&mut self) -> Option<Bytes> {
-        let out = &mut self.opened.said.out;
-        if out.pieces() < 2 {
-            return out.pop();
-        }
-        let mut batch = BytesMut::with_capacity(out.len_bytes());
-        while let Some(piece) = out.pop() {
-            batch.extend_from_slice(&piece);
-        }
-        Some(batch.freeze())
-    }
-
     fn complete(mut self: Box<Self>, cx: &mut Cx<'_>) {
         self.exchange.record.completed(self.opened.progress());
-        self.opened.succeeded();
-        let Self { exchange, opened, .. } = *self;
+        let Self { exchange, mut opened, .. } = *self;
+        opened.succeeded(&exchange.context, &exchange.job);
         opened.attempt.recycle(&exchange.context, cx);
     }
 
@@ -279,10 +274,12 @@ impl http_body::Body for Streaming {
                     }
                     Poll::Pending => Poll::Pending,
                 },
-                State::Failed(event) => {
-                    let event = std::mem::take(event);
-                    this.state = State::Ended;
-                    return Poll::Ready(Some(Ok(Frame::data(event))));
+                State::Failed(before, event) => {
+                    let next = before.take().unwrap_or_else(|| std::mem::take(event));
+                    if event.is_empty() {
+                        this.state = State::Ended;
+                    }
+                    return Poll::Ready(Some(Ok(Frame::data(next))));
                 }
                 State::Ended => return Poll::Ready(None),
             };
@@ -317,9 +314,9 @@ impl http_body::Body for Streaming {
 }
 
 impl Streaming {
-    /// Whether it has come to a good end.
-    pub fn is_complete(&self) -> bool {
-        self.is_complete
+    /// Whether it has come to a good end, and is one provider's.
+    pub fn is_whole(&self) -> bool {
+        self.is_complete && !self.is_pieced
     }
 
     fn leave(&mut self) -> State {
@@ -331,22 +328,25 @@ impl Streaming {
         let State::Relaying(relaying) = self.leave() else { return };
         self.state = match relaying.break_off(error) {
             Ok(resuming) => State::Resuming(resuming),
-            Err(error) => State::Failed((self.error_event)(error).0),
+            Err(error) => State::Failed(None, (self.error_event)(error).0),
         };
     }
 
     /// Somebody goes on, or nobody does.
     fn go_on(&mut self, lost: Lost, attempt: Option<Try>) {
         let State::Resuming(Resuming { failure, open_stream, .. }) = self.leave() else { return };
-        let Lost { mut exchange, said, turns, .. } = lost;
+        let Lost { mut exchange, mut said, turns, .. } = lost;
         self.state = match attempt {
             Some(attempt) => {
+                self.is_pieced = true;
                 let opened = Opened { attempt, said };
                 State::Relaying(Relaying::going_on(exchange, opened, turns, open_stream))
             }
             None => {
                 exchange.record.broke(said.relay.progress(), &failure);
-                State::Failed((self.error_event)(failure).0)
+                // Whoever went on and failed at once may have brought something.
+                let before = if said.relay.has_news() { said.take() } else { None };
+                State::Failed(before, (self.error_event)(failure).0)
             }
         };
     }

@@ -16,7 +16,7 @@ use super::vectors;
 use crate::auth::Grant;
 use crate::market::Offer;
 use crate::request::policy::{Hedge, Urgency};
-use crate::request::{Endpoint, Probe};
+use crate::request::{Endpoint, Probe, Verification};
 use crate::stream::Fallback;
 
 /// A request as a client would write it, with any model's name.
@@ -58,8 +58,10 @@ impl Own {
             explain: None,
             body,
             request_id,
+            draw: 0,
             fallback: Fallback { id: id.into(), created: 0 },
             deadline: Instant::now(),
+            verification: Verification::default(),
             continuation: None,
         }))
     }

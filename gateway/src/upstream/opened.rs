@@ -1,6 +1,7 @@
 //! An attempt together with the relay of its stream; the relay outlives the attempt where another
 //! provider goes on with the answer.
 
+use bytes::{Bytes, BytesMut};
 use std::future::poll_fn;
 use std::task::{Context as Cx, Poll, ready};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use super::attempt::{Context, Try};
 use super::error::{Error, Phase};
 use super::request::Job;
 use super::resume;
+use super::watch::Watch;
 use crate::stream::{self, Out, Progress, Relay};
 
 /// A stream whose first content is here. What the client is to get waits in `said.out`.
@@ -35,6 +37,10 @@ impl Opened {
         let relay = Relay::new(job.plan(context, &attempt.model));
         let keeps = resume::needs_text(job, &attempt.model);
         let relay = if keeps { relay.keeping_text() } else { relay };
+        let relay = match attempt.drawn(context, job) {
+            Some(choice) => relay.checking(choice),
+            None => relay,
+        };
         let mut said = Saying::new(relay, context.limits.event_bytes);
         said.open(&mut attempt, context.limits.first_content).await?;
         Ok(Self { attempt, said })
@@ -46,8 +52,10 @@ impl Opened {
     }
 
     /// The answer is complete.
-    pub(super) fn succeeded(&mut self) {
-        self.attempt.succeeded(self.said.relay.progress());
+    pub(super) fn succeeded(&mut self, context: &Context, job: &Job) {
+        let relay = &self.said.relay;
+        self.attempt.succeeded(relay.progress());
+        self.attempt.witnessed(context, job, relay.progress(), relay.checkable());
     }
 
     pub(super) fn progress(&self) -> &Progress {
@@ -66,9 +74,15 @@ impl Saying {
     /// Reads `attempt` up to content that the client does not have.
     pub(super) async fn open(&mut self, attempt: &mut Try, limit: Duration) -> Result<(), Error> {
         let result = if attempt.is_event_stream() {
-            let content = poll_fn(|cx| self.poll_content(attempt, cx));
-            let late = Err(Error::Timeout(Phase::FirstContent));
-            tokio::time::timeout(limit, content).await.unwrap_or(late)
+            let mut quiet = Watch::new(limit);
+            poll_fn(|cx| match self.poll_content(attempt, &mut quiet, cx) {
+                Poll::Ready(result) => Poll::Ready(result),
+                Poll::Pending => {
+                    ready!(quiet.poll(cx));
+                    Poll::Ready(Err(Error::Timeout(Phase::FirstContent)))
+                }
+            })
+            .await
         } else {
             Err(Error::NotAStream("something else than an event stream".to_owned()))
         };
@@ -79,11 +93,23 @@ impl Saying {
         result
     }
 
-    fn poll_content(&mut self, attempt: &mut Try, cx: &mut Cx<'_>) -> Poll<Result<(), Error>> {
+    /// Tokens that are told ahead of their text put the end of `quiet` off: a call is held back until it
+    /// is whole.
+    fn poll_content(
+        &mut self,
+        attempt: &mut Try,
+        quiet: &mut Watch,
+        cx: &mut Cx<'_>,
+    ) -> Poll<Result<(), Error>> {
         while !self.relay.has_news() {
+            let told = self.relay.progress().tokens_told();
             if !ready!(self.poll_pull(attempt, cx))? {
                 self.is_over = true;
                 break;
+            }
+            if self.relay.progress().tokens_told() > told {
+                attempt.tokens();
+                quiet.touch();
             }
             // Nobody reads it yet, so nothing else holds back a flood of comments and empty deltas.
             if self.out.len_bytes() > self.held_max && !self.relay.has_news() {
@@ -104,6 +130,19 @@ impl Saying {
             Some(Err(_)) | None => self.relay.finish(&mut self.out).map(|_| false),
         };
         Poll::Ready(pulled.map_err(Error::from))
+    }
+
+    /// What waits, as one piece: a client's frame has a price of its own. A single piece is not copied.
+    pub(super) fn take(&mut self) -> Option<Bytes> {
+        let out = &mut self.out;
+        if out.pieces() < 2 {
+            return out.pop();
+        }
+        let mut batch = BytesMut::with_capacity(out.len_bytes());
+        while let Some(piece) = out.pop() {
+            batch.extend_from_slice(&piece);
+        }
+        Some(batch.freeze())
     }
 
     /// Ends the relay though the body goes on: every choice has its finish reason.

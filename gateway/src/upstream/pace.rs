@@ -38,8 +38,7 @@ impl Pace {
 
     /// Something came.
     pub(super) fn came(&mut self, progress: &Progress) {
-        let ids: usize = progress.ids.iter().map(Vec::len).sum();
-        let seen = progress.events + ids as u64;
+        let seen = progress.events + progress.tokens_told() as u64;
         if seen == self.seen {
             return;
         }

@@ -9,6 +9,8 @@ pub(super) struct Purse {
     attempts: u32,
     /// Of them, those that this model may have.
     here: u32,
+    /// A model whose providers are full is waited for.
+    pub(super) may_wait: bool,
     /// Providers that may be asked beside others.
     pub(super) hedges: u32,
     /// Dollars that the attempts so far cost, about.
@@ -28,6 +30,7 @@ impl Purse {
         Self {
             attempts: limits.attempts,
             here: limits.attempts,
+            may_wait: job.wanted.len() == 1,
             hedges: if hedging.enabled { job.hedges_max() } else { 0 },
             spent: 0.0,
             money_max: policy.and_then(|policy| policy.max_price.request),

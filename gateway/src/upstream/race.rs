@@ -58,6 +58,8 @@ pub(super) struct Race<'a> {
     /// The failure that tells most; one node's word about the request.
     worst: Option<Error>,
     refused: Option<Error>,
+    /// The latter is enough: no other node is asked for its word.
+    is_refused: bool,
     /// Those of no more tokens need not be asked.
     beyond: Option<u64>,
     /// The one that failed last, where it may do better at once.
@@ -117,6 +119,7 @@ pub(super) async fn at(
         lost: 0.0,
         worst: None,
         refused: None,
+        is_refused: false,
         beyond: None,
         again: None,
     };
@@ -156,7 +159,9 @@ impl<'a> Race<'a> {
     async fn room(&mut self) -> Result<(Choice, Option<Place<'a>>), Error> {
         let Self { context, job, model, slate, ref tried, beyond, .. } = *self;
         let look = || slate.pick(context, tried, UTILISATION_MAX, &|offer| takes(offer, beyond));
-        admission::room(context, job, model, slate, look).await
+        let is_narrow = slate.is_narrow() || !tried.is_empty() || beyond.is_some();
+        let may_wait = self.purse.may_wait;
+        admission::room(context, job, model, slate, (is_narrow, may_wait), look).await
     }
 
     fn pick(&self, utilisation_max: f64, may: &dyn Fn(&Offer) -> bool) -> Choice {
@@ -211,6 +216,13 @@ impl<'a> Race<'a> {
 
     fn due(&mut self) {
         let now = Instant::now();
+        // Whoever tells tokens is not late, though there is nothing to show of them yet.
+        for racer in &mut self.racers {
+            if self.signals.has_worked(racer.number) {
+                self.hedge_at = self.hedge_at.map(|at| at.max(now + racer.patience.late));
+                racer.late_at = now + racer.patience.given_up;
+            }
+        }
         if self.hedge_at.is_some_and(|at| at <= now) {
             self.hedge(now);
         }
@@ -269,10 +281,16 @@ impl<'a> Race<'a> {
             return Ok(());
         }
         if !error.is_retryable() {
-            return Err(self.refused.take().unwrap_or(error));
+            // Whoever is under way may answer it all the same: no second one's word ends the first.
+            self.is_refused = true;
+            self.refused.get_or_insert(error);
+        } else {
+            self.worst = Some(more_telling(self.worst.take(), error));
         }
-        self.worst = Some(more_telling(self.worst.take(), error));
-        Ok(())
+        match self.refused.take_if(|_| self.is_refused && self.racers.is_empty()) {
+            Some(refused) => Err(refused),
+            None => Ok(()),
+        }
     }
 
     /// The next attempt after a failure: at once, whoever else is under way; where nobody is, and all

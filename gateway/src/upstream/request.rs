@@ -16,10 +16,11 @@ use crate::auth::Grant;
 use crate::config;
 use crate::market::{Model, Offer};
 use crate::request::policy::{Hedge, Urgency};
-use crate::request::{self, Policy, Rewrite, Summary};
+use crate::request::{self, Policy, Rewrite, Summary, Verification};
 use crate::stream::{Fallback, Limits, Plan, UsageMode};
 
 const EVIDENCE: HeaderName = HeaderName::from_static(openapi::evidence::HEADER);
+const NONCE: HeaderName = HeaderName::from_static(openapi::evidence::NONCE_HEADER);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A model that may answer, and who may serve it.
@@ -49,15 +50,24 @@ pub struct Job {
     pub explain: Option<Arc<Explain>>,
     pub body: Bytes,
     pub request_id: HeaderValue,
+    /// Random, and one for all of its attempts.
+    pub draw: u64,
     /// What the answer is called where the provider gives it no name.
     pub fallback: Fallback,
     /// When the client's patience, or ours, ends.
     pub deadline: Instant,
+    /// How sure of the answer the client wants to be.
+    pub verification: Verification,
     /// What there is of the answer already, where another provider is to go on with it.
     pub continuation: Option<Continuation>,
 }
 
 impl Job {
+    /// The seed that the gateway gives where the client gives none.
+    pub(super) fn seed(&self, context: &Context, offer: &Offer) -> Option<i64> {
+        goes_on(offer).then(|| context.seeds.of(&self.request_id, self.draw))
+    }
+
     /// The request for `offer`: the client's bytes with as few splices as can be. Always streamed
     /// where it can be, as closing a stream is the only cancel that servers honour.
     pub(super) fn request(&self, context: &Context, offer: &Offer) -> Request<Full<Bytes>> {
@@ -67,7 +77,7 @@ impl Job {
             Rewrite {
                 model: &offer.upstream_model,
                 stream,
-                seed: goes_on(offer).then(|| context.seeds.of(&self.request_id)),
+                seed: self.seed(context, offer),
                 dialect: offer.endpoint.dialect,
                 continuation: self.continuation.as_ref().map(Continuation::borrowed),
             },
@@ -90,6 +100,11 @@ impl Job {
         headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
         headers.insert(REQUEST_ID, self.request_id.clone());
         headers.insert(EVIDENCE, HeaderValue::from_static("1"));
+        if offer.member().is_some()
+            && let Ok(nonce) = HeaderValue::try_from(context.seeds.nonce(&self.request_id))
+        {
+            headers.insert(NONCE, nonce);
+        }
         if let Some(authorization) = &endpoint.authorization {
             headers.insert(header::AUTHORIZATION, authorization.clone());
         }

@@ -10,14 +10,16 @@ pub(super) use search::{Next, Search};
 use openapi::node::Feature;
 use openapi::resume::Resume;
 use smallvec::SmallVec;
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::attempt::{Context, Exchange, Try, ask, note};
 use super::endpoint::Endpoint;
 use super::error::{Error, Phase};
 use super::explain::Why;
 use super::opened::{Opened, Saying};
-use super::tally::Tally;
+use super::tally::{Signals, Tally};
 use crate::market::{Model, Offer};
 use crate::request;
 use crate::stream::Seam;
@@ -47,6 +49,8 @@ pub(super) struct Lost {
 #[derive(Default)]
 pub(super) struct Turns {
     asked: u32,
+    /// Whose attempts have their turns together.
+    race: Option<Arc<Signals>>,
     /// They, and who failed before them.
     had: SmallVec<[Arc<Endpoint>; 3]>,
 }
@@ -91,9 +95,27 @@ impl Continuation {
 // === impl Turns ===
 
 impl Turns {
+    /// Of an attempt that failed is nothing with the client: other attempts follow it.
+    pub(super) fn of_race(race: Option<&Arc<Signals>>) -> Self {
+        Self { race: race.cloned(), ..Self::default() }
+    }
+
     /// Whether there is any sense in looking for somebody after this failure.
     pub(super) fn may_go_on(&self, error: &Error) -> bool {
-        error.is_retryable() && self.asked < FAIL_OVERS_MAX
+        error.is_retryable() && self.is_left()
+    }
+
+    /// Somebody may still be asked.
+    fn is_left(&self) -> bool {
+        self.race.as_ref().map_or(self.asked, |race| race.fail_overs()) < FAIL_OVERS_MAX
+    }
+
+    fn take(&mut self, endpoint: &Arc<Endpoint>) {
+        self.asked += 1;
+        self.had.push(endpoint.clone());
+        if let Some(race) = &self.race {
+            race.went_on();
+        }
     }
 }
 
@@ -122,6 +144,7 @@ impl Lost {
     async fn attempts(&mut self) -> Option<Try> {
         let context = self.exchange.context.clone();
         loop {
+            self.said.relay.let_go();
             let search = Search {
                 context: &context,
                 job: &self.exchange.job,
@@ -135,11 +158,11 @@ impl Lost {
             let asked = (&*offer.endpoint, offer.member());
             self.exchange.record.attempt(asked, &self.model.id, Why::Resume);
             self.exchange.job.continuation = Some(continuation);
-            let asked = tokio::time::timeout(patience, self.ask(&context, &offer, tally, seam));
-            let error = match asked.await {
-                Ok(Ok(attempt)) => return Some(attempt),
-                Ok(Err(error)) => error,
-                Err(_) => Error::Timeout(Phase::FirstContent),
+            let signals = Arc::<Signals>::default();
+            let asked = self.ask(&context, &offer, tally.racing(0, &signals), seam);
+            let error = match in_time(patience, &signals, asked).await {
+                Ok(attempt) => return Some(attempt),
+                Err(error) => error,
             };
             note(&offer.endpoint, offer.member(), &error);
             self.exchange.record.failed_attempt(&offer.endpoint, &error);
@@ -154,11 +177,30 @@ impl Lost {
         seam: Seam,
     ) -> Result<Try, Error> {
         let mut attempt = ask(context, &self.exchange.job, &self.model, offer, tally).await?;
+        if !self.said.relay.has_news() {
+            // Of one that failed to go on, nothing stays. What one brought before it failed does, though
+            // it was not sent yet.
+            self.said.out.clear();
+        }
         self.said.relay.go_on(seam);
-        // Of a provider that failed to go on, nothing has been sent.
-        self.said.out.clear();
         self.said.out.say(COMMENT);
         self.said.open(&mut attempt, context.limits.first_content).await?;
         Ok(attempt)
+    }
+}
+
+/// What comes of it, if something does before it was silent for so long. Who tells tokens is not.
+async fn in_time<T>(
+    patience: Duration,
+    signals: &Signals,
+    asked: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let mut asked = pin!(asked);
+    loop {
+        match tokio::time::timeout(patience, &mut asked).await {
+            Ok(result) => return result,
+            Err(_) if signals.has_worked(0) => {}
+            Err(_) => return Err(Error::Timeout(Phase::FirstContent)),
+        }
     }
 }

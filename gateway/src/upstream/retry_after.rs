@@ -11,11 +11,14 @@ const MONTHS: [&str; 12] =
 /// `None` where it does not say, or says nothing that can be read.
 pub(super) fn read(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: HeaderName| Some(headers.get(name)?.to_str().ok()?.trim());
-    if let Some(ms) = text(RETRY_AFTER_MS).and_then(|text| text.parse::<f64>().ok()) {
-        return Duration::try_from_secs_f64(ms / 1e3).ok();
+    let number = |text: &str| text.parse::<f64>().ok();
+    let in_ms =
+        text(RETRY_AFTER_MS).and_then(number).map(|ms| Duration::try_from_secs_f64(ms / 1e3));
+    if let Some(Ok(told)) = in_ms {
+        return Some(told);
     }
     let after = text(header::RETRY_AFTER)?;
-    if let Ok(seconds) = after.parse::<f64>() {
+    if let Some(seconds) = number(after) {
         return Duration::try_from_secs_f64(seconds).ok();
     }
     let (then, now) = (date(after)?, date(text(header::DATE)?)?);
@@ -65,6 +68,10 @@ mod tests {
         assert_eq!(told(&[("retry-after", "0.5")]), Some(Duration::from_millis(500)));
         let both = [("retry-after", "2"), ("retry-after-ms", "1500")];
         assert_eq!(told(&both), Some(Duration::from_millis(1500)));
+        for no_time in ["soon", "-5", "NaN"] {
+            let both = [("retry-after", "2"), ("retry-after-ms", no_time)];
+            assert_eq!(told(&both), Some(Duration::from_secs(2)), "{no_time}");
+        }
         let dates = [
             ("date", "Thu, 29 Feb 2024 23:59:50 GMT"),
             ("retry-after", "Fri, 01 Mar 2024 00:00:20 GMT"),

@@ -1,10 +1,10 @@
 //! The seed of answers whose clients gave none, for nodes that can go on with each other's: whoever is
-//! asked for a request, at once or in mid-answer, is asked for the very same answer.
+//! asked for a request, at once or in mid-answer, is asked for the very same answer. The next request is
+//! asked for another, also where its client gives all of them one id.
 
 use http::HeaderValue;
 
-/// A secret of this process. Without it nobody can tell a seed beforehand, also not who names the
-/// request.
+/// A secret of this process. Without it nobody can tell a seed beforehand.
 #[derive(Clone)]
 pub struct Seeds([u8; blake3::KEY_LEN]);
 
@@ -25,11 +25,22 @@ impl Seeds {
         Ok(Self(secret))
     }
 
-    /// 63 bits, from 0 on: some servers know no others.
-    pub(super) fn of(&self, request_id: &HeaderValue) -> i64 {
-        let hash = blake3::keyed_hash(&self.0, request_id.as_bytes());
+    /// 63 bits, from 0 on: some servers know no others. `draw`: the request's random number.
+    pub(super) fn of(&self, request_id: &HeaderValue, draw: u64) -> i64 {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(&draw.to_le_bytes()).update(request_id.as_bytes());
+        let hash = hasher.finalize();
         let first = hash.as_bytes().first_chunk().copied().unwrap_or_default();
         i64::from_le_bytes(first) & i64::MAX
+    }
+
+    /// 32 hex digits that name the occasion: no answer made before has them.
+    pub(super) fn nonce(&self, request_id: &HeaderValue) -> String {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(b"nonce\0");
+        hasher.update(request_id.as_bytes());
+        let hash = hasher.finalize();
+        hex::encode(hash.as_bytes().first_chunk::<16>().copied().unwrap_or_default())
     }
 }
 
@@ -39,12 +50,16 @@ mod tests {
 
     #[test]
     fn a_seed_is_the_requests_and_the_processs() {
+        const DRAW: u64 = 7;
         let (here, there) = (Seeds([1; 32]), Seeds([2; 32]));
         let (one, two) = (HeaderValue::from_static("one"), HeaderValue::from_static("two"));
-        assert_eq!(here.of(&one), here.clone().of(&one));
-        assert_ne!(here.of(&one), here.of(&two));
-        assert_ne!(here.of(&one), there.of(&one));
-        assert!(here.of(&one) >= 0 && here.of(&two) >= 0);
+        assert_eq!(here.of(&one, DRAW), here.clone().of(&one, DRAW));
+        assert_ne!(here.of(&one, DRAW), here.of(&two, DRAW));
+        assert_ne!(here.of(&one, DRAW), here.of(&one, 8), "another request of the same name");
+        assert_ne!(here.of(&one, DRAW), there.of(&one, DRAW));
+        assert!(here.of(&one, DRAW) >= 0 && here.of(&two, DRAW) >= 0);
+        assert_ne!(here.nonce(&one), here.nonce(&two));
+        assert_ne!(here.nonce(&one), there.nonce(&one));
         assert!(!format!("{here:?}").contains('1'));
     }
 }

@@ -24,7 +24,7 @@ mod wish;
 
 use draw::Draw;
 use group::Group;
-use limits::{Limits, bill, needs};
+use limits::{Limits, bill, needs, with_room};
 use wish::Wish;
 
 /// How much more time is worth to who sorts by it, and how much less to who sorts by price.
@@ -92,6 +92,20 @@ impl<'a> Slate<'a> {
             ask,
             job,
         })
+    }
+
+    /// Of them those that `may` be asked: all are looked at, so this is for who is too rare to be drawn by
+    /// luck, and for what happens seldom.
+    pub(super) fn only(self, may: &dyn Fn(&Offer) -> bool) -> Self {
+        let (model, count) = (self.model, self.model.offers.len());
+        let fits = |place: &usize| {
+            self.is_admitted(*place) && model.offers.get(*place).is_some_and(|offer| may(offer))
+        };
+        let admitted = with_room((0..count).filter(fits), count);
+        let (veterans, newcomers) = group::parted(&model.crowd, Some(&admitted));
+        let ordered = self.policy.map(|policy| group::ordered(model, policy, Some(&admitted)));
+        let (ordered, admitted) = (ordered.unwrap_or_default(), Some(admitted));
+        Self { admitted, ordered, veterans, newcomers, ..self }
     }
 
     /// What the request weighs, as expected.

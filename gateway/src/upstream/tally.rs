@@ -30,6 +30,8 @@ pub(super) struct Tally {
     outcome: AttemptOutcome,
     /// The route knows how it ended.
     is_told: bool,
+    /// Its first token came.
+    has_token: bool,
     race: Option<(u32, Arc<Signals>)>,
     /// Tokens of the answer that others had made before.
     before: u64,
@@ -45,8 +47,12 @@ pub(super) struct Tally {
 pub(super) struct Signals {
     /// A bit for each that was given up as too slow.
     late: AtomicU64,
+    /// A bit for each whose tokens have come since somebody asked.
+    working: AtomicU64,
     /// The number of the first whose content came, and 1.
     content: AtomicU32,
+    /// Asked to go on with an answer that one of them left.
+    fail_overs: AtomicU32,
 }
 
 /// Calls whoever waits for room.
@@ -80,6 +86,7 @@ impl Tally {
             prompt_bytes: job.summary.prompt_bytes,
             outcome: AttemptOutcome::Cancelled,
             is_told: false,
+            has_token: false,
             race: None,
             before: 0,
             learned: offer.learned.clone(),
@@ -95,6 +102,10 @@ impl Tally {
         self
     }
 
+    pub(super) fn signals(&self) -> Option<&Arc<Signals>> {
+        self.race.as_ref().map(|(_, signals)| signals)
+    }
+
     /// Going on with an answer of so many tokens.
     pub(super) fn going_on(mut self, before: u64) -> Self {
         self.before = before;
@@ -105,14 +116,25 @@ impl Tally {
         self.flight.dispatch()
     }
 
-    /// The first content came.
-    pub(super) fn content(&mut self) {
+    /// Tokens came, perhaps without anything to show yet.
+    pub(super) fn tokens(&mut self) {
+        if let Some((number, signals)) = &self.race {
+            signals.works(*number);
+        }
+        if std::mem::replace(&mut self.has_token, true) {
+            return;
+        }
         let ratio = self.flight.first_token(self.time.now().run_ms);
         let shared = &self.freed.0.shared;
         shared.hedges.observed(ratio);
         shared.first_token(ratio * self.flight.dispatch().predicted_s);
         // It may turn out to bear more than was known.
         shared.line.freed();
+    }
+
+    /// The first content came.
+    pub(super) fn content(&mut self) {
+        self.tokens();
         if let Some((number, signals)) = &self.race {
             signals.content(*number);
         }
@@ -188,11 +210,21 @@ impl Drop for Freed {
 impl Signals {
     /// It is given up: dropping it is to count as a time-out.
     pub(super) fn give_up(&self, number: u32) {
-        self.late.fetch_or(1u64.checked_shl(number).unwrap_or(0), Relaxed);
+        self.late.fetch_or(bit(number), Relaxed);
     }
 
     fn is_late(&self, number: u32) -> bool {
-        self.late.load(Relaxed) & 1u64.checked_shl(number).unwrap_or(0) != 0
+        self.late.load(Relaxed) & bit(number) != 0
+    }
+
+    fn works(&self, number: u32) {
+        self.working.fetch_or(bit(number), Relaxed);
+    }
+
+    /// Whether tokens of it have come since this was asked last, though there may be nothing to show:
+    /// it is at work, and not late.
+    pub(super) fn has_worked(&self, number: u32) -> bool {
+        self.working.fetch_and(!bit(number), Relaxed) & bit(number) != 0
     }
 
     fn content(&self, number: u32) {
@@ -204,10 +236,24 @@ impl Signals {
         self.content.load(Relaxed).checked_sub(1)
     }
 
+    /// Another one was asked to go on with the answer of one of them.
+    pub(super) fn went_on(&self) {
+        self.fail_overs.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn fail_overs(&self) -> u32 {
+        self.fail_overs.load(Relaxed)
+    }
+
     /// It failed after all; another may win.
     pub(super) fn forget_winner(&self) {
         self.content.store(0, Relaxed);
     }
+}
+
+/// Of an attempt, by its number.
+fn bit(number: u32) -> u64 {
+    1u64.checked_shl(number).unwrap_or(0)
 }
 
 /// What a failure says of the provider. Nothing, where it is the caller's, or ours.
@@ -260,8 +306,7 @@ pub(super) fn outcome(error: &Error) -> AttemptOutcome {
 /// As counted here by the ids; the provider's own number where it told none. No more than there is text
 /// for, whatever was told.
 fn tokens(progress: &Progress) -> u64 {
-    let counted: usize = progress.ids.iter().map(Vec::len).sum();
-    let told = match counted {
+    let told = match progress.tokens_told() {
         0 => progress.usage.map_or(0, |usage| usage.completion_tokens),
         counted => counted as u64,
     };

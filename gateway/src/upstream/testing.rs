@@ -13,7 +13,7 @@ use super::slate::{Slate, tenant};
 use crate::auth::Grant;
 use crate::market::Model;
 use crate::request::policy::{Hedge, Urgency};
-use crate::request::{Endpoint, Policy, Probe};
+use crate::request::{Endpoint, Policy, Probe, Verification};
 use crate::route::choice::UTILISATION_MAX;
 use crate::stream::Fallback;
 
@@ -45,8 +45,10 @@ impl Request {
             explain: None,
             body,
             request_id: HeaderValue::from_static("bench"),
+            draw: 0,
             fallback: Fallback { id: "bench".into(), created: 0 },
             deadline: Instant::now(),
+            verification: Verification::default(),
             continuation: None,
         };
         Ok(Self { job, wanted: Wanted { model, policy: policy.map(Arc::new) } })

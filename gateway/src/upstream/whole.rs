@@ -18,7 +18,7 @@ use super::vectors;
 use super::watch::{Expired, Watch};
 use crate::market::{Member, Model};
 use crate::request;
-use crate::stream::{self, Assembler, Progress};
+use crate::stream::{self, Assembler, Checkable, Progress};
 
 /// A whole answer, ready to be sent.
 #[derive(Debug)]
@@ -57,13 +57,15 @@ pub(super) async fn collect(
     let result = if attempt.is_event_stream() {
         assemble(context, job, &mut attempt, &mut went_on).await
     } else if attempt.is_json() {
-        read_json(context, job, &mut attempt).await
+        let read = read_json(context, job, &mut attempt).await;
+        read.map(|(body, progress)| (body, progress, None))
     } else {
         Err(Error::NotAStream("neither an event stream nor JSON".to_owned()))
     };
     match result {
-        Ok((body, progress)) => {
+        Ok((body, progress, checkable)) => {
             attempt.succeeded(&progress);
+            attempt.witnessed(context, job, &progress, checkable);
             let provider = attempt.endpoint.id_header.clone();
             let mut attempt = Some(attempt);
             poll_fn(|cx| {
@@ -87,9 +89,12 @@ async fn assemble(
     job: &Job,
     attempt: &mut Try,
     went_on: &mut WentOn,
-) -> Result<(Bytes, Progress), Error> {
+) -> Result<(Bytes, Progress, Option<Checkable>), Error> {
     let mut assembler = Assembler::new(job.plan(context, &attempt.model));
-    let mut turns = Turns::default();
+    if let Some(choice) = attempt.drawn(context, job) {
+        assembler = assembler.checking(choice);
+    }
+    let mut turns = Turns::of_race(attempt.signals());
     while let Err(error) = read_events(context, attempt, &mut assembler).await {
         let progress = assembler.progress();
         // Nothing has reached the client: where nobody goes on, the whole is asked for again.
@@ -97,6 +102,7 @@ async fn assemble(
             return Err(error);
         }
         attempt.failed(&error);
+        assembler.let_go();
         let (model, maker) = (attempt.model.clone(), attempt.endpoint.clone());
         let found = go_on(context, job, (&model, &maker), &mut turns, &mut assembler).await;
         // Of the first one's failure whoever started it takes note, if it is the end.
@@ -107,8 +113,9 @@ async fn assemble(
         went_on.push((next.endpoint.clone(), next.member.clone(), next.model.clone()));
         *attempt = next;
     }
+    let checkable = assembler.checkable();
     let stream::Answer { body, progress } = assembler.finish()?;
-    Ok((body, progress))
+    Ok((body, progress, checkable))
 }
 
 /// Somebody who goes on with the very next token; the text alone is not kept here.
@@ -145,6 +152,7 @@ async fn read_events(
     let mut first = Watch::new(context.limits.first_content);
     let mut pace: Option<Pace> = None;
     loop {
+        let told = assembler.progress().tokens_told();
         let read = poll_fn(|cx| match &mut pace {
             Some(pace) => poll_watched(attempt, Phase::MidStream, cx, |cx| pace.poll(cx)),
             None => poll_watched(attempt, Phase::FirstContent, cx, |cx| first.poll(cx)),
@@ -164,6 +172,9 @@ async fn read_events(
         } else if assembler.has_news() {
             attempt.content();
             pace = Some(Pace::new(&attempt.model, context.limits.stall));
+        } else if progress.tokens_told() > told {
+            attempt.tokens();
+            first.touch();
         }
     }
 }
@@ -174,8 +185,6 @@ async fn read_json(
     attempt: &mut Try,
 ) -> Result<(Bytes, Progress), Error> {
     let mut watch = Watch::new(context.limits.first_content);
-    // Whoever does not stream has done its work when it sends a head.
-    attempt.content();
     let mut read = BytesMut::new();
     while let Some(chunk) =
         poll_fn(|cx| poll_watched(attempt, Phase::FirstContent, cx, |cx| watch.poll(cx))).await
@@ -188,6 +197,8 @@ async fn read_json(
         read.extend_from_slice(&chunk);
         watch.touch();
     }
+    // Not at its head: who sends that at once and no more would win each race.
+    attempt.content();
     let (read, plan) = (read.freeze(), job.plan(context, &attempt.model));
     match job.endpoint {
         request::Endpoint::ChatCompletions | request::Endpoint::Completions => {

@@ -100,10 +100,18 @@ async fn request(socket: &mut TcpStream) -> Option<Value> {
 
 /// A gateway in front of `servers`, `p0`, `p1`, …; those in `prefill` take the text so far.
 async fn gateway(servers: &[&Server], prefill: &[usize]) -> (gateway::Running, tempfile::TempDir) {
+    gateway_with("", servers, prefill).await
+}
+
+async fn gateway_with(
+    more: &str,
+    servers: &[&Server],
+    prefill: &[usize],
+) -> (gateway::Running, tempfile::TempDir) {
     let data = tempfile::tempdir().expect("a folder");
     let mut text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\ndata_dir = {:?}\n\
-         [auth]\nmode = \"open\"\n[limits]\nstall_ms = 150\n[[model]]\nid = {MODEL:?}\n",
+         [auth]\nmode = \"open\"\n[limits]\nstall_ms = 150\n{more}[[model]]\nid = {MODEL:?}\n",
         data.path()
     );
     for (number, server) in servers.iter().enumerate() {
@@ -290,6 +298,96 @@ async fn a_second_fail_over_is_the_last() {
     let turn = &three.asked()[0]["messages"][1]["content"];
     assert_eq!(turn, "Once upon a \ntime there");
     assert_eq!(four.asked().len(), 0);
+    gateway.stop().await;
+}
+
+/// The whole of it arrives at once: what the provider said before it failed was not sent yet.
+#[tokio::test]
+async fn what_a_second_said_before_it_failed_is_not_lost() {
+    let failure = "data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\"}}\n\n";
+    let one = Server::new(Does::Ends(first())).await;
+    let two = Server::new(Does::Ends(text("b", &["time", " there"]) + failure)).await;
+    let three = Server::new(Does::Ends(text("c", &[" was"]) + &end("c", 1))).await;
+    let (whole, _data) = gateway(&[&one, &two, &three], &[1, 2]).await;
+    let (_, _, body) = ask(whole.addr, &ordered(json!({}))).await;
+    assert_eq!(content(&events(&body)), "Once upon a \ntime there was", "{body:?}");
+    let turn = &three.asked()[0]["messages"][1]["content"];
+    assert_eq!(turn, "Once upon a \ntime there");
+    whole.stop().await;
+    // Nobody else: it is told all the same, and then the error.
+    let (broken, _data) = gateway(&[&one, &two], &[1]).await;
+    let (_, _, body) = ask(broken.addr, &ordered(json!({}))).await;
+    assert_eq!(error(&body)["code"], "provider_error");
+    let told = events(&body);
+    assert_eq!(content(&told[..told.len() - 1]), "Once upon a \ntime there", "{body:?}");
+    broken.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_goes_on_with_an_answer_that_has_ended() {
+    let failure = "data: {\"error\":{\"message\":\"overloaded\",\"type\":\"server_error\"}}\n\n";
+    let finish = chunk("a", &json!({"index": 0, "delta": {}, "finish_reason": "stop"}));
+    let dying = Server::new(Does::Breaks(first() + &finish, failure.to_owned())).await;
+    let next = Server::new(Does::Ends(second())).await;
+    let (gateway, _data) = gateway(&[&dying, &next], &[1]).await;
+    let mut body = send(gateway.addr, &ordered(json!({}))).await.into_body();
+    let start = body.frame().await.expect("a frame").expect("bytes").into_data().expect("data");
+    dying.shown.notify_one();
+    let rest = body.collect().await.expect("a whole body").to_bytes();
+    let sent = Bytes::from([start, rest].concat());
+    assert_eq!(next.asked().len(), 0, "{sent:?}");
+    assert_eq!(String::from_utf8_lossy(&sent).matches("\"stop\"").count(), 1, "{sent:?}");
+    assert_eq!(error(&sent)["code"], "provider_error");
+    gateway.stop().await;
+}
+
+/// Of very many providers only one can go on, and nobody names it.
+#[tokio::test]
+async fn who_can_go_on_is_found_among_many() {
+    let dying = Server::new(Does::Ends(first())).await;
+    let (other, next) =
+        (Server::new(Does::Ends(second())).await, Server::new(Does::Ends(second())).await);
+    let mut servers = vec![&other; 240];
+    (servers[0], servers[77]) = (&dying, &next);
+    let (gateway, _data) = gateway(&servers, &[77]).await;
+    for _ in 0..4 {
+        let mut body = ordered(json!({}));
+        body["provider"] = json!({"order": ["p0"]});
+        let (_, _, body) = ask(gateway.addr, &body).await;
+        assert_eq!(content(&events(&body)), WHOLE, "{body:?}");
+    }
+    assert_eq!((next.asked().len(), other.asked().len()), (4, 0));
+    gateway.stop().await;
+}
+
+/// It is no one provider's answer, and would be said to be the first one's.
+#[tokio::test]
+async fn an_answer_of_two_is_not_kept_for_the_next_who_asks() {
+    let dying = Server::new(Does::Ends(first())).await;
+    let next = Server::new(Does::Ends(second())).await;
+    let (gateway, _data) = gateway_with("[cache]\nenabled = true\n", &[&dying, &next], &[1]).await;
+    let asked = |order: &'static str| {
+        let mut body = ordered(json!({"seed": 1}));
+        body["provider"] = json!({ "order": [order] });
+        let (addr, body) = (gateway.addr, body.to_string());
+        let request = format!(
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nx-quorate-cache: on\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        async move {
+            let mut socket = TcpStream::connect(addr).await.expect("connects");
+            socket.write_all(request.as_bytes()).await.expect("is sent");
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).await.expect("an answer");
+            answer
+        }
+    };
+    for (order, count) in [("p0", (1, 1)), ("p0", (2, 2)), ("p1", (2, 3)), ("p1", (2, 3))] {
+        let answer = asked(order).await;
+        assert!(answer.contains("[DONE]") && answer.contains("time"), "{answer}");
+        assert_eq!((dying.asked().len(), next.asked().len()), count, "{answer}");
+    }
     gateway.stop().await;
 }
 

@@ -36,6 +36,8 @@ enum Kind {
     Mute,
     /// As mute, until the other side was asked so often; then it answers.
     Late,
+    /// Promises a whole answer, and sends the beginning of it and nothing else.
+    Begun,
     /// Answers 500 at once.
     Broken,
 }
@@ -67,6 +69,11 @@ async fn serve(
             return socket.write_all(head.as_bytes()).await.ok();
         }
         Kind::Well => socket.write_all(HEAD.as_bytes()).await.ok()?,
+        Kind::Begun => {
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
+                        content-length: 100\r\n\r\n{";
+            socket.write_all(head.as_bytes()).await.ok()?;
+        }
         Kind::Mute | Kind::Late => {
             socket.write_all((HEAD.to_owned() + ROLE).as_bytes()).await.ok()?
         }
@@ -74,7 +81,7 @@ async fn serve(
     if matches!(kind, Kind::Late) {
         until(|| other.asked.load(SeqCst) > 0).await;
     }
-    if !matches!(kind, Kind::Mute) {
+    if !matches!(kind, Kind::Mute | Kind::Begun) {
         return socket.write_all(answer(name).as_bytes()).await.ok();
     }
     while socket.read(&mut [0; 64]).await.is_ok_and(|n| n > 0) {}
@@ -148,6 +155,16 @@ async fn a_second_provider_answers_for_one_that_is_late_which_is_cut() {
         assert!(pair.counted("quorate_attempts_total{outcome=\"cancelled\"} 1"));
         assert!(pair.counted("quorate_failovers_total 0"));
     }
+}
+
+#[tokio::test]
+async fn the_head_of_a_whole_answer_wins_nothing() {
+    let [body, _] = first(json!({}));
+    let pair = pair([Kind::Begun, Kind::Well]).await;
+    let (status, headers, bytes) = pair.ask(&body).await;
+    assert_eq!((status, text(&body, &bytes).as_str()), (200, "p1"), "{bytes:?}");
+    assert_eq!(headers["x-quorate-hedged"], "1");
+    until(|| pair.seen[0].cut.load(SeqCst) == 1).await;
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! sees the answer that a lone node gives.
 
 use bytes::Bytes;
+use gateway::route::Gate;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
@@ -91,6 +92,45 @@ async fn two_halves_are_the_lone_answer() {
 }
 
 #[tokio::test]
+async fn a_response_is_one_too() {
+    let words: Vec<String> = (0..60).map(|number| format!("w{number}")).collect();
+    let call = json!({"name": "f", "arguments": words.join(" ")});
+    let tools = json!([{"type": "function", "name": "f", "parameters": {"type": "object"}}]);
+    // All but names and times.
+    let events = |stream: &str| -> Vec<Value> {
+        let events = stream.lines().filter_map(|line| line.strip_prefix("data: "));
+        let events = events.map(|event| {
+            let mut event: Value = serde_json::from_str(event).expect("JSON");
+            let usage = event["response"]["usage"].take();
+            let output = event["response"]["output"].take();
+            let outputs = output.as_array().map(Vec::len);
+            json!([event["type"], event["delta"], event["sequence_number"], usage, outputs])
+        });
+        events.collect()
+    };
+    for script in [
+        json!({"tokens": 60}),
+        json!({"tool_call": call}),
+        json!({"reasoning": "a b c d", "tokens": 56}),
+    ] {
+        let body = json!({"model": MODEL, "stream": true, "input": "go", "tools": tools});
+        let alone = gateway(|_| {}).await;
+        let _one = node(&[&alone], script.clone(), |_, _| {}).await;
+        alone.until_offers(1).await;
+        let whole = asked(&alone, "/v1/responses", &body).await;
+        let both = gateway(|_| {}).await;
+        let _first = node(&[&both], cut(&script, 40), |_, _| {}).await;
+        let _second = node(&[&both], cut(&script, 40), |_, _| {}).await;
+        both.until_offers(2).await;
+        let joined = asked(&both, "/v1/responses", &body).await;
+        assert!(whole.contains("response.completed"), "{whole}");
+        assert_eq!(events(&joined), events(&whole), "{joined}");
+        both.running.stop().await;
+        alone.running.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_whole_answer_is_made_of_halves_too() {
     let gateway = gateway(|_| {}).await;
     let script = cut(&json!({"tokens": 60}), 25);
@@ -129,6 +169,55 @@ async fn other_weights_never_go_on() {
     let text = asked(&gateway, CHAT, &body).await;
     assert!(text.contains(" tok3") && text.contains("\"error\""), "{text}");
     assert!(!text.contains("[DONE]") && !text.contains("fail-over"), "{text}");
+    gateway.running.stop().await;
+}
+
+/// A node that tells ids which do not make its text, and dies: whoever is to go on finds out, and has
+/// done nothing wrong.
+#[tokio::test]
+async fn who_would_give_another_answer_is_not_blamed() {
+    let gateway = gateway(|_| {}).await;
+    let words = vec!["a-very-long-word"; 60].join(" ");
+    let _liar = node(&[&gateway], cut(&json!({"text": words}), 10), |_, _| {}).await;
+    gateway.until_offers(1).await;
+    let name_of = |place: usize| {
+        let model = gateway.running.app.market.snapshot().model(MODEL).expect("is sold").clone();
+        model.offers[place].endpoint.id.to_string()
+    };
+    let liar = name_of(0);
+    let honest = node(&[&gateway], json!({"tokens": 60}), |_, _| {}).await;
+    gateway.until_offers(2).await;
+    let body = json!({"model": MODEL, "stream": true, "provider": {"order": [liar.clone()]},
+        "messages": [{"role": "user", "content": "go"}]});
+    for _ in 0..6 {
+        let text = asked(&gateway, CHAT, &body).await;
+        assert!(text.contains("\"error\"") != text.contains("tok59"), "{text}");
+    }
+    assert!(honest.counters.jobs_started() > 0, "the liar is ejected");
+    let model = gateway.running.app.market.snapshot().model(MODEL).expect("is sold").clone();
+    for offer in &model.offers {
+        let is_liar = *offer.endpoint.id == *liar;
+        let is_closed = offer.learned.gate(u64::MAX / 2) == Gate::Closed;
+        assert_ne!(is_closed, is_liar, "{}", offer.endpoint.id);
+    }
+    gateway.running.stop().await;
+}
+
+#[tokio::test]
+async fn a_whole_answer_is_not_gone_on_with_for_ever() {
+    let gateway = gateway(|_| {}).await;
+    let script = cut(&json!({"tokens": 60}), 2);
+    let mut nodes = Vec::new();
+    for _ in 0..9 {
+        nodes.push(node(&[&gateway], script.clone(), |_, _| {}).await);
+    }
+    gateway.until_offers(9).await;
+    let body = json!({"model": MODEL, "messages": [{"role": "user", "content": "go"}]});
+    let (status, _, bytes) = gateway.ask(&body).await;
+    assert_eq!(status, 502, "{bytes:?}");
+    let asked: u64 = nodes.iter().map(|node| node.counters.jobs_started()).sum();
+    // Three attempts, and two that go on.
+    assert!((3..=5).contains(&asked), "{asked}");
     gateway.running.stop().await;
 }
 

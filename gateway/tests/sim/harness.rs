@@ -4,6 +4,7 @@ use axum::body::Body;
 use bytes::BytesMut;
 use gateway::app::App;
 use gateway::http::Edge;
+use gateway::metrics::Metrics;
 use gateway::upstream::dial::Dial;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
@@ -39,6 +40,7 @@ pub(crate) fn random() -> u64 {
 #[derive(Clone)]
 pub(crate) struct Gateway {
     edge: Arc<Edge>,
+    metrics: Arc<Metrics>,
 }
 
 impl Gateway {
@@ -65,13 +67,26 @@ impl Gateway {
             ..gateway::upstream::Context::clone(&app.upstream)
         };
         app.upstream = Arc::new(context);
-        Self { edge: Arc::new(Edge::client(&Arc::new(app))) }
+        let metrics = app.metrics.clone();
+        Self { metrics, edge: Arc::new(Edge::client(&Arc::new(app))) }
     }
 
     /// The answer to its end. Dropped before, the client has left.
     pub(crate) async fn ask(&self, body: &Value) -> Answer {
+        self.ask_within(body, None).await
+    }
+
+    /// The same by a client whose patience has an end.
+    pub(crate) async fn ask_within(&self, body: &Value, patience: Option<Duration>) -> Answer {
         let start = Instant::now();
-        let request = Request::post("/v1/chat/completions")
+        let request = Request::post("/v1/chat/completions");
+        let request = match patience {
+            Some(patience) => {
+                request.header("x-quorate-timeout-ms", patience.as_millis().to_string())
+            }
+            None => request,
+        };
+        let request = request
             .header("content-type", "application/json")
             .body(Body::from(body.to_string()))
             .expect("a request");
@@ -93,6 +108,18 @@ impl Gateway {
         }
         answer.took = start.elapsed();
         answer
+    }
+
+    /// Whether this line is among its metrics.
+    pub(crate) fn counts(&self, line: &str) -> bool {
+        self.metrics.encode().lines().any(|counted| counted == line)
+    }
+
+    /// The number behind this of its metrics.
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        let text = self.metrics.encode();
+        let found = text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+        found.expect("it is counted")
     }
 
     /// So many good answers that every provider is known and hedges are affordable.

@@ -12,6 +12,8 @@ mod flap;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod held;
+#[cfg(test)]
 mod lan;
 #[cfg(test)]
 mod load;
@@ -21,6 +23,8 @@ mod net;
 mod overload;
 #[cfg(test)]
 mod partition;
+#[cfg(test)]
+mod queue;
 #[cfg(test)]
 mod race;
 #[cfg(test)]

@@ -121,3 +121,29 @@ async fn a_failure_starts_the_next_at_once() {
         assert!(answer.took < Duration::from_millis(150), "{:?}", answer.took);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hedge_that_is_refused_leaves_the_first_alone() {
+    for body in kinds() {
+        let market =
+            raced(&[json!({"ttft_ms": 4_000, "text": "first"}), json!({"status": 400})]).await;
+        let since = Since::now(&market);
+        let answer = market.gateway.ask(&body).await;
+        assert!(answer.is_complete(), "{}: {}", answer.status, answer.text());
+        assert_eq!(answer.content(), "first");
+        assert_eq!(since.cancelled(&market), [0, 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_the_answer_where_nobody_else_is_under_way() {
+    for body in kinds() {
+        // The first is late and then fails; what the second said is told.
+        let late = json!({"head_ms": 4_000, "status": 500});
+        let market = raced(&[late, json!({"status": 400}), json!({})]).await;
+        let since = Since::now(&market);
+        let answer = market.gateway.ask(&body).await;
+        assert_eq!(answer.status, 400, "{}", answer.text());
+        assert_eq!(since.asked(&market)[2], 0);
+    }
+}

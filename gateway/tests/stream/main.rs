@@ -19,6 +19,7 @@ mod request_errors;
 mod rules;
 mod scanner;
 mod seam;
+mod seams;
 mod support;
 mod unknown;
 mod usage;

@@ -159,6 +159,55 @@ fn ids_go_on_counting_and_malformed_events_too() {
     assert_eq!((&progress.ids[0][..], progress.malformed), (&[5, 6][..], 2));
 }
 
+#[test]
+fn ids_of_who_failed_to_go_on_are_forgotten() {
+    let mut plan = plan();
+    plan.evidence = true;
+    let first = [": q 5\n".to_owned(), text("one")].concat();
+    let mut two = Two::cut(&plan, first.as_bytes());
+    two.relay.go_on(Seam::Exact);
+    // Ids, and nothing that the client could see: it may be another answer's.
+    two.push([": q 66\n".into(), role(), ": q 67 68\n\n".into()].concat().as_bytes());
+    assert!(!two.relay.has_news());
+    two.relay.let_go();
+    assert_eq!(two.relay.progress().ids[0], [5]);
+    two.relay.go_on(Seam::Exact);
+    two.push([": q 6\n".into(), text(" two"), stop()].concat().as_bytes());
+    let (_, relay) = two.end();
+    assert_eq!(relay.progress().ids[0], [5, 6]);
+}
+
+#[test]
+fn what_two_said_is_not_checked_as_one_providers() {
+    let mut out = Out::default();
+    let first: Bytes = [role(), text("one")].concat().into();
+    let second: Bytes = [text(" two"), stop()].concat().into();
+    let mut lone = Relay::new(plan()).checking(0);
+    lone.push([first.clone(), second.clone()].concat().into(), &mut out).unwrap();
+    assert!(lone.checkable().is_some());
+    let mut two = Relay::new(plan()).checking(0);
+    two.push(first, &mut out).unwrap();
+    two.go_on(Seam::Exact);
+    two.push(second, &mut out).unwrap();
+    assert_eq!(two.checkable(), None);
+}
+
+#[test]
+fn one_upstreams_excess_is_not_the_nexts() {
+    let mut plan = plan();
+    plan.evidence = true;
+    plan.limits.ids_max = 3;
+    plan.limits.malformed_max = 1;
+    for (excess, own) in [(": q 1 2 3\n\n", ": q 4\n"), ("data: {\n\n", "data: {\n\n")] {
+        let mut two = Two::cut(&plan, [": q 5\n".into(), text("one")].concat().as_bytes());
+        let broken = two.relay.push(Bytes::from(excess.repeat(2)), &mut two.out);
+        assert!(broken.is_err(), "{excess}");
+        two.relay.go_on(Seam::Exact);
+        two.push([own.to_owned(), text(" two"), stop()].concat().as_bytes());
+        assert_eq!(two.end().1.progress().text_bytes, 7);
+    }
+}
+
 /// The answer's text, from the stream a client got.
 fn content(sent: &str) -> String {
     let chunks = sent.lines().filter_map(|line| line.strip_prefix("data: {"));

@@ -34,7 +34,7 @@ impl<P: Policy> Run<'_, P> {
                 self.waiting.tickets.insert(request, ticket);
                 self.events.push(until, Event::Overdue(request));
                 self.look_later();
-                gone.into_iter().for_each(|gone| self.shed(gone));
+                gone.into_iter().for_each(|(_, gone)| self.shed(gone));
             }
             Err(_) => self.shed(request),
         }

@@ -207,6 +207,7 @@ fn context(time: Arc<Time>) -> Context {
         hedging: crate::config::Hedging::default(),
         probation_share: 0.0,
         seeds: crate::upstream::Seeds::draw().expect("random numbers"),
+        witness: Arc::new(crate::upstream::Nobody),
         dialer: None,
     }
 }

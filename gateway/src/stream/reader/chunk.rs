@@ -76,6 +76,9 @@ impl Reader {
         if let (Some(said), Some(choice)) = (&mut self.said, self.shape.choices().first()) {
             said.take(json, choice, again);
         }
+        if let Some(digest) = &mut self.digest {
+            digest.take(json, self.shape.choices(), again > 0);
+        }
         self.progress.text_bytes = self.progress.text_bytes.saturating_sub(again as u64);
         Ok(Some(Verdict::Chunk))
     }

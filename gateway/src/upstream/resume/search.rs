@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Continuation, FAIL_OVERS_MAX, Turns, goes_on};
+use super::{Continuation, Turns, goes_on};
 use crate::market::{Model, Offer};
 use crate::route::choice::{Chosen, UTILISATION_MAX};
 use crate::stream::{Progress, Said, Seam};
@@ -44,7 +44,8 @@ pub(in crate::upstream) struct Search<'a> {
 impl Search<'_> {
     /// `None`: nobody can go on, or enough were asked.
     pub(in crate::upstream) fn next(&self, turns: &mut Turns) -> Option<Next> {
-        if turns.asked >= FAIL_OVERS_MAX {
+        // An answer that has ended lacks nothing that another could add.
+        if !turns.is_left() || self.progress.finished {
             return None;
         }
         let begin = |slate: &Slate<'_>, chosen: &Chosen, offer: &Arc<Offer>| {
@@ -53,8 +54,7 @@ impl Search<'_> {
             (offer.clone(), tally)
         };
         let ((offer, tally), continuation, seam) = self.choose(turns, begin)?;
-        turns.asked += 1;
-        turns.had.push(offer.endpoint.clone());
+        turns.take(&offer.endpoint);
         if let Some(member) = offer.member() {
             member.asked();
         }
@@ -65,7 +65,7 @@ impl Search<'_> {
 
     /// Until the next is asked in its place. Where there is none, it has all the time.
     fn patience(&self, turns: &Turns, tally: &Tally) -> Duration {
-        if turns.asked >= FAIL_OVERS_MAX || self.choose(turns, |_, _, _| ()).is_none() {
+        if !turns.is_left() || self.choose(turns, |_, _, _| ()).is_none() {
             return Duration::MAX;
         }
         let (hedges, hedging) = (&self.model.shared.hedges, &self.context.hedging);
@@ -88,11 +88,15 @@ impl Search<'_> {
         let is_had = |offer: &Offer| had.clone().any(|had| Arc::ptr_eq(had, &offer.endpoint));
         let tried: SmallVec<[usize; 4]> =
             (0..).zip(&model.offers).filter(|(_, o)| is_had(o)).map(|(place, _)| place).collect();
-        let pick = |may: &dyn Fn(&Offer) -> bool| {
+        let of = |slate: &Slate<'_>, may: &dyn Fn(&Offer) -> bool| {
             let at = |utilisation_max| slate.pick(context, &tried, utilisation_max, may).best;
             // Who waits in mid-answer goes before those who have nothing yet.
             let chosen = at(UTILISATION_MAX).or_else(|| at(f64::INFINITY))?;
-            Some(take(&slate, &chosen, model.offers.get(chosen.place)?))
+            Some(take(slate, &chosen, model.offers.get(chosen.place)?))
+        };
+        let pick = |may: &dyn Fn(&Offer) -> bool| {
+            let rare = || Some(Slate::new(context, wanted, job).ok()?.only(may));
+            of(&slate, may).or_else(|| of(&rare()?, may))
         };
         if let Some((first, resume)) = self.exact()
             && let Some(taken) = pick(&|offer| is_kin(first, offer))

@@ -104,7 +104,7 @@ impl Limits<'_> {
     }
 }
 
-fn with_room(places: impl Iterator<Item = usize>, len: usize) -> FixedBitSet {
+pub(super) fn with_room(places: impl Iterator<Item = usize>, len: usize) -> FixedBitSet {
     let mut set = FixedBitSet::with_capacity(len);
     set.extend(places);
     set
