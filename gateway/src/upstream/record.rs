@@ -136,7 +136,11 @@ impl Record {
 
     pub(super) fn failed_attempt(&self, endpoint: &endpoint::Endpoint, error: &Error) {
         if let Some(sheet) = &self.sheet {
-            sheet.failed(&endpoint.id, tally::outcome(error).as_str());
+            let how = match self.first_content {
+                Some(_) => "broke",
+                None => tally::outcome(error).as_str(),
+            };
+            sheet.failed(&endpoint.id, how);
         }
         tracing::info!(
             request_id = &*self.request_id,

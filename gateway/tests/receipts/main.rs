@@ -9,6 +9,8 @@ mod answers;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod readers;
