@@ -14,6 +14,7 @@ use crate::limit::{Rules, Time};
 use crate::market::measure::Bench;
 use crate::market::{self, Market};
 use crate::metrics::{Metrics, Phase};
+use crate::receipts::Receipts;
 use crate::shutdown::Shutdown;
 use crate::store;
 use crate::trust::Trust;
@@ -39,6 +40,8 @@ pub struct App {
     pub cache: Cache,
     /// What has answers checked.
     pub trust: Arc<Trust>,
+    /// What clients keep of answers; none are made before they are opened.
+    pub receipts: Receipts,
     /// What attempts need.
     pub upstream: Arc<upstream::Context>,
     /// What finds out about nodes.
@@ -112,6 +115,7 @@ impl App {
         });
         let bench = Arc::new(Bench::new(market.clone(), upstream.clone(), &settings.market));
         let cache = Cache::new(&settings, clock.clone(), metrics.clone());
+        let receipts = Receipts::new(settings.receipts, clock.clone(), metrics.clone());
         let bodies = Budget::new(settings.limits.bodies_bytes);
         let settings = Arc::new(settings);
         Ok(Self {
@@ -124,6 +128,7 @@ impl App {
             market,
             cache,
             trust,
+            receipts,
             upstream,
             bench,
             bodies,

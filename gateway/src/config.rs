@@ -14,6 +14,7 @@ mod limits;
 mod market;
 mod problem;
 mod raw;
+mod receipts;
 mod routing;
 
 use secrecy::SecretString;
@@ -29,6 +30,7 @@ pub use hedging::Hedging;
 pub use limits::{LIMITS, Limit, Limits};
 pub use market::{Alias, Join, Market, Named, Place, TlsFiles};
 pub use problem::{Error, Problem};
+pub use receipts::Receipts;
 pub use routing::Routing;
 
 pub(crate) use check::is_model_name;
@@ -57,6 +59,7 @@ pub struct Settings {
     pub audit: Audit,
     pub breaker: Breaker,
     pub cache: Cache,
+    pub receipts: Receipts,
     pub telemetry: Telemetry,
 }
 

@@ -37,6 +37,7 @@ pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Optio
     let audit = raw.audit.check(problems);
     let breaker = raw.breaker.check(problems);
     let cache = raw.cache.check(problems);
+    let receipts = raw.receipts.check(problems);
     let telemetry = telemetry(raw.telemetry, problems);
     let server = server?;
     exposure(&server, auth, problems);
@@ -55,6 +56,7 @@ pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Optio
         audit,
         breaker,
         cache,
+        receipts,
         telemetry,
     })
 }

@@ -13,6 +13,7 @@ use super::hedging::RawHedging;
 use super::limits::RawLimits;
 use super::market::RawMarket;
 use super::problem::{Error, Problems};
+use super::receipts::RawReceipts;
 use super::routing::RawRouting;
 
 /// More errors of shape than this are not worth printing.
@@ -34,6 +35,7 @@ pub(super) struct Raw {
     pub(super) audit: RawAudit,
     pub(super) breaker: RawBreaker,
     pub(super) cache: RawCache,
+    pub(super) receipts: RawReceipts,
     pub(super) telemetry: RawTelemetry,
 }
 

@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use openapi::receipt::Verified;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -12,11 +13,12 @@ use super::Deferred;
 use super::context::Context;
 use super::error::Error;
 use super::options::Options;
-use super::{limits, wanted};
+use super::{limits, receipts, wanted};
 use crate::app::App;
 use crate::auth::Principal;
 use crate::cache::{Lookup, Recorded, Slot};
 use crate::metrics::{self, Outcome};
+use crate::receipts::{Digested, Ticket};
 use crate::request::{Endpoint, Probe};
 use crate::stream::{Fallback, error_event};
 use crate::upstream::{self, Exchange, Head, Job, Record, Streaming, Who};
@@ -39,6 +41,8 @@ pub(super) struct Caller {
     pub(super) headers: HeaderMap,
     /// How the request counts.
     pub(super) called: metrics::Endpoint,
+    /// The body as it was sent; absent where no receipts are made.
+    pub(super) sent: Option<Digested>,
 }
 
 /// Answers a request of the endpoint's shape, whole or as the events of a stream.
@@ -54,7 +58,9 @@ pub(super) async fn answer(
 ) -> Result<Response, Error> {
     let read = Instant::now();
     let options = Options::read(&caller.headers)?;
-    let exchange = exchange(app, &caller, &options, endpoint, body)?;
+    let mut exchange = exchange(app, &caller, &options, endpoint, body)?;
+    let ticket = receipts::begin(app, &caller);
+    exchange.record.telling(ticket.as_ref().map(Ticket::sheet));
     let lookup = cached::look_up(app, &caller, &options, &exchange);
     app.metrics.overhead_seconds.observe(read.elapsed().as_secs_f64());
     let told = cached::header(&lookup);
@@ -65,6 +71,10 @@ pub(super) async fn answer(
     };
     if let Some(told) = told {
         response.headers_mut().insert(cached::HEADER, told);
+    }
+    if let Some(ticket) = ticket {
+        // Nobody looks into answers yet.
+        receipts::attach(&mut response, ticket, Verified::None);
     }
     response.extensions_mut().insert(Deferred);
     Ok(response)

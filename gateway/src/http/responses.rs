@@ -72,6 +72,7 @@ pub(super) async fn create(
 ) -> Result<Response, Error> {
     let (head, body) = request.into_parts();
     let body = super::body::json(&app, &head.headers, body).await?;
+    let sent = super::receipts::sent(&app, &body).await;
     let asked = translate(&body)?;
     // From here on what was made of the body is held in its place.
     drop(body);
@@ -81,7 +82,7 @@ pub(super) async fn create(
     share.grow_to((asked.chat.len() + frame.len_bytes()) as u64)?;
     let chat = share.hold(asked.chat);
     let called = metrics::Endpoint::Responses;
-    let caller = Caller { context, principal, headers: head.headers, called };
+    let caller = Caller { context, principal, headers: head.headers, called, sent };
     let answered = completion::answer(&app, caller, Endpoint::ChatCompletions, chat).await;
     let mut response = match answered {
         Ok(response) if response.status() == StatusCode::OK => response,

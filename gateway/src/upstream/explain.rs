@@ -130,7 +130,7 @@ fn reason(unfit: Unfit) -> &'static str {
     }
 }
 
-fn word(why: Why) -> &'static str {
+pub(super) fn word(why: Why) -> &'static str {
     match why {
         Why::First => "first",
         Why::Retry => "retry",

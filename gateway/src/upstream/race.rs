@@ -390,7 +390,7 @@ impl<'a> Race<'a> {
         self.made += 1;
         self.tried.push(chosen.place);
         self.purse.take(self.wasted(&chosen));
-        self.record.attempt(&offer.endpoint, &model.id, why);
+        self.record.attempt((&offer.endpoint, offer.member()), &model.id, why);
         if let Some(member) = offer.member() {
             member.asked();
         }

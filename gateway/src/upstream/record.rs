@@ -1,15 +1,19 @@
 //! What is known of one client request when it is over: one log line and one set of metrics, exactly
 //! once, whoever ends it. Never a prompt, never a key.
 
+use openapi::receipt;
 use openapi::usage::Usage;
 use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::endpoint;
 use super::error::Error;
-use super::explain::Why;
+use super::explain::{Why, word};
+use super::tally;
 use crate::limit::{Reservation, Spent};
+use crate::market::Member;
 use crate::metrics::{Endpoint, Label as _, Metrics, Outcome};
+use crate::receipts::Sheet;
 use crate::stream::Progress;
 
 /// Nobody reads it; the log's and the metric's word for a client that left.
@@ -34,6 +38,8 @@ pub struct Record {
     text_bytes: u64,
     /// Settled by the drop.
     reservation: Option<Reservation>,
+    /// For the receipt.
+    sheet: Option<Arc<Sheet>>,
     /// What the client saw.
     status: u16,
     outcome: Outcome,
@@ -70,6 +76,7 @@ impl Record {
             usage: None,
             text_bytes: 0,
             reservation: None,
+            sheet: None,
             // Until something else is known: the client left.
             status: CLIENT_GONE,
             outcome: Outcome::ClientGone,
@@ -84,6 +91,11 @@ impl Record {
         self
     }
 
+    /// Puts down what a receipt is to say.
+    pub fn telling(&mut self, sheet: Option<&Arc<Sheet>>) {
+        self.sheet = sheet.cloned();
+    }
+
     pub fn attempts(&self) -> u32 {
         self.attempts
     }
@@ -93,7 +105,15 @@ impl Record {
         self.is_hedged
     }
 
-    pub(super) fn attempt(&mut self, endpoint: &endpoint::Endpoint, model: &Arc<str>, why: Why) {
+    pub(super) fn attempt(
+        &mut self,
+        (endpoint, member): (&endpoint::Endpoint, Option<&Arc<Member>>),
+        model: &Arc<str>,
+        why: Why,
+    ) {
+        if let Some(sheet) = &self.sheet {
+            sheet.asked(provider(endpoint, member), word(why), why == Why::Resume);
+        }
         self.model.clone_from(model);
         self.attempts += 1;
         self.provider = Some(endpoint.id.clone());
@@ -107,11 +127,21 @@ impl Record {
     }
 
     /// Whose answer it is.
-    pub(super) fn won(&mut self, endpoint: &endpoint::Endpoint) {
+    pub(super) fn won(&mut self, endpoint: &endpoint::Endpoint, member: Option<&Arc<Member>>) {
+        if let Some(sheet) = &self.sheet {
+            sheet.won(provider(endpoint, member));
+        }
         self.provider = Some(endpoint.id.clone());
     }
 
     pub(super) fn failed_attempt(&self, endpoint: &endpoint::Endpoint, error: &Error) {
+        if let Some(sheet) = &self.sheet {
+            let how = match self.first_content {
+                Some(_) => "broke",
+                None => tally::outcome(error).as_str(),
+            };
+            sheet.failed(&endpoint.id, how);
+        }
         tracing::info!(
             request_id = &*self.request_id,
             provider = &*endpoint.id,
@@ -131,8 +161,11 @@ impl Record {
         self.count(progress);
     }
 
-    /// Answered without asking any provider.
-    pub fn answered_here(&mut self) {
+    /// Answered without asking any provider: once more, `provider`'s answer.
+    pub fn answered_here(&mut self, provider: Option<&str>) {
+        if let Some(sheet) = &self.sheet {
+            sheet.repeated(provider);
+        }
         self.outcome = Outcome::Ok;
         self.status = 200;
     }
@@ -163,6 +196,10 @@ impl Record {
     }
 
     fn count(&mut self, progress: &Progress) {
+        if let Some(sheet) = &self.sheet {
+            let id = progress.identity.as_ref().map(|identity| &*identity.id);
+            sheet.told(id, progress.provenance.as_ref(), progress.usage);
+        }
         self.usage = progress.usage;
         self.text_bytes = progress.text_bytes;
         self.metrics.malformed_events.inc_by(u64::from(progress.malformed));
@@ -178,6 +215,9 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        if let Some(sheet) = &self.sheet {
+            sheet.ended(&self.model, told(self.outcome));
+        }
         let total = self.begun.elapsed();
         let first = self.first_content.map(|at| at.duration_since(self.begun));
         self.metrics.count_request(self.endpoint, self.status, self.outcome);
@@ -210,5 +250,24 @@ impl Drop for Record {
             total_ms = total.as_secs_f64() * 1e3,
             "request"
         );
+    }
+}
+
+/// Who was asked, for the receipt.
+fn provider(endpoint: &endpoint::Endpoint, member: Option<&Arc<Member>>) -> receipt::Provider {
+    receipt::Provider {
+        id: endpoint.id.to_string(),
+        operator: endpoint.operator.to_string(),
+        node_key: member.map(|member| member.node),
+        operator_key: member.map(|member| member.operator_key),
+    }
+}
+
+fn told(outcome: Outcome) -> receipt::Outcome {
+    match outcome {
+        Outcome::Ok => receipt::Outcome::Complete,
+        Outcome::Truncated => receipt::Outcome::Truncated,
+        Outcome::ClientGone => receipt::Outcome::ClientGone,
+        _ => receipt::Outcome::Failed,
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
-use gateway::http::error::{Credentials, Error, Phase};
+use gateway::http::error::{Credentials, Error, Missing, Phase};
 use gateway::market::Refusal;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
@@ -45,6 +45,7 @@ variants!(
     OverLimit,
     KeyNotFound,
     NodeNotFound,
+    NoReceipt,
     NoProvider,
     ProviderError,
     ProviderRateLimited,
@@ -95,6 +96,9 @@ fn all() -> Vec<Error> {
         Error::OverLimit { limit: 1000, asked: 5000 },
         Error::KeyNotFound { message: "there is no such key".into() },
         Error::NodeNotFound { id: "n1".into() },
+        Error::NoReceipt(Missing::Unknown("rcpt_1".into())),
+        Error::NoReceipt(Missing::Pending("rcpt_1".into())),
+        Error::NoReceipt(Missing::Off),
         Error::NoProvider { model: "m".into(), reason: "all are down".into(), retry_after: after },
         Error::NoProvider { model: "m".into(), reason: "none in eu".into(), retry_after: None },
         Error::ProviderError { message: "The provider broke off.".into() },

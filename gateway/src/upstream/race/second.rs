@@ -160,7 +160,7 @@ impl Race<'_> {
             self.drop_losers(losers, racer.why == Why::Hedge);
         }
         self.tell(racer, "won");
-        self.record.won(&racer.offer.endpoint);
+        self.record.won(&racer.offer.endpoint, racer.offer.member());
         if let (Some(refuser), Some(refused)) = (self.refuser, &self.refused)
             && !refused.is_about_context()
         {
