@@ -2,8 +2,10 @@
 
 use crate::bench::*;
 use openapi::commit::thousandths;
+use openapi::gumbel::uniform;
 use provider::engine::Constraint;
 use provider::engine::score::{Answer as Verdict, Job as Asked};
+use provider::sampler::Sampler;
 use sha2::{Digest, Sha256};
 use std::time::Instant;
 
@@ -94,7 +96,7 @@ async fn forced_token_by_token_it_scores_the_same() {
     for job in jobs() {
         let read = write(&writer, &job).await;
         let whole = score(&scorer, &job, &read.ids).await;
-        let last = read.ids.len() as u32 - 1;
+        let last = u32::try_from(read.ids.len()).unwrap() - 1;
         // The first, some far from each other, the last.
         let mut positions = vec![0, 1, 3, last / 2, last.saturating_sub(1), last];
         positions.sort_unstable();
@@ -230,5 +232,33 @@ async fn what_scoring_costs() {
                 ms(scored)
             );
         }
+    }
+}
+
+/// `cargo test --release --workspace --test mistral -- --nocapture what_claims_cost` prints the table.
+#[test]
+fn what_claims_cost() {
+    println!("vocabulary | us a token | us with claims | more");
+    for vocabulary in [1_536u32, 150_000] {
+        let noise = |step: u32| (0..vocabulary).map(move |id| uniform(7, step.into(), id) as f32);
+        // Shaped as a model's: most far below the best.
+        let rows: Vec<Vec<f32>> = (0..8)
+            .map(|step| noise(step).map(|u| 4.0 - 14.0 * (1.0 - u * u * u)).collect())
+            .collect();
+        let sampling = warm(ask(""), 1.0, 1).sampling;
+        let mut costs = [f64::MAX; 2];
+        for _ in 0..10 {
+            for (cost, wanted) in costs.iter_mut().zip([None, Some(20)]) {
+                let mut sampler = Sampler::new(sampling.clone(), &[], wanted);
+                let begun = Instant::now();
+                for row in &rows {
+                    let pick = sampler.pick(row, None).unwrap();
+                    assert_eq!(pick.logprob.map(|own| own.top.len()), wanted.map(usize::from));
+                }
+                *cost = cost.min(begun.elapsed().as_secs_f64() * 1e6 / rows.len() as f64);
+            }
+        }
+        let [plain, claims] = costs;
+        println!("{vocabulary} | {plain:.0} | {claims:.0} | {:.0}", claims - plain);
     }
 }
