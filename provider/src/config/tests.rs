@@ -76,6 +76,26 @@ fn defaults_need_only_a_model() {
 }
 
 #[test]
+fn an_upstream_that_scores() {
+    let text = r#"
+        [engine]
+        kind = "upstream"
+        [upstream]
+        base_url = "http://127.0.0.1:8000/v1"
+        scorer = "sglang"
+        models = [{ id = "m", weights_id = "b3:w", quant = "bf16", files = "/models/m" }]
+    "#;
+    let settings = Settings::parse(text, &Flags::default()).unwrap();
+    let Engine::Upstream(options) = settings.engine else { panic!("no upstream") };
+    assert_eq!(options.scorer, Some(upstream::Dialect::Sglang));
+    let model = &options.models[0];
+    assert_eq!((model.weights_id.as_deref(), model.quant.as_deref()), (Some("b3:w"), Some("bf16")));
+    assert_eq!(model.files.as_deref(), Some(Path::new("/models/m")));
+    let wrong = faults(&text.replace("sglang", "ollama"));
+    assert_eq!(wrong, ["upstream.scorer: must be vllm, sglang or llama_cpp"]);
+}
+
+#[test]
 fn an_upstream_by_flags_alone() {
     let flags = Flags {
         upstream: Some("http://127.0.0.1:8000/v1".into()),

@@ -34,6 +34,10 @@ pub(crate) async fn bench() -> Bench {
 }
 
 pub(crate) async fn bench_of(model: ModelSource, dtype: Dtype) -> Bench {
+    bench_with(model, dtype, 64 << 20).await
+}
+
+pub(crate) async fn bench_with(model: ModelSource, dtype: Dtype, matrix_bytes: usize) -> Bench {
     let (counters, tracker) = (Arc::new(Counters::default()), TaskTracker::new());
     let options = Options {
         model,
@@ -41,7 +45,7 @@ pub(crate) async fn bench_of(model: ModelSource, dtype: Dtype) -> Bench {
         device: Device::Cpu,
         dtype,
         max_concurrent: 8,
-        matrix_bytes: 64 << 20,
+        matrix_bytes,
     };
     let engine = Mistral::load(options, Arc::clone(&counters), tracker.clone()).await.unwrap();
     Bench { engine, counters, tracker }
@@ -104,7 +108,7 @@ pub(crate) struct Read {
     pub(crate) ids: Vec<u32>,
     pub(crate) logprobs: Vec<TokenLogprob>,
     pub(crate) deltas: usize,
-    pub(crate) provenance: Option<Provenance>,
+    pub(crate) provenance: Option<Box<Provenance>>,
     pub(crate) claims: Vec<Claim>,
 }
 

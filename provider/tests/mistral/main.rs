@@ -20,4 +20,6 @@ mod refusals;
 #[cfg(test)]
 mod resume;
 #[cfg(test)]
+mod score;
+#[cfg(test)]
 mod tools;
