@@ -98,7 +98,7 @@ impl Node {
                     let mut case = Case {
                         job: Job { resume: None, ..job.clone() },
                         nonce: format!("{:032x}", job.sampling.seed),
-                        provenance: generation.provenance.take(),
+                        provenance: generation.provenance.take().map(|told| *told),
                         ids: vec![ids],
                         claims: vec![claims],
                         text_sha256: hex::encode(Sha256::digest(text.as_bytes())),
