@@ -155,6 +155,7 @@ impl Toy {
         }
         let twist = cheat.map(|cheat| cheat::Twist::new(cheat, &job, &prompt, prompt_tokens));
         let run = Run { inner: Arc::clone(inner), decode, context, events, twist, tally };
+        let provenance = provenance.map(Box::new);
         Ok(Answer::Events(Generation { prompt_tokens, provenance, events: run.stream() }))
     }
 }
