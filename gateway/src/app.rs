@@ -83,6 +83,7 @@ impl App {
         let keys = Arc::new(keys(&settings)?);
         let limit_time = Arc::new(Time::new(clock.clone()));
         let shutdown = Shutdown::new();
+        let receipts = Receipts::new(settings.receipts, clock.clone(), metrics.clone());
         let verdicts = verdicts(&settings)?;
         if let Some(store) = &verdicts {
             let kept = store.all()?;
@@ -95,7 +96,7 @@ impl App {
         let trust = Arc::new(Trust::new(
             settings.audit,
             market.clone(),
-            metrics.clone(),
+            (metrics.clone(), receipts.clone()),
             &secret,
             verdicts,
         ));
@@ -115,7 +116,6 @@ impl App {
         });
         let bench = Arc::new(Bench::new(market.clone(), upstream.clone(), &settings.market));
         let cache = Cache::new(&settings, clock.clone(), metrics.clone());
-        let receipts = Receipts::new(settings.receipts, clock.clone(), metrics.clone());
         let bodies = Budget::new(settings.limits.bodies_bytes);
         let settings = Arc::new(settings);
         Ok(Self {

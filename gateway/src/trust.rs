@@ -10,9 +10,12 @@ mod check;
 mod open;
 mod score;
 mod scorers;
+mod told;
 
+use openapi::receipt::Verified;
 use openapi::sign::PublicKey;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
@@ -22,6 +25,7 @@ use crate::audit::profile::{self, Profiles};
 use crate::config;
 use crate::market::{Integrity, Market};
 use crate::metrics::{AuditOutcome, Metrics};
+use crate::receipts::Receipts;
 use crate::request::Endpoint;
 use crate::request::policy::Mode;
 use crate::store;
@@ -43,6 +47,7 @@ pub struct Trust {
     draw: Draw,
     pools: Mutex<Pools<Whose, Arc<Case>>>,
     profiles: Mutex<Profiles>,
+    receipts: Receipts,
     /// Absent: nothing outlives the process.
     store: Option<Arc<store::Verdicts>>,
     queue: mpsc::Sender<(Instant, Answered)>,
@@ -57,7 +62,7 @@ impl Trust {
     pub fn new(
         settings: config::Audit,
         market: Market,
-        metrics: Arc<Metrics>,
+        (metrics, receipts): (Arc<Metrics>, Receipts),
         secret: &[u8; 32],
         store: Option<Arc<store::Verdicts>>,
     ) -> Self {
@@ -69,6 +74,7 @@ impl Trust {
             draw: Draw::new(secret),
             pools: Mutex::default(),
             profiles: Mutex::default(),
+            receipts,
             store,
             queue,
             waiting: Mutex::new(Some(waiting)),
@@ -146,7 +152,10 @@ impl Witness for Trust {
         let metrics = &self.metrics.trust;
         match self.queue.try_send((Instant::now(), answer)) {
             Ok(()) => _ = metrics.under_way.inc(),
-            Err(_) => _ = metrics.audits.get(AuditOutcome::Dropped).inc(),
+            Err(TrySendError::Full((_, answer)) | TrySendError::Closed((_, answer))) => {
+                metrics.audits.get(AuditOutcome::Dropped).inc();
+                self.tell(&answer, Verified::None, &[]);
+            }
         }
     }
 }

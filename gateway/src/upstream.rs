@@ -52,7 +52,7 @@ pub use error::{Error, Phase};
 pub use explain::{Explain, Why};
 pub use pool::Pool;
 pub use record::{Record, Who};
-pub use request::{Job, Wanted};
+pub use request::{Job, Receipt, Wanted};
 pub use resume::Continuation;
 pub use seed::Seeds;
 pub use slate::tenant;

@@ -5,7 +5,6 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use openapi::receipt::Verified;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -21,7 +20,7 @@ use crate::metrics::{self, Outcome};
 use crate::receipts::{Digested, Ticket};
 use crate::request::{Endpoint, Probe};
 use crate::stream::{Fallback, error_event};
-use crate::upstream::{self, Exchange, Head, Job, Record, Streaming, Who};
+use crate::upstream::{self, Exchange, Head, Job, Receipt, Record, Streaming, Who};
 
 mod cached;
 mod explained;
@@ -59,8 +58,9 @@ pub(super) async fn answer(
     let read = Instant::now();
     let options = Options::read(&caller.headers)?;
     let mut exchange = exchange(app, &caller, &options, endpoint, body)?;
-    let ticket = receipts::begin(app, &caller);
-    exchange.record.telling(ticket.as_ref().map(Ticket::sheet));
+    let ticket = receipts::begin(app, &caller, exchange.job().verification);
+    let receipt = |ticket: &Ticket| Receipt { id: ticket.id(), sheet: ticket.sheet().clone() };
+    exchange.receipted(ticket.as_ref().map(receipt));
     let lookup = cached::look_up(app, &caller, &options, &exchange);
     app.metrics.overhead_seconds.observe(read.elapsed().as_secs_f64());
     let told = cached::header(&lookup);
@@ -73,8 +73,8 @@ pub(super) async fn answer(
         response.headers_mut().insert(cached::HEADER, told);
     }
     if let Some(ticket) = ticket {
-        // Nobody looks into answers yet.
-        receipts::attach(&mut response, ticket, Verified::None);
+        let verified = ticket.verified();
+        receipts::attach(&mut response, ticket, verified);
     }
     response.extensions_mut().insert(Deferred);
     Ok(response)
@@ -128,6 +128,7 @@ fn exchange(
         fallback,
         deadline: begun + patience,
         verification,
+        receipt: None,
         continuation: None,
     };
     Ok(Exchange::new(app.upstream.clone(), job, record))

@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::auth::Principal;
 use crate::metrics::Endpoint;
 use crate::receipts::{self, Asked, Digested, Found, Receipts, Ticket, digest, read_id};
+use crate::request::Verification;
 use crate::store::{Kept, Owner};
 
 mod body;
@@ -27,7 +28,6 @@ const RECEIPT: HeaderName = HeaderName::from_static("x-quorate-receipt");
 const VERIFIED: HeaderName = HeaderName::from_static("x-quorate-verified");
 /// What answers are called here where their provider does not name them, before the request's id.
 const ANSWER_PREFIXES: [&str; 2] = ["chatcmpl-", "cmpl-"];
-const OFF: &str = "off";
 const ALGORITHM: &str = "ed25519";
 
 /// A receipt to be, on its way out beside the answer whose body it is about.
@@ -185,7 +185,7 @@ pub(super) async fn sent(app: &App, body: &[u8]) -> Option<Digested> {
 }
 
 /// A receipt for a request that has been read.
-pub(super) fn begin(app: &App, caller: &Caller) -> Option<Ticket> {
+pub(super) fn begin(app: &App, caller: &Caller, wanted: Verification) -> Option<Ticket> {
     let ticket = app.receipts.begin(Asked {
         owner: owner(&caller.principal),
         is_keyed: caller.principal.grant.digest.is_some(),
@@ -193,8 +193,14 @@ pub(super) fn begin(app: &App, caller: &Caller) -> Option<Ticket> {
         path: called(caller.called).to_owned(),
         request: caller.sent?,
     })?;
-    // Nobody looks into answers yet, whatever was asked for.
-    ticket.sheet().with(|known| OFF.clone_into(&mut known.verification.mode));
+    ticket.sheet().with(|known| {
+        known.verification = receipt::Verification {
+            mode: wanted.mode.as_str().to_owned(),
+            k: wanted.k,
+            n: wanted.n,
+            ..receipt::Verification::default()
+        };
+    });
     Some(ticket)
 }
 

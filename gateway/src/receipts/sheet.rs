@@ -3,9 +3,10 @@
 use openapi::evidence::Provenance;
 use openapi::receipt::{Attempt, Origin, Outcome, Provider, Tokens};
 use openapi::usage::Usage;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::draft::Known;
+use super::draft::{Amendment, Known};
 
 /// No request makes more.
 const ATTEMPTS_MAX: usize = 32;
@@ -16,7 +17,11 @@ const BROKE: &str = "broke";
 
 /// Of one request.
 #[derive(Debug, Default)]
-pub struct Sheet(Mutex<Known>);
+pub struct Sheet {
+    known: Mutex<Known>,
+    /// The answer is over: nothing more is put down.
+    is_taken: AtomicBool,
+}
 
 // === impl Sheet ===
 
@@ -92,11 +97,28 @@ impl Sheet {
 
     /// All that was put down.
     pub fn take(&self) -> Known {
-        std::mem::take(&mut *self.known())
+        let mut known = self.known();
+        self.is_taken.store(true, Relaxed);
+        std::mem::take(&mut *known)
+    }
+
+    /// What others found out about the answer. Given back where the receipt is being written already, to be
+    /// put behind it.
+    pub fn found(&self, amendment: Amendment) -> Option<Amendment> {
+        let mut known = self.known();
+        if self.is_taken.load(Relaxed) {
+            return Some(amendment);
+        }
+        let Amendment { verified, verification, price_nanousd, audits } = amendment;
+        known.verified = verified.unwrap_or(known.verified);
+        verification.into_iter().for_each(|told| known.verification = told);
+        known.price_nanousd = price_nanousd.or(known.price_nanousd);
+        known.audits.extend(audits);
+        None
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

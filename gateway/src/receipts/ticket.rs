@@ -1,6 +1,7 @@
 //! A receipt to be, from the request's beginning to the last byte of its answer. Its id is known at once, so
 //! that the answer's head can name it; whoever drops it makes none.
 
+use openapi::receipt::Verified;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -52,6 +53,13 @@ impl Ticket {
 
     pub fn id(&self) -> Uuid {
         self.id
+    }
+
+    /// As far as it is known now.
+    pub fn verified(&self) -> Verified {
+        let mut verified = Verified::None;
+        self.sheet.with(|known| verified = known.verified);
+        verified
     }
 
     pub fn shown_id(&self) -> String {

@@ -6,6 +6,7 @@ use http::{HeaderMap, Request, Response, StatusCode, header, response::Parts};
 use http_body_util::Full;
 use openapi::node::LOAD_HEADER;
 use openapi::node::control::Load;
+use openapi::receipt::Verified;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use super::opened::Opened;
 use super::purse::Purse;
 use super::race;
 use super::record::Record;
-use super::request::{Job, Wanted};
+use super::request::{Job, Receipt, Wanted};
 use super::retry_after;
 use super::tally::{Signals, Tally};
 use super::way::Way;
@@ -102,6 +103,12 @@ pub(super) struct Try {
 impl Exchange {
     pub fn new(context: Arc<Context>, job: Job, record: Record) -> Self {
         Self { context, job, record }
+    }
+
+    /// There is to be a receipt, on which what is found out is put down.
+    pub fn receipted(&mut self, receipt: Option<Receipt>) {
+        self.record.telling(receipt.as_ref().map(|receipt| &receipt.sheet));
+        self.job.receipt = receipt;
     }
 
     pub fn is_stream(&self) -> bool {
@@ -428,7 +435,11 @@ impl Try {
 
     /// Which choice of its answer is to be checked.
     pub(super) fn drawn(&self, context: &Context, job: &Job) -> Option<u32> {
-        context.witness.draws(job, self.integrity.as_deref()?)
+        let drawn = context.witness.draws(job, self.integrity.as_deref()?)?;
+        if let Some(receipt) = &job.receipt {
+            receipt.sheet.with(|known| known.verified = Verified::Pending);
+        }
+        Some(drawn)
     }
 
     pub(super) fn is_event_stream(&self) -> bool {

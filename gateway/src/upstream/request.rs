@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::attempt::Context;
 use super::endpoint::Endpoint;
@@ -15,6 +16,7 @@ use super::resume::{Continuation, goes_on};
 use crate::auth::Grant;
 use crate::config;
 use crate::market::{Model, Offer};
+use crate::receipts::Sheet;
 use crate::request::policy::{Hedge, Urgency};
 use crate::request::{self, Policy, Rewrite, Summary, Verification};
 use crate::stream::{Fallback, Limits, Plan, UsageMode};
@@ -58,8 +60,17 @@ pub struct Job {
     pub deadline: Instant,
     /// How sure of the answer the client wants to be.
     pub verification: Verification,
+    /// What the client keeps of the answer, where it keeps anything.
+    pub receipt: Option<Receipt>,
     /// What there is of the answer already, where another provider is to go on with it.
     pub continuation: Option<Continuation>,
+}
+
+/// A receipt to be.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    pub id: Uuid,
+    pub sheet: Arc<Sheet>,
 }
 
 impl Job {

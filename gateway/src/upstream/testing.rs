@@ -49,6 +49,7 @@ impl Request {
             fallback: Fallback { id: "bench".into(), created: 0 },
             deadline: Instant::now(),
             verification: Verification::default(),
+            receipt: None,
             continuation: None,
         };
         Ok(Self { job, wanted: Wanted { model, policy: policy.map(Arc::new) } })
