@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use gateway::config::{Join, Market, Settings};
 use gateway::market::Verdicts;
-use http::{Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -95,20 +95,31 @@ impl Gateway {
     }
 
     pub(crate) async fn ask(&self, body: &Value) -> (StatusCode, Bytes) {
+        let (status, _, bytes) =
+            self.send("POST", "/v1/chat/completions", Bytes::from(body.to_string())).await;
+        (status, bytes)
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Bytes,
+    ) -> (StatusCode, HeaderMap, Bytes) {
         let addr = self.running.addr;
         let stream = TcpStream::connect(addr).await.expect("connects");
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("h1");
         tokio::task::spawn(connection);
         let request = Request::builder()
-            .method("POST")
-            .uri("/v1/chat/completions")
+            .method(method)
+            .uri(path)
             .header("host", addr.to_string())
             .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body.to_string())))
+            .body(Full::new(body))
             .expect("a request");
         let answer = sender.send_request(request).await.expect("an answer");
         let (parts, body) = answer.into_parts();
-        (parts.status, body.collect().await.expect("a whole body").to_bytes())
+        (parts.status, parts.headers, body.collect().await.expect("a whole body").to_bytes())
     }
 
     /// Asks `node` alone until so many of its answers were judged, one way or the other.
@@ -144,7 +155,7 @@ impl Gateway {
     }
 
     /// What it is called here.
-    fn name(&self, node: &Node) -> String {
+    pub(crate) fn name(&self, node: &Node) -> String {
         let member = self.running.app.market.member(&node.key).expect("it is here");
         member.provider.to_string()
     }
