@@ -70,7 +70,7 @@ const FAILURE_MONEY: f64 = 0.3;
 pub(super) const BATCH: f32 = 0.5;
 /// Of u, from where on the barrier rises, and how steeply: early enough that the limit, which is only
 /// guessed at, may be wrong by half.
-const KNEE: f64 = 0.4;
+const KNEE: f64 = 0.35;
 const BARRIER: f64 = 5.0;
 
 // === impl Values ===
@@ -82,7 +82,7 @@ impl Default for Values {
 }
 
 impl Values {
-    pub const DEFAULT: Self = Self { first_token: 0.0004, decode: 0.0001, dishonesty: 0.01 };
+    pub const DEFAULT: Self = Self { first_token: 0.001, decode: 0.0001, dishonesty: 0.01 };
 
     /// Time is worth `factor` times as much.
     #[must_use]
@@ -214,7 +214,7 @@ mod tests {
         assert_near(hurried.decode, 10.0 * cost.decode);
         assert_near(hurried.dishonesty, cost.dishonesty);
         let worth = ASK.values.worth(0.004);
-        assert_near(worth.decode, 0.001);
+        assert_near(worth.decode, 0.000_4);
     }
 
     proptest! {
