@@ -160,7 +160,9 @@ async fn a_cheater_s_answer_differs() {
     let verdict = score(&scorer, &job, &early).await;
     assert_eq!(verdict.finish_reason, Some(FinishReason::Stop));
     let last = verdict.scores.last().unwrap();
-    assert!(last.margin.unwrap() > 0.0 && last.eos_rank > 0 && last.eos_lp == last.lp, "{last:?}");
+    // There are two ends; the likelier of them is told.
+    assert!(last.margin.unwrap() > 0.0 && last.eos_rank > 15, "{last:?}");
+    assert!(last.eos_lp >= last.lp && last.rank >= last.eos_rank, "{last:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -185,6 +187,20 @@ async fn other_work_beside_a_score_is_as_it_is_alone() {
     }
     bench.settled().await;
     assert_eq!(bench.counters.engine_restarts(), 0);
+}
+
+/// Who waits for the engine alone holds up all others, so not for long.
+#[tokio::test(start_paused = true)]
+async fn long_answers_do_not_keep_a_score_waiting_for_ever() {
+    let bench = bench().await;
+    let job = Job { max_tokens: Some(100), ..endless(warm(ask("Tell me a story."), 1.0, 1)) };
+    let ids = write(&bench, &job).await.ids;
+    let long = bench.start(endless(ask("Tell me a story."))).await.unwrap();
+    let refused = bench.engine.score(asked(&job, &ids)).await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    drop(long);
+    bench.settled().await;
+    assert_eq!(matches(&score(&bench, &job, &ids).await), 100);
 }
 
 /// Whoever asked and left: the engine goes on.
