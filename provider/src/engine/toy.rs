@@ -33,7 +33,7 @@ use run::Run;
 
 const ENGINE: &str = concat!("toy/", env!("CARGO_PKG_VERSION"));
 const PRECISION: &str = "f32";
-const FEATURES: [Feature; 7] = [
+const FEATURES: [Feature; 8] = [
     Feature::Chat,
     Feature::Completions,
     Feature::Tools,
@@ -41,6 +41,7 @@ const FEATURES: [Feature; 7] = [
     Feature::Logprobs,
     Feature::Evidence,
     Feature::Resume,
+    Feature::Score,
 ];
 
 /// How a toy is set up.
