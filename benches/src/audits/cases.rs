@@ -94,8 +94,8 @@ pub fn scenes() -> Vec<Scene> {
     scenes.push(Scene::scorer("lazy scorer, constant", Cheat::LazyConstant));
     scenes.push(Scene::scorer("lazy scorer, random", Cheat::LazyRandom));
     let mut colluding = Scene::scorer("colluding scorer", Cheat::Colluding);
-    (colluding.writer.cheat, colluding.writer.cheat_share) = (Some(Cheat::WrongModel), 0.02);
-    colluding.requests_max = 6000;
+    // Its friends come one after the other, as they are sent away.
+    colluding.writer.cheat = Some(Cheat::WrongModel);
     scenes.push(colluding);
     scenes.push(Scene::control("honest: rounding"));
     let mut cross = Scene::control("honest: another engine");

@@ -29,6 +29,8 @@ pub(super) struct Book {
     pub(super) requests: u64,
     /// As a writer.
     pub(super) audits: u64,
+    /// Requests and audits of those whose place it took.
+    pub(super) before: (u64, u64),
     /// Asked of it as a scorer.
     pub(super) scored: u64,
     pub(super) is_out: bool,
@@ -82,6 +84,19 @@ impl Gateway {
             Ok(()) => {}
         }
         Ok(())
+    }
+
+    /// Another comes in the place of one that was sent away.
+    pub(super) fn replace(&mut self, at: usize, node: Node) {
+        self.pools.forget(|(writer, _)| *writer == at);
+        if let (Some(old), Some(book)) = (self.nodes.get_mut(at), self.books.get_mut(at)) {
+            *old = node;
+            let (requests, audits) = (book.requests, book.audits);
+            *book = Book {
+                before: (book.before.0 + requests, book.before.1 + audits),
+                ..Book::default()
+            };
+        }
     }
 
     fn audit(&mut self, writer: usize, case: &Arc<Case>) -> Result<(), Error> {

@@ -82,13 +82,13 @@ fn every_cheater_is_caught_by_what_is_there_to_catch_it() {
 }
 
 #[test]
-fn scorers_that_do_no_work_are_found() {
+fn scorers_that_do_no_work_or_favour_friends_are_found() {
     let scenes = scenes();
-    for name in ["lazy scorer, constant", "lazy scorer, random"] {
+    for name in ["lazy scorer, constant", "lazy scorer, random", "colluding scorer"] {
         let scene = scenes.iter().find(|scene| scene.name == name).unwrap();
         let row = measure(scene, 2).unwrap();
         assert_eq!((row.detected, row.false_quarantines), (1.0, 0), "{row:?}");
-        assert!(row.audits_to_detect_mean.unwrap() <= 50.0, "{row:?}");
+        assert!(row.audits_to_detect_mean.unwrap() <= 100.0, "{row:?}");
     }
 }
 

@@ -111,14 +111,17 @@ fn run(scene: &Scene, profiles: &Profiles, number: u64) -> Result<Run, Error> {
         if gateway.books.get(subject).is_some_and(|book| book.is_out) {
             break;
         }
+        if gateway.books.first().is_some_and(|book| book.is_out && scene.writer.cheat.is_some()) {
+            gateway.replace(0, Node::new(name(&format!("writer {count}")), scene.writer.clone())?);
+        }
     }
     Ok(told(scene, &gateway, subject))
 }
 
 fn told(scene: &Scene, gateway: &Gateway, subject: usize) -> Run {
     let mut run = Run::default();
-    let requests = gateway.books.first().map_or(0, |book| book.requests);
-    run.audits = gateway.books.first().map_or(0, |book| book.audits);
+    let requests = gateway.books.first().map_or(0, |book| book.before.0 + book.requests);
+    run.audits = gateway.books.first().map_or(0, |book| book.before.1 + book.audits);
     for (at, book) in gateway.books.iter().enumerate() {
         let is_planted = match at {
             0 => scene.writer.cheat.is_some(),
