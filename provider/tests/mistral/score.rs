@@ -3,10 +3,10 @@
 use crate::bench::*;
 use openapi::commit::thousandths;
 use openapi::gumbel::uniform;
+use openapi::verify::TextHash;
 use provider::engine::Constraint;
 use provider::engine::score::{Answer as Verdict, Job as Asked};
 use provider::sampler::Sampler;
-use sha2::{Digest, Sha256};
 use std::time::Instant;
 
 /// Where no matrix has room.
@@ -49,9 +49,13 @@ fn agrees(read: &Read, verdict: &Verdict) {
     assert_eq!(u64::from(verdict.prompt_tokens), read.usage.prompt_tokens);
     let hash = &read.provenance.as_ref().unwrap().prompt_ids_sha256;
     assert_eq!(&verdict.prompt_ids_sha256, hash);
-    let arguments = read.calls.iter().map(|(_, arguments)| arguments.as_str());
-    let text = read.content.clone() + &arguments.collect::<String>();
-    assert_eq!(verdict.text_sha256, hex::encode(Sha256::digest(text)));
+    let mut text = TextHash::default();
+    text.text(&read.content);
+    for (name, arguments) in &read.calls {
+        text.call(name);
+        text.text(arguments);
+    }
+    assert_eq!(verdict.text_sha256, text.finish());
 }
 
 fn jobs() -> Vec<Job> {
