@@ -89,6 +89,7 @@ impl App {
             probation_share: settings.market.probation_share,
             routing: settings.routing,
             hedging: settings.hedging,
+            breaker: settings.breaker,
             seeds: upstream::Seeds::draw()?,
             witness: Arc::new(upstream::Nobody),
             dialer: None,

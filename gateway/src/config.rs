@@ -3,6 +3,7 @@
 //! each with its path in the file. It reads no environment but through the function it is given, and
 //! it never prints a key.
 
+mod breaker;
 mod cache;
 mod check;
 mod cors;
@@ -20,6 +21,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use url::Url;
 
+pub use breaker::Breaker;
 pub use cache::Cache;
 pub use cors::CorsOrigins;
 pub use hedging::Hedging;
@@ -52,6 +54,7 @@ pub struct Settings {
     pub limits: Limits,
     pub routing: Routing,
     pub hedging: Hedging,
+    pub breaker: Breaker,
     pub cache: Cache,
     pub receipts: Receipts,
     pub telemetry: Telemetry,

@@ -3,7 +3,7 @@
 
 use super::supervise::Member;
 use gateway::config::{
-    Auth, Cache, CorsOrigins, Hedging, Join, Key, Limits, Market, Mode, ModelEntry, Named,
+    Auth, Breaker, Cache, CorsOrigins, Hedging, Join, Key, Limits, Market, Mode, ModelEntry, Named,
     Receipts, Routing, Server, Settings, Telemetry,
 };
 use secrecy::SecretString;
@@ -55,6 +55,7 @@ impl Plan<'_> {
             limits: Limits::default(),
             cache: Cache::default(),
             hedging: Hedging::default(),
+            breaker: Breaker::default(),
             routing: Routing::default(),
             receipts: Receipts::default(),
             telemetry: telemetry(),

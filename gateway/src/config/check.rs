@@ -34,6 +34,7 @@ pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Optio
     let limits = raw.limits.check(problems);
     let routing = raw.routing.check(problems);
     let hedging = raw.hedging.check(problems);
+    let breaker = raw.breaker.check(problems);
     let cache = raw.cache.check(problems);
     let receipts = raw.receipts.check(problems);
     let telemetry = telemetry(raw.telemetry, problems);
@@ -51,6 +52,7 @@ pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Optio
         limits,
         routing,
         hedging,
+        breaker,
         cache,
         receipts,
         telemetry,

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
+use super::breaker::RawBreaker;
 use super::cache::RawCache;
 use super::hedging::RawHedging;
 use super::limits::RawLimits;
@@ -30,6 +31,7 @@ pub(super) struct Raw {
     pub(super) limits: RawLimits,
     pub(super) routing: RawRouting,
     pub(super) hedging: RawHedging,
+    pub(super) breaker: RawBreaker,
     pub(super) cache: RawCache,
     pub(super) receipts: RawReceipts,
     pub(super) telemetry: RawTelemetry,

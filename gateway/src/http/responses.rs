@@ -15,6 +15,7 @@ use std::sync::Arc;
 use super::completion::{self, Caller};
 use super::context::Context;
 use super::error::Error;
+use super::options::Options;
 use crate::app::App;
 use crate::auth::Principal;
 use crate::metrics;
@@ -32,6 +33,7 @@ use crate::responses::{Events, Frame, Origins, translate, whole};
     path = "/v1/responses",
     operation_id = "createResponse",
     tag = "responses",
+    params(openapi::explain::Options),
     request_body(
         content = responses::Request,
         examples(
@@ -75,6 +77,7 @@ pub(super) async fn create(
     // From here on what was made of the body is held in its place.
     drop(body);
     let frame = asked.frame.named(context.request_id.as_str(), app.clock.unix_s());
+    let frame = frame.explained(Options::read(&head.headers)?.explain);
     let mut share = app.bodies.share();
     share.grow_to((asked.chat.len() + frame.len_bytes()) as u64)?;
     let chat = share.hold(asked.chat);

@@ -90,6 +90,26 @@ impl Known {
         learned
     }
 
+    /// Forgets the names under which nothing was ever asked of it, and that nobody holds any more: a crowd
+    /// that only comes and goes leaves little behind.
+    pub(super) fn forget_unused(&self) {
+        let mut all = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        // Others are made only under this lock.
+        all.retain(|_, learned| learned.used_ms() > 0 || Arc::strong_count(learned) > 1);
+        all.shrink_to_fit();
+    }
+
+    #[cfg(test)]
+    pub(super) fn names(&self) -> usize {
+        self.learned.lock().unwrap().len()
+    }
+
+    /// An operator lets the node come again.
+    pub(super) fn readmitted(&self, now_ms: u64) {
+        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        learned.values().for_each(|one| one.readmitted(now_ms));
+    }
+
     pub(super) fn asked(&self) {
         self.requests.fetch_add(1, Relaxed);
     }

@@ -15,7 +15,7 @@ use super::membership::Ending;
 use super::region::Way;
 use super::time::Now;
 use crate::auth::Digest;
-use crate::route::{Learned, Prior};
+use crate::route::{Learned, Prior, breaker};
 
 /// No new request is sent so long before rented capacity ends.
 pub const RENTED_MARGIN: Duration = Duration::from_secs(60);
@@ -41,6 +41,8 @@ pub struct Member {
     /// Of the names in `selling`, what is learned of it.
     learned: Vec<Arc<Learned>>,
     pub(super) on_sale: ArcSwap<OnSale>,
+    /// Of what is on sale, Unix milliseconds: read by each choice, which has no time for the way there.
+    sold_until_ms: AtomicI64,
     pub(super) ending: Ending,
     pub(super) token: Digest,
     graduates_at: u64,
@@ -126,6 +128,7 @@ pub(super) struct Joined {
     pub(super) token: Digest,
     /// Unix milliseconds.
     pub(super) rented_until_ms: Option<i64>,
+    pub(super) breaker: breaker::Rules,
 }
 
 // === impl Member ===
@@ -135,6 +138,7 @@ impl Member {
         let prior = Prior {
             advertised: Some(bears(&joined.hello.capacity)),
             tokens_per_s: speed(joined.known.figures()),
+            breaker: joined.breaker,
             ..Prior::default()
         };
         let of = |selling: &Selling| joined.known.learned(&selling.name, selling.verified, &prior);
@@ -151,6 +155,7 @@ impl Member {
             selling: joined.selling,
             joined_ms: now.unix_ms,
             known: joined.known,
+            sold_until_ms: AtomicI64::new(joined.on_sale.valid_until_ms),
             on_sale: ArcSwap::from_pointee(joined.on_sale),
             ending: Ending::default(),
             token: joined.token,
@@ -166,8 +171,8 @@ impl Member {
         }
     }
 
-    /// Of one of the names in `selling`.
-    pub(super) fn learned(&self, at: usize) -> Option<&Arc<Learned>> {
+    /// Of one of the names in `selling`, by its place there.
+    pub fn learned(&self, at: usize) -> Option<&Arc<Learned>> {
         self.learned.get(at)
     }
 
@@ -210,7 +215,7 @@ impl Member {
         let stands = matches!(self.standing(), Standing::Probation | Standing::Active);
         stands
             && now.run_ms < self.lease_until_ms.load(Relaxed)
-            && now.unix_ms < self.on_sale.load().valid_until_ms
+            && now.unix_ms < self.sold_until_ms.load(Relaxed)
             && !self.ends_within(now, expected.max(RENTED_MARGIN))
     }
 
@@ -294,6 +299,8 @@ impl Member {
             true => {
                 self.known.offered(next.sequence);
                 self.tell_prices();
+                // Of the one that is in force now, whoever told it.
+                self.sold_until_ms.store(self.on_sale.load().valid_until_ms, Relaxed);
                 Ok(())
             }
             false => Err(before),

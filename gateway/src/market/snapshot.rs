@@ -16,7 +16,7 @@ use crate::config::{Upstream, UpstreamModel};
 use crate::request::Target;
 use crate::request::policy::Sort;
 use crate::route::eligible::Terms;
-use crate::route::{Learned, Prior, Shared};
+use crate::route::{Learned, Prior, Shared, breaker};
 use crate::upstream::Endpoint;
 
 #[derive(Debug, Default)]
@@ -154,9 +154,10 @@ impl Offer {
         endpoint: Arc<Endpoint>,
         upstream: &Upstream,
         served: &UpstreamModel,
+        breaker: breaker::Rules,
     ) -> Self {
         let listed = Prices { prompt: served.price_in, cached: None, completion: served.price_out };
-        let learned = Learned::new(Prior::default());
+        let learned = Learned::new(Prior { breaker, ..Prior::default() });
         listed.tell(&learned);
         Self {
             endpoint,

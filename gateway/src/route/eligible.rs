@@ -48,6 +48,31 @@ pub const NEEDS: [(Feature, &str); 4] = [
     (Feature::Vision, "the request's media"),
 ];
 
+/// The same in the words of who requires that all of a request is acted on.
+const DECLARED: [&str; NEEDS.len()] = [
+    "provider.require_parameters (tools)",
+    "provider.require_parameters (response_format)",
+    "provider.require_parameters (logprobs)",
+    "provider.require_parameters (media in messages)",
+];
+
+/// What keeps an offer out where providers must have declared all that the request needs, if something
+/// does. `endpoint`: the feature that has the members of every request there.
+pub fn undeclared(endpoint: Feature, needs: &Needs, terms: &Terms<'_>) -> Option<&'static str> {
+    let Some(features) = terms.features else {
+        return Some(
+            "provider.require_parameters (an upstream of the configuration declares nothing)",
+        );
+    };
+    if !features.contains(&endpoint) {
+        return Some("provider.require_parameters (the endpoint)");
+    }
+    let mut all = NEEDS.iter().zip(DECLARED).zip(needs.list());
+    all.find_map(|(((feature, _), what), needed)| {
+        (needed && !features.contains(feature)).then_some(what)
+    })
+}
+
 /// The feature that keeps an offer out, if one does.
 pub fn lack(needs: &Needs, terms: &Terms<'_>) -> Option<&'static str> {
     let features = terms.features?;
@@ -89,7 +114,6 @@ pub fn refusal(policy: &Policy, terms: &Terms<'_>) -> Option<&'static str> {
         ("provider.max_price.prompt", !affords(policy.max_price.prompt, terms.price_in)),
         ("provider.max_price.completion", !affords(policy.max_price.completion, terms.price_out)),
         // Nothing of these is known of a provider yet, so none can promise it.
-        ("provider.require_parameters", policy.require_parameters),
         ("provider.data_collection", policy.data_collection == DataCollection::Deny),
         ("provider.zdr", policy.zdr),
         ("provider.attested", policy.attested),
@@ -100,8 +124,7 @@ pub fn refusal(policy: &Policy, terms: &Terms<'_>) -> Option<&'static str> {
 
 /// Whether the policy asks for what is known of no provider yet.
 pub fn is_unmeetable(policy: &Policy) -> bool {
-    policy.require_parameters
-        || policy.data_collection == DataCollection::Deny
+    policy.data_collection == DataCollection::Deny
         || policy.zdr
         || policy.attested
         || policy.min_reputation.is_some_and(|least| least > 0.0)
@@ -172,6 +195,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_required_must_be_declared() {
+        let needs = Needs { tools: true, logprobs: true, ..Needs::default() };
+        let features = [Feature::Chat, Feature::Tools];
+        let of = |features| Terms { features, ..TERMS };
+        for (features, needs, out) in [
+            (None, Needs::default(), Some("an upstream")),
+            (Some(&[][..]), Needs::default(), Some("the endpoint")),
+            (Some(&features[1..]), needs, Some("the endpoint")),
+            (Some(&features[..1]), needs, Some("(tools)")),
+            (Some(&features[..]), needs, Some("(logprobs)")),
+            (Some(&features[..]), Needs { tools: true, ..Needs::default() }, None),
+        ] {
+            let found = undeclared(Feature::Chat, &needs, &of(features));
+            match out {
+                Some(part) => assert!(found.is_some_and(|what| what.contains(part)), "{found:?}"),
+                None => assert_eq!(found, None),
+            }
+        }
+    }
+
+    #[test]
     fn what_fits_is_admitted() {
         for policy in [
             "{}",
@@ -197,7 +241,6 @@ mod tests {
             (r#"{"quantizations": ["fp8"]}"#, "provider.quantizations"),
             (r#"{"max_price": {"prompt": 0.4}}"#, "provider.max_price.prompt"),
             (r#"{"max_price": {"completion": 0.9}}"#, "provider.max_price.completion"),
-            (r#"{"require_parameters": true}"#, "provider.require_parameters"),
             (r#"{"data_collection": "deny"}"#, "provider.data_collection"),
             (r#"{"zdr": true}"#, "provider.zdr"),
             (r#"{"attested": true}"#, "provider.attested"),

@@ -27,7 +27,7 @@ use super::tally::{Signals, Tally};
 use super::way::Way;
 use super::whole;
 use super::witness::{Answered, Witness};
-use crate::config::{Hedging, Limits, Routing};
+use crate::config::{Breaker, Hedging, Limits, Routing};
 use crate::market::{self, Member, Model, Offer};
 use crate::metrics::Metrics;
 use crate::stream::{Checkable, Progress};
@@ -51,6 +51,7 @@ pub struct Context {
     pub probation_share: f64,
     pub routing: Routing,
     pub hedging: Hedging,
+    pub breaker: Breaker,
     /// Of answers that another node may have to go on with.
     pub seeds: super::seed::Seeds,
     /// Who has answers checked.
@@ -372,6 +373,16 @@ impl Try {
         if let Some(member) = &self.member {
             member.answered(tokens);
         }
+    }
+
+    /// So far the answer has come.
+    pub(super) fn came(&mut self, progress: &Progress) {
+        self.tally.came(progress);
+    }
+
+    /// Whoever reads the answer made it wait.
+    pub(super) fn held_up(&mut self) {
+        self.tally.held_up();
     }
 
     pub(super) fn failed(&mut self, error: &Error) {

@@ -126,6 +126,7 @@ fn reason(unfit: Unfit) -> &'static str {
         Unfit::Ejected => "ejected",
         Unfit::Paused => "paused",
         Unfit::Loaded => "loaded",
+        Unfit::Quarantined => "quarantined",
     }
 }
 

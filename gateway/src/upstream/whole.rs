@@ -164,6 +164,7 @@ async fn read_events(
             Some(Err(_)) | None => return Ok(()),
         }
         let progress = assembler.progress();
+        attempt.came(progress);
         if progress.done {
             return Ok(());
         }

@@ -72,6 +72,40 @@ async fn weights_that_are_not_listed_are_sold_under_the_nodes_own_name() {
 }
 
 #[tokio::test]
+async fn who_requires_that_all_is_acted_on_gets_who_declares_it() {
+    let gateway = gateway(|_| {}).await;
+    let joined = [&gateway];
+    let provider = node(&joined, json!({"tokens": 3}), |_, _| {}).await;
+    gateway.until_offers(1).await;
+    let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+    let image = json!([{"role": "user", "content": [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}]);
+    for (member, value, lacks) in [
+        ("temperature", json!(0.5), None),
+        ("tools", tools, None),
+        ("logprobs", json!(true), None),
+        ("messages", image, Some("media in messages")),
+        ("reasoning_effort", json!("low"), Some("reasoning_effort")),
+    ] {
+        let mut body = chat();
+        body["provider"] = json!({"require_parameters": true});
+        body[member] = value;
+        let (status, _, bytes) = gateway.ask(&body).await;
+        let Some(lacks) = lacks else {
+            assert_eq!(status, StatusCode::OK, "{member}: {bytes:?}");
+            continue;
+        };
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{member}: {bytes:?}");
+        let error: Value = serde_json::from_slice(&bytes).expect("JSON");
+        let message = error["error"]["message"].as_str().expect("a message");
+        assert!(message.contains("provider.require_parameters"), "{message}");
+        assert!(message.contains(lacks), "{message}");
+    }
+    assert_eq!(provider.counters.jobs_started(), 3);
+    gateway.running.stop().await;
+}
+
+#[tokio::test]
 async fn new_prices_are_in_force_with_the_next_request() {
     let gateway = gateway(|_| {}).await;
     let joined = [&gateway];
