@@ -85,6 +85,24 @@ pub struct NodeModel {
     /// Null where it is not sold.
     #[serde(default)]
     pub learned: Option<Learned>,
+    /// Null where it is not sold.
+    #[serde(default)]
+    pub integrity: Option<Integrity>,
+}
+
+/// What audits have shown of a model on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Integrity {
+    /// It is at least so honest, with 95 %; 0 to 1.
+    pub lower: f64,
+    /// Share of its answers that are checked; all of a newcomer's first ones.
+    pub audited_share: f64,
+    /// Whole answers, audits that it passed, and confirmed ones that it failed.
+    pub answers: u64,
+    pub passes: u64,
+    pub fails: u64,
+    /// Cumulative sum of the fails' weight; at 9.2 the node is sent away.
+    pub cusum: f64,
 }
 
 /// What this gateway learned of a model on a node by the requests that it sent there, and what it expects

@@ -183,7 +183,7 @@ impl Member {
     }
 
     /// Of one of the names in `selling`.
-    pub(super) fn integrity(&self, at: usize) -> Option<&Arc<Integrity>> {
+    pub fn integrity(&self, at: usize) -> Option<&Arc<Integrity>> {
         self.integrity.get(at)
     }
 

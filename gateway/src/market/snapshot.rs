@@ -230,6 +230,7 @@ impl Offer {
             quantization: self.quantization.as_deref(),
             price_in: prices.prompt,
             price_out: prices.completion,
+            reputation: self.integrity.as_ref().map(|integrity| integrity.lower()),
             features: self.served().map(|served| served.features.as_slice()),
         }
     }

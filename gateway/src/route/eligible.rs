@@ -18,6 +18,8 @@ pub struct Terms<'a> {
     pub price_in: Option<f64>,
     /// Dollars per million answer tokens.
     pub price_out: Option<f64>,
+    /// The lower quantile of its integrity, 0 to 1; absent for one that is not audited.
+    pub reputation: Option<f64>,
     /// What the provider declares; absent for one that declares nothing, and is taken to have all.
     pub features: Option<&'a [Feature]>,
 }
@@ -117,7 +119,7 @@ pub fn refusal(policy: &Policy, terms: &Terms<'_>) -> Option<&'static str> {
         ("provider.data_collection", policy.data_collection == DataCollection::Deny),
         ("provider.zdr", policy.zdr),
         ("provider.attested", policy.attested),
-        ("provider.min_reputation", policy.min_reputation.is_some_and(|least| least > 0.0)),
+        ("provider.min_reputation", !is_reputable(policy, terms)),
     ];
     refusals.into_iter().find_map(|(member, refuses)| refuses.then_some(member))
 }
@@ -138,10 +140,13 @@ pub fn may_see(policy: &Policy, terms: &Terms<'_>) -> bool {
 
 /// Whether the policy asks for what is known of no provider yet.
 pub fn is_unmeetable(policy: &Policy) -> bool {
-    policy.data_collection == DataCollection::Deny
-        || policy.zdr
-        || policy.attested
-        || policy.min_reputation.is_some_and(|least| least > 0.0)
+    policy.data_collection == DataCollection::Deny || policy.zdr || policy.attested
+}
+
+/// Whether audits have shown the provider as honest as the policy asks; who is not audited has shown nothing.
+pub fn is_reputable(policy: &Policy, terms: &Terms<'_>) -> bool {
+    let least = policy.min_reputation.filter(|least| *least > 0.0);
+    least.is_none_or(|least| terms.reputation.is_some_and(|shown| shown >= least))
 }
 
 /// Whether the policy keeps nobody out.
@@ -153,6 +158,7 @@ pub fn admits_all(policy: &Policy) -> bool {
         && policy.pin.is_none()
         && (policy.allow_fallbacks || policy.order.is_empty())
         && policy.max_price == MaxPrice::default()
+        && policy.min_reputation.is_none_or(|least| least <= 0.0)
         && !is_unmeetable(policy)
 }
 
@@ -201,6 +207,7 @@ mod tests {
         quantization: Some("bf16"),
         price_in: Some(0.5),
         price_out: Some(1.0),
+        reputation: Some(0.05),
         features: None,
     };
 

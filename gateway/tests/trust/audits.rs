@@ -186,3 +186,25 @@ async fn a_receipt_says_what_the_audit_found_under_the_scorers_signatures() {
         assert!(!fits(b"another answer"));
     }
 }
+
+#[tokio::test]
+async fn a_request_may_ask_for_what_audits_have_shown() {
+    let (gateway, node, _others) = three(None).await;
+    gateway.audited(&node, &long(), 12).await;
+    let mut body = long();
+    body["provider"] = json!({"min_reputation": 0.5});
+    for _ in 0..4 {
+        let sent = Bytes::from(body.to_string());
+        let (status, headers, _) = gateway.send("POST", "/v1/chat/completions", sent).await;
+        assert_eq!(
+            (status.as_u16(), headers["x-quorate-provider"].to_str()),
+            (200, Ok(&*gateway.name(&node)))
+        );
+    }
+    body["provider"] = json!({"min_reputation": 0.99});
+    let (status, bytes) = gateway.ask(&body).await;
+    let error: Value = serde_json::from_slice(&bytes).expect("JSON");
+    assert_eq!((status.as_u16(), &error["error"]["code"]), (503, &json!("no_provider")));
+    let message = error["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("provider.min_reputation"), "{message}");
+}

@@ -1,13 +1,13 @@
 //! A member as operators see it.
 
 use openapi::node::Link;
-use openapi::nodes::{Breaker, Learned, Node, NodeModel};
+use openapi::nodes::{Breaker, Integrity, Learned, Node, NodeModel};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::app::App;
 use crate::http::models::{ASK, rounded};
-use crate::market::{Member, Now};
+use crate::market::{self, Member, Now};
 use crate::route::{self, Gate, Prefix};
 
 /// What several nodes are shown with.
@@ -71,9 +71,22 @@ impl<'a> Shown<'a> {
                 weights_id: served.weights_id.clone(),
                 measured: member.known.evidence.measured(&served.id),
                 learned: learned.map(|learned| shown(learned, self.now.run_ms)),
+                integrity: sold.and_then(|(at, _)| member.integrity(at)).map(|one| audited(one)),
             }
         });
         models.collect()
+    }
+}
+
+fn audited(integrity: &market::Integrity) -> Integrity {
+    let verdicts = integrity.verdicts();
+    Integrity {
+        lower: rounded(integrity.lower()),
+        audited_share: rounded(integrity.share()),
+        answers: verdicts.answers,
+        passes: verdicts.passes,
+        fails: verdicts.fails,
+        cusum: rounded(verdicts.cusum.value()),
     }
 }
 
