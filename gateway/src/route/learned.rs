@@ -293,7 +293,9 @@ impl Learned {
             return;
         }
         let mut state = self.state();
-        if !is_censored && dispatch.at_ms >= self.paused_until_ms() {}
+        if !is_censored {
+            state.refusals.served(dispatch.at_ms);
+        }
         if dispatch.utilisation <= UNCONGESTED || dispatch.in_flight <= 1 {
             // What the others of its batch cost it is in Φ already.
             let idle_s = seconds / (1.0 + BATCH * dispatch.utilisation);

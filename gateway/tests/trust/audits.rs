@@ -196,10 +196,8 @@ async fn a_request_may_ask_for_what_audits_have_shown() {
     for _ in 0..4 {
         let sent = Bytes::from(body.to_string());
         let (status, headers, _) = gateway.send("POST", "/v1/chat/completions", sent).await;
-        assert_eq!(
-            (status.as_u16(), headers["x-quorate-provider"].to_str()),
-            (200, Ok(&*gateway.name(&node)))
-        );
+        assert_eq!(status, 200);
+        assert_eq!(headers["x-quorate-provider"], *gateway.name(&node));
     }
     body["provider"] = json!({"min_reputation": 0.99});
     let (status, bytes) = gateway.ask(&body).await;
