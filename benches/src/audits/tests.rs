@@ -1,6 +1,6 @@
-use gateway::audit::profile::{Band, Profiles, Thresholds};
-use gateway::audit::{Figures, Reason, Verdict, judge};
-use gateway::route::Random;
+use ::gateway::audit::profile::{Band, Profiles, Thresholds};
+use ::gateway::audit::{Figures, Reason, Verdict, judge};
+use ::gateway::route::Random;
 use provider::engine::toy::{Cheat, Options};
 
 use super::*;
