@@ -107,6 +107,8 @@ impl App {
             hedging: settings.hedging,
             seeds: upstream::Seeds::draw()?,
             witness: trust.clone(),
+            judge: trust.clone(),
+            parties: Arc::new(upstream::Parties::of(&settings.market)),
             dialer: None,
         });
         let bench = Arc::new(Bench::new(market.clone(), upstream.clone(), &settings.market));

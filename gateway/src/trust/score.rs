@@ -56,13 +56,7 @@ impl Trust {
                 return nothing(came);
             }
         };
-        let mut random = self.draw.randomness(&occasion(&case.answered.job));
-        let order = case.order(&nonce, case.ids());
-        let judged = {
-            let profiles = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
-            judge(&case.answer(), &order, &said.scored, &profiles, &mut random)
-        };
-        let Ok(judged) = judged else {
+        let Some(judged) = self.judged(case, &nonce, &said) else {
             metrics.get(ScoreOutcome::Malformed).inc();
             return nothing(Came::Malformed);
         };
@@ -74,6 +68,14 @@ impl Trust {
             judged: Some(judged),
             record,
         }
+    }
+
+    /// What that comes to; nothing, if it is not what was asked.
+    pub(super) fn judged(&self, case: &Case, nonce: &str, said: &Said) -> Option<Judged> {
+        let mut random = self.draw.randomness(&occasion(&case.answered.job));
+        let order = case.order(nonce, case.ids());
+        let profiles = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
+        judge(&case.answer(), &order, &said.scored, &profiles, &mut random).ok()
     }
 
     /// What the scorer says of these tokens.

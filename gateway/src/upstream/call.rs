@@ -62,6 +62,7 @@ impl Own {
             fallback: Fallback { id: id.into(), created: 0 },
             deadline: Instant::now(),
             verification: Verification::default(),
+            keep: None,
             continuation: None,
         }))
     }

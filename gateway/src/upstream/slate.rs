@@ -67,7 +67,13 @@ impl<'a> Slate<'a> {
         }
         let ask = ask(model, policy, job, context.routing.values);
         let limits = Limits { policy, scope, needs: needs(job), bill: bill(&ask, job) };
-        let admitted = limits.admitted(model, &ask);
+        let mut admitted = limits.admitted(model, &ask);
+        if let Some(among) = wanted.among.as_deref() {
+            match &mut admitted {
+                Some(admitted) => admitted.intersect_with(among),
+                None => admitted = Some(among.clone()),
+            }
+        }
         if admitted.as_ref().is_some_and(FixedBitSet::is_clear) {
             return Err(limits.refusal(&model.offers));
         }
@@ -172,7 +178,7 @@ impl<'a> Slate<'a> {
         self.ordered.iter().chain(rest).filter(|group| !group.is_empty())
     }
 
-    fn is_admitted(&self, place: usize) -> bool {
+    pub(super) fn is_admitted(&self, place: usize) -> bool {
         self.admitted.as_ref().is_none_or(|admitted| admitted.contains(place))
     }
 }

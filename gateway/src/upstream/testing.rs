@@ -49,9 +49,11 @@ impl Request {
             fallback: Fallback { id: "bench".into(), created: 0 },
             deadline: Instant::now(),
             verification: Verification::default(),
+            keep: None,
             continuation: None,
         };
-        Ok(Self { job, wanted: Wanted { model, policy: policy.map(Arc::new) } })
+        let wanted = Wanted { model, policy: policy.map(Arc::new), among: None };
+        Ok(Self { job, wanted })
     }
 
     /// What is found out once a request; the function chooses.

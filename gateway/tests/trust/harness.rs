@@ -144,7 +144,7 @@ impl Gateway {
     }
 
     /// What it is called here.
-    fn name(&self, node: &Node) -> String {
+    pub(crate) fn name(&self, node: &Node) -> String {
         let member = self.running.app.market.member(&node.key).expect("it is here");
         member.provider.to_string()
     }
