@@ -3,6 +3,7 @@
 
 use futures_util::future::BoxFuture;
 use openapi::verification::Verified;
+use openapi::verify::Score;
 use std::sync::Arc;
 
 use super::Trust;
@@ -10,7 +11,7 @@ use super::books::Audit;
 use super::case::Case;
 use super::check::Asked;
 use super::open::{Opened, open};
-use super::score::node;
+use super::score::{Word, node};
 use super::scorers::scorers;
 use crate::audit::Verdict;
 use crate::audit::confirm::{self, Came, Next, Vote};
@@ -82,6 +83,12 @@ impl Trust {
             if came == Came::Vote(Vote::Pass) && is_judged {
                 passed += 1;
             }
+            if passed > 0 && came == Came::Vote(Vote::Fail) && outcome.take().is_some() {
+                // Two say it stands and now one that it does not: as when a scorer is checked.
+                let is_pass = |word: &Word| word.came == Came::Vote(Vote::Pass);
+                let first = words.iter().position(is_pass).unwrap_or_default();
+                audit = confirm::Audit::recheck(first);
+            }
             if outcome.is_none()
                 && let Next::Done(done) = audit.take(words.len().saturating_sub(1), came)
             {
@@ -98,69 +105,101 @@ impl Trust {
         (Asked { words, outcome }, passed)
     }
 
-    /// Who says that one of them fails is asked to be confirmed by a second.
+    /// Who says that one of them fails is confirmed by a second. That is booked, and who is right is not:
+    /// it was asked for, and not drawn.
     async fn forked(
         &self,
         context: &Context,
         [first, second]: [Arc<Answered>; 2],
         at: usize,
     ) -> fork::Verdict {
+        let (one, other) =
+            tokio::join!(self.shown(context, &first), self.shown(context, &second));
+        let cases = match (one, other) {
+            (Shown::Case(one), Shown::Case(other)) => (one, other),
+            (Shown::Fault, Shown::Case(_)) => return fork::Verdict::FirstFails,
+            (Shown::Case(_), Shown::Fault) => return fork::Verdict::SecondFails,
+            _ => return fork::Verdict::Unknown,
+        };
         let writers = [first.member.operator_key, second.member.operator_key];
-        let is_apart = |offer: &Arc<Offer>| {
-            offer.member().is_some_and(|member| !writers.contains(&member.operator_key))
-        };
-        let (Some(one), Some(other)) =
-            (self.opened(context, &first).await, self.opened(context, &second).await)
-        else {
-            return fork::Verdict::Unknown;
-        };
-        let mut before = None;
-        for scorer in trusted(context, &first, self).into_iter().filter(is_apart) {
-            let Some(branches) = self.branches(context, [&one, &other], &scorer, at).await else {
+        let mut before: Option<(fork::Verdict, Vec<Word>)> = None;
+        for scorer in trusted(context, &first, self) {
+            if scorer.member().is_none_or(|member| writers.contains(&member.operator_key)) {
+                continue;
+            }
+            let Some((verdict, blamed)) = self.compared(context, &cases, &scorer, at).await else {
                 continue;
             };
-            let [one, other] = branches;
-            match fork::judge(one, other) {
-                verdict @ (fork::Verdict::Benign | fork::Verdict::Unknown) => return verdict,
-                verdict if before == Some(verdict) => return verdict,
-                verdict if before.is_none() => before = Some(verdict),
-                _ => return fork::Verdict::Unknown,
+            let case = match verdict {
+                fork::Verdict::Benign | fork::Verdict::Unknown => return verdict,
+                fork::Verdict::FirstFails => &cases.0,
+                fork::Verdict::SecondFails => &cases.1,
+            };
+            match before.take() {
+                None => before = Some((verdict, blamed)),
+                Some((earlier, mut words)) if earlier == verdict => {
+                    words.extend(blamed);
+                    let audit = Audit::of(&case.answered, Some(true)).scored(&words);
+                    let why = format!("another operator's answer parts from it at token {at}");
+                    self.book(&case.answered, audit.because(vec![why])).await;
+                    return verdict;
+                }
+                Some(_) => return fork::Verdict::Unknown,
             }
         }
         fork::Verdict::Unknown
     }
 
-    /// What its node committed itself to; nothing, where it does not show it.
-    async fn opened(&self, context: &Context, answered: &Arc<Answered>) -> Option<Case> {
+    /// What its node committed itself to.
+    async fn shown(&self, context: &Context, answered: &Arc<Answered>) -> Shown {
         match open(context, &self.draw, (**answered).clone()).await {
             Opened::Case(mut case) => {
                 // Up to the fork and at it, whatever would be drawn.
                 case.positions = None;
-                Some(*case)
+                Shown::Case(case)
             }
-            Opened::Fault(..) | Opened::Unknown(..) => None,
+            Opened::Fault(answered, reason) => {
+                let audit = Audit::of(&answered, Some(true)).because(vec![reason.to_string()]);
+                self.book(&answered, audit).await;
+                Shown::Fault
+            }
+            Opened::Unknown(..) => Shown::Unknown,
         }
     }
 
-    async fn branches(
+    /// What one scorer makes of both, and its word on whoever it blames. Nothing, if it says nothing.
+    async fn compared(
         &self,
         context: &Context,
-        cases: [&Case; 2],
+        (first, second): &(Box<Case>, Box<Case>),
         scorer: &Arc<Offer>,
         at: usize,
-    ) -> Option<[fork::Branch; 2]> {
-        let mut branches = Vec::new();
-        for case in cases {
-            let nonce = super::score::nonce(case, scorer);
-            let said = self.said(context, case, scorer, (&nonce, case.ids())).await.ok()?;
-            let word = self.judged(case, &nonce, &said)?;
-            branches.push(fork::Branch {
-                is_sound: !matches!(word.verdict, Verdict::Fail(_)),
-                margin: fork::margin(&said.scored.scores, at),
-            });
-        }
-        branches.try_into().ok()
+    ) -> Option<(fork::Verdict, Vec<Word>)> {
+        let (one, scores) = self.heard(context, first, scorer).await;
+        let first = branch(&one, &scores, at)?;
+        let (other, scores) = self.heard(context, second, scorer).await;
+        let verdict = fork::judge(first, branch(&other, &scores, at)?);
+        let blamed = match verdict {
+            fork::Verdict::FirstFails => vec![one],
+            fork::Verdict::SecondFails => vec![other],
+            fork::Verdict::Benign | fork::Verdict::Unknown => Vec::new(),
+        };
+        Some((verdict, blamed))
     }
+}
+
+/// Of an answer that is to be compared with another.
+enum Shown {
+    Case(Box<Case>),
+    /// Its node's own word is against it.
+    Fault,
+    Unknown,
+}
+
+fn branch(word: &Word, scores: &[Score], at: usize) -> Option<fork::Branch> {
+    let judged = word.judged.as_ref()?;
+    let is_sound = !matches!(judged.verdict, Verdict::Fail(_));
+    Some(fork::Branch { is_sound, margin: fork::margin(scores, at) })
 }
 
 /// Scorers whose word counts, in their order.

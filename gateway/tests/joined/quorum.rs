@@ -4,9 +4,11 @@
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 use provider::app::Running;
+use provider::engine::scripted::Options;
+use provider::offer::{Prices, Terms};
 use serde_json::{Value, json};
 
-use crate::harness::{Gateway, MODEL, gateway, node, until};
+use crate::harness::{Gateway, MODEL, gateway, gateway_with, node, until};
 
 /// A gateway where all who join count, and where one machine is many networks.
 async fn market() -> Gateway {
@@ -175,26 +177,24 @@ async fn who_wants_agreement_or_nothing_gets_nothing() {
 async fn who_dies_in_the_middle_is_replaced() {
     for stream in [false, true] {
         let gateway = market().await;
+        // Of four two die, before the others are done: of any three one has to be replaced.
         let dying = json!({"text": "so it is and was", "cut_after": 2, "itl_ms": 5});
-        let mut nodes = vec![node(&[&gateway], dying, |_, _| {}).await];
-        // Slower, so that it dies before they are done.
-        for _ in 0..3 {
+        let mut nodes = Vec::new();
+        for _ in 0..2 {
+            nodes.push(node(&[&gateway], dying.clone(), |_, _| {}).await);
             nodes.push(says(&gateway, "so it is and was", 300).await);
         }
         gateway.until_offers(4).await;
-        let mut wanted = json!({"mode": "quorum", "k": 3, "n": 3, "stream": "buffered"});
-        for _ in 0..4 {
-            let before = nodes[0].counters.jobs_started();
-            let (status, headers, bytes) = gateway.ask(&body(wanted.clone(), stream)).await;
-            assert_eq!(status, 200, "{bytes:?}");
-            assert_eq!(headers["x-quorate-verified"], "pass", "{bytes:?}");
-            let is_in = nodes[0].counters.jobs_started() > before;
-            assert_eq!(headers["x-quorate-attempts"], if is_in { "4" } else { "3" });
-        }
-        // With nobody to replace it there are too few.
-        wanted["n"] = json!(4);
-        wanted["k"] = json!(4);
-        let (_, headers, bytes) = gateway.ask(&body(wanted, stream)).await;
+        let wanted = json!({"mode": "quorum", "k": 2, "n": 3, "stream": "buffered"});
+        let (status, headers, bytes) = gateway.ask(&body(wanted, stream)).await;
+        assert_eq!(status, 200, "{bytes:?}");
+        assert_eq!(headers["x-quorate-verified"], "pass", "{bytes:?}");
+        assert_eq!(nodes.iter().map(|node| node.counters.jobs_started()).sum::<u64>(), 4);
+        // Where nobody is left to replace them, nobody can say.
+        gateway.until_offers(4).await;
+        let wanted = json!({"mode": "quorum", "k": 4, "n": 4, "stream": "buffered"});
+        let (status, headers, bytes) = gateway.ask(&body(wanted, stream)).await;
+        assert_eq!(status, 200, "{bytes:?}");
         assert_eq!(headers["x-quorate-verified"], "none", "{bytes:?}");
         gateway.running.stop().await;
     }
@@ -311,5 +311,53 @@ async fn what_cannot_be_compared_or_paid_is_refused() {
     // What two of them say is wrong with the request is so; nobody else is bothered with it.
     let (status, _, answer) = whole(&gateway, &body(quorum(), false)).await;
     assert_eq!((status, &answer["error"]["message"]), (StatusCode::BAD_REQUEST, &json!("no")));
+    gateway.running.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_request_may_cost_is_for_all_answers_together() {
+    let gateway = market().await;
+    // A dollar for a million tokens.
+    let prices = Prices { prompt: 1_000_000, completion: 1_000_000, cached: None };
+    let mut nodes = Vec::new();
+    for _ in 0..3 {
+        let terms = Terms { prices, ..Terms::default() };
+        let change = |joining: &mut provider::app::Joining, _: &mut Options| joining.terms = terms;
+        nodes.push(node(&[&gateway], json!({"text": "so it is"}), change).await);
+    }
+    gateway.until_offers(3).await;
+    let mut body = body(quorum(), false);
+    body["max_tokens"] = json!(1000);
+    for (dollars, expected) in [(0.0025, StatusCode::SERVICE_UNAVAILABLE), (0.006, StatusCode::OK)] {
+        body["provider"] = json!({"max_price": {"request": dollars}});
+        let (status, _, answer) = whole(&gateway, &body).await;
+        assert_eq!(status, expected, "{answer}");
+        if status != StatusCode::OK {
+            let message = answer["error"]["message"].as_str().expect("a message");
+            assert!(message.contains("provider.max_price.request"), "{answer}");
+        }
+    }
+    gateway.running.stop().await;
+}
+
+#[tokio::test]
+async fn another_model_has_its_turn_where_too_few_sell_the_first() {
+    let gateway = gateway_with(|settings| {
+        let mut other = settings.models[0].clone();
+        (other.id, other.weights_ids) = ("acme/other:1".to_owned(), Vec::new());
+        settings.models.push(other);
+        (settings.market.probation_answers, settings.market.loopback_apart) = (0, true);
+    })
+    .await;
+    let mut nodes = Vec::new();
+    for _ in 0..3 {
+        nodes.push(says(&gateway, "so it is", 0).await);
+    }
+    gateway.until_offers(3).await;
+    let mut body = body(quorum(), false);
+    (body["model"], body["models"]) = (json!("acme/other:1"), json!([MODEL]));
+    let (status, headers, answer) = whole(&gateway, &body).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!((&answer["model"], headers["x-quorate-verified"].as_bytes()), (&json!(MODEL), &b"pass"[..]));
     gateway.running.stop().await;
 }

@@ -16,7 +16,7 @@ use crate::consensus::{Form, fork};
 use crate::request::policy::{Hedge, Mode, Policy};
 use crate::upstream::attempt::{Context, Exchange, more_telling};
 use crate::upstream::body::ErrorEvent;
-use crate::upstream::error::Error;
+use crate::upstream::error::{Error, Phase};
 use crate::upstream::opened::Opened;
 use crate::upstream::record::Record;
 use crate::upstream::request::{Job, Wanted};
@@ -175,6 +175,10 @@ impl Panel {
                 self.under_way.clear();
                 return Err(error);
             }
+        }
+        if matches!(error, Error::Timeout(Phase::Request) | Error::Draining) {
+            // There is no time for anybody else.
+            self.left = 0;
         }
         self.worst = Some(more_telling(self.worst.take(), error));
         Ok(self.lost(member))
