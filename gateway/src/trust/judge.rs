@@ -113,8 +113,7 @@ impl Trust {
         [first, second]: [Arc<Answered>; 2],
         at: usize,
     ) -> fork::Verdict {
-        let (one, other) =
-            tokio::join!(self.shown(context, &first), self.shown(context, &second));
+        let (one, other) = tokio::join!(self.shown(context, &first), self.shown(context, &second));
         let cases = match (one, other) {
             (Shown::Case(one), Shown::Case(other)) => (one, other),
             (Shown::Fault, Shown::Case(_)) => return fork::Verdict::FirstFails,

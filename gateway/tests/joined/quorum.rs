@@ -328,7 +328,8 @@ async fn what_a_request_may_cost_is_for_all_answers_together() {
     gateway.until_offers(3).await;
     let mut body = body(quorum(), false);
     body["max_tokens"] = json!(1000);
-    for (dollars, expected) in [(0.0025, StatusCode::SERVICE_UNAVAILABLE), (0.006, StatusCode::OK)] {
+    for (dollars, expected) in [(0.0025, StatusCode::SERVICE_UNAVAILABLE), (0.006, StatusCode::OK)]
+    {
         body["provider"] = json!({"max_price": {"request": dollars}});
         let (status, _, answer) = whole(&gateway, &body).await;
         assert_eq!(status, expected, "{answer}");
@@ -358,6 +359,9 @@ async fn another_model_has_its_turn_where_too_few_sell_the_first() {
     (body["model"], body["models"]) = (json!("acme/other:1"), json!([MODEL]));
     let (status, headers, answer) = whole(&gateway, &body).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
-    assert_eq!((&answer["model"], headers["x-quorate-verified"].as_bytes()), (&json!(MODEL), &b"pass"[..]));
+    assert_eq!(
+        (&answer["model"], headers["x-quorate-verified"].as_bytes()),
+        (&json!(MODEL), &b"pass"[..])
+    );
     gateway.running.stop().await;
 }
