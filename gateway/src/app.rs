@@ -112,6 +112,8 @@ impl App {
             breaker: settings.breaker,
             seeds: upstream::Seeds::draw()?,
             witness: trust.clone(),
+            judge: trust.clone(),
+            parties: Arc::new(upstream::Parties::of(&settings.market)),
             dialer: None,
         });
         let bench = Arc::new(Bench::new(market.clone(), upstream.clone(), &settings.market));

@@ -18,6 +18,8 @@ use std::time::Duration;
 
 use bucket::{Bucket, Short};
 
+use crate::request::Verification;
+
 pub use bucket::Level;
 pub use reservation::{Reservation, Spent};
 pub use time::Time;
@@ -42,6 +44,10 @@ pub struct Rules {
     pub choices_max: Option<NonZeroU32>,
     /// The most providers that one request may have asked because others are late.
     pub hedges_max: Option<u32>,
+    /// The most providers that one request may have answer it, so that their answers can be compared.
+    pub quorum_max: Option<u32>,
+    /// For requests that say nothing of it.
+    pub verification: Option<Verification>,
 }
 
 /// One key's limits and what is used of them.
@@ -68,6 +74,8 @@ pub struct Ask {
     pub choices: u32,
     /// Of them, for one prompt.
     pub n: u32,
+    /// Providers that are all to answer it.
+    pub times: u32,
     pub is_stream: bool,
 }
 
@@ -97,6 +105,9 @@ pub enum Refusal {
     },
 }
 
+/// Of keys that say nothing of it.
+const QUORUM_MAX: u32 = 5;
+
 /// What is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct State {
@@ -117,7 +128,14 @@ impl Rules {
             concurrent_streams: self.concurrent_streams.or(other.concurrent_streams),
             choices_max: self.choices_max.or(other.choices_max),
             hedges_max: self.hedges_max.or(other.hedges_max),
+            quorum_max: self.quorum_max.or(other.quorum_max),
+            verification: self.verification.or(other.verification),
         }
+    }
+
+    /// The most providers that one request may have answer it.
+    pub fn quorum_max(&self) -> u32 {
+        self.quorum_max.unwrap_or(QUORUM_MAX)
     }
 
     /// Whether answers carry rate-limit headers.
@@ -185,7 +203,8 @@ impl Account {
         let mut tries = 0;
         loop {
             let left = self.tokens.level(limit, now_ns).remaining;
-            let asked = needed(ask, prompt, u64::from(left));
+            let times = u64::from(ask.times.max(1));
+            let asked = needed(ask, prompt, u64::from(left) / times).saturating_mul(times);
             let count = u32::try_from(asked).ok().and_then(NonZeroU32::new);
             let taken = match count {
                 Some(count) => self.tokens.take(limit, count, now_ns),

@@ -19,7 +19,7 @@ mod trust;
 pub use labels::{
     AttemptOutcome, AuditOutcome, CacheOutcome, ConnectionState, Endpoint, HedgeDenial,
     HedgeOutcome, JoinOutcome, Label, Measurement, Outcome, Phase, ReceiptOutcome, ScoreOutcome,
-    StatusClass, TokenKind,
+    StatusClass, TokenKind, Verified,
 };
 pub use route::Route;
 pub use trust::Trust;

@@ -4,6 +4,7 @@
 
 mod calls;
 mod digest;
+mod end;
 mod error;
 pub mod error_event;
 mod evidence;
@@ -27,6 +28,7 @@ pub mod assemble;
 pub mod relay;
 
 pub use assemble::{Answer, Assembler};
+pub use end::end;
 pub use error::{Error, ProviderError};
 pub(crate) use lines::{Role, role};
 pub use out::Out;

@@ -7,6 +7,7 @@ mod books;
 mod canary;
 mod case;
 mod check;
+mod judge;
 mod open;
 mod score;
 mod scorers;

@@ -1,7 +1,10 @@
-//! How a request's provider was chosen, for who asks with `x-quorate-explain: 1`.
+//! What the gateway adds to an answer: how its provider was chosen, for who asks with
+//! `x-quorate-explain: 1`, and what became of its verification.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
+
+use crate::verification::Verification;
 
 /// By headers, for programs that cannot add members to a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoParams)]
@@ -25,7 +28,11 @@ pub enum Asked {
 /// In whole answers, and in a chunk of its own before the end of a stream, as the member `quorate`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Quorate {
-    pub explain: Explain,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explain: Option<Explain>,
+    /// Of requests with `verification.mode` `quorum` or `verify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]

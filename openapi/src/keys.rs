@@ -16,6 +16,10 @@ pub struct KeyLimits {
     pub choices_max: Option<u32>,
     /// Further providers that one request may have asked because the first is late; 0 for none.
     pub hedges_max: Option<u32>,
+    /// Providers that may answer one request, so that their answers are compared.
+    pub quorum_max: Option<u32>,
+    /// Of requests that say nothing of it, as `x-quorate-verify` has it: `quorum; k=2; n=3`.
+    pub verification: Option<String>,
 }
 
 /// What a key may reach. A list that is null allows all.
@@ -72,6 +76,12 @@ pub struct KeyRequest {
     pub choices_max: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hedges_max: Option<u64>,
+    /// Default 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quorum_max: Option<u64>,
+    /// As `x-quorate-verify` has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verification: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub models: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]

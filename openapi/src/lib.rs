@@ -20,4 +20,5 @@ pub mod responses;
 pub mod resume;
 pub mod sign;
 pub mod usage;
+pub mod verification;
 pub mod verify;

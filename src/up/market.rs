@@ -50,6 +50,7 @@ impl Plan<'_> {
                 nodes: named(|member| member.node),
                 operators: named(|member| member.operator),
                 measure: self.measure,
+                loopback_apart: true,
                 ..Market::default()
             },
             limits: Limits::default(),

@@ -6,12 +6,15 @@ use std::num::NonZeroU32;
 
 use super::Scope;
 use crate::limit::{RATE_MAX, Rules};
+use crate::request::Verification;
 
 /// `n` can't be more anyway.
 const CHOICES_MAX: u32 = 128;
 const STREAMS_MAX: u32 = 1_000_000;
 /// No request is hedged more often anyway.
 const HEDGES_MAX: u32 = 2;
+/// No request asks for more anyway.
+const QUORUM_MAX: u32 = 16;
 /// Entries of one list.
 const ENTRIES_MAX: usize = 64;
 const ENTRY_BYTES_MAX: usize = 256;
@@ -24,6 +27,9 @@ pub struct Draft {
     pub concurrent_streams: Option<u64>,
     pub choices_max: Option<u64>,
     pub hedges_max: Option<u64>,
+    pub quorum_max: Option<u64>,
+    /// As a header has it.
+    pub verification: Option<String>,
     pub models: Option<Vec<String>>,
     pub regions: Option<Vec<String>>,
     pub providers: Option<Vec<String>>,
@@ -37,6 +43,8 @@ impl From<KeyRequest> for Draft {
             concurrent_streams: request.concurrent_streams,
             choices_max: request.choices_max,
             hedges_max: request.hedges_max,
+            quorum_max: request.quorum_max,
+            verification: request.verification,
             models: request.models,
             regions: request.regions,
             providers: request.providers,
@@ -58,6 +66,8 @@ impl Draft {
         };
         let rules = Rules {
             hedges_max: None,
+            quorum_max: None,
+            verification: None,
             requests_per_minute: number("requests_per_minute", self.requests_per_minute, RATE_MAX),
             tokens_per_minute: number("tokens_per_minute", self.tokens_per_minute, RATE_MAX),
             concurrent_streams: number("concurrent_streams", self.concurrent_streams, STREAMS_MAX),
@@ -67,7 +77,22 @@ impl Draft {
         if let Some(value) = hedges_max.filter(|value| *value > HEDGES_MAX) {
             fault("hedges_max", format!("{value} is not between 0 and {HEDGES_MAX}"));
         }
-        let rules = Rules { hedges_max, ..rules };
+        let quorum_max = self.quorum_max.map(|value| u32::try_from(value).unwrap_or(u32::MAX));
+        if let Some(value) = quorum_max.filter(|value| *value > QUORUM_MAX) {
+            fault("quorum_max", format!("{value} is not between 0 and {QUORUM_MAX}"));
+        }
+        let verification = self.verification.as_deref();
+        let verification = match verification
+            .map(|text| Verification::from_header("verification", text))
+            .transpose()
+        {
+            Ok(verification) => verification,
+            Err(error) => {
+                fault("verification", error.message);
+                None
+            }
+        };
+        let rules = Rules { hedges_max, quorum_max, verification, ..rules };
         for (name, list) in
             [("models", &self.models), ("regions", &self.regions), ("providers", &self.providers)]
         {
@@ -133,6 +158,8 @@ mod tests {
             concurrent_streams: Some(1_000_001),
             choices_max: Some(129),
             hedges_max: Some(3),
+            quorum_max: Some(17),
+            verification: Some("quorum; k=4; n=3".to_owned()),
             models: list(&["a*b"]),
             regions: list(&["eu*"]),
             providers: list(&[]),
@@ -146,6 +173,8 @@ mod tests {
                 "concurrent_streams",
                 "choices_max",
                 "hedges_max",
+                "quorum_max",
+                "verification",
                 "models",
                 "regions",
                 "providers"

@@ -67,6 +67,12 @@ struct Create {
     /// Further providers that one request may have asked because the first is late; 0 for none.
     #[arg(long, value_name = "N")]
     hedges_max: Option<u64>,
+    /// Providers that may answer one request, so that their answers are compared; default 5.
+    #[arg(long, value_name = "N")]
+    quorum_max: Option<u64>,
+    /// How its answers are verified where requests do not say: `quorum; k=2; n=3`.
+    #[arg(long, value_name = "MODE; K; N")]
+    verification: Option<String>,
     /// Models it may use; a name that ends in `*` stands for all that begin so.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     models: Option<Vec<String>>,
@@ -233,6 +239,8 @@ impl Create {
             concurrent_streams: self.concurrent_streams,
             choices_max: self.choices_max,
             hedges_max: self.hedges_max,
+            quorum_max: self.quorum_max,
+            verification: self.verification,
             models: self.models,
             regions: self.regions,
             providers: self.providers,

@@ -156,6 +156,8 @@ fn keys(raw: Vec<RawKey>, problems: &mut Problems) -> Vec<Key> {
             concurrent_streams: raw.concurrent_streams,
             choices_max: raw.choices_max,
             hedges_max: raw.hedges_max,
+            quorum_max: raw.quorum_max,
+            verification: raw.verification,
             models: raw.models,
             regions: raw.regions,
             providers: raw.providers,

@@ -37,6 +37,8 @@ pub struct Market {
     pub joining_max: usize,
     /// Direct links may lead to loopback and private addresses.
     pub direct_private: bool,
+    /// Operators on this machine count as being on networks of their own: for trying quorums out.
+    pub loopback_apart: bool,
     /// Good answers until a node is no newcomer any more.
     pub probation_answers: u64,
     /// Share of a model's requests that all newcomers get together while others have room.
@@ -105,6 +107,7 @@ pub(super) struct RawMarket {
     pub(super) nodes_max: Option<u64>,
     pub(super) joining_max: Option<u64>,
     pub(super) direct_private: bool,
+    pub(super) loopback_apart: bool,
     pub(super) probation_answers: Option<u64>,
     pub(super) probation_share: Option<f64>,
     pub(super) measure: Option<bool>,
@@ -152,6 +155,7 @@ impl Default for Market {
             nodes_max: 16_384,
             joining_max: 256,
             direct_private: false,
+            loopback_apart: false,
             probation_answers: 30,
             probation_share: 0.02,
             measure: true,

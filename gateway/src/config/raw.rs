@@ -64,6 +64,8 @@ pub(super) struct RawKey {
     pub(super) concurrent_streams: Option<u64>,
     pub(super) choices_max: Option<u64>,
     pub(super) hedges_max: Option<u64>,
+    pub(super) quorum_max: Option<u64>,
+    pub(super) verification: Option<String>,
     pub(super) models: Option<Vec<String>>,
     pub(super) regions: Option<Vec<String>>,
     pub(super) providers: Option<Vec<String>>,

@@ -127,6 +127,18 @@ impl Agreement {
         self.asked
     }
 
+    /// How many must agree, as it stands.
+    pub fn k(&self) -> usize {
+        self.k
+    }
+
+    /// There is no time left: what there is has to do.
+    pub fn give_up(&self) -> Decision {
+        let largest = self.largest();
+        let is_reached = largest.is_some_and(|(_, size)| size >= self.k);
+        self.decision(largest.map(|(group, _)| group), is_reached)
+    }
+
     /// After what came: who failed is replaced at once, as far as may be.
     pub fn take(&mut self, event: Event) -> Next {
         match event {
@@ -158,6 +170,10 @@ impl Agreement {
     fn add(&mut self, member: usize, key: Key, ids: Vec<u32>) {
         let same = self.answers.iter().find(|one| one.key.canonical == key.canonical);
         let group = same.map_or(member, |one| one.group);
+        // What was found to be wrong does not become right by being said again.
+        if same.is_some_and(|one| self.at_fault.contains(&one.member)) {
+            self.at_fault.push(member);
+        }
         self.answers.push(Answer { member, key, ids, group });
     }
 
@@ -201,8 +217,7 @@ impl Agreement {
             self.k = self.k.max(self.rules.n_max / 2 + 1);
             return Next::Ask(more);
         }
-        let largest = self.largest().map(|(group, _)| group);
-        Next::Done(self.decision(largest, false))
+        Next::Done(self.give_up())
     }
 
     /// The group that most are of; of as large ones that of who was asked first.

@@ -32,7 +32,12 @@ pub fn of(body: &[u8], form: Form) -> Option<Key> {
     let message = choice.get("message");
     let text = choice.get("text").or_else(|| message?.get("content")).and_then(Value::as_str);
     let refusal = message.and_then(|message| message.get("refusal")).and_then(Value::as_str);
-    let mut calls = calls(message.and_then(|message| message.get("tool_calls")));
+    let mut calls = message.map(calls).unwrap_or_default();
+    let text = match text {
+        Some(text) => text.to_owned(),
+        // Parts in the place of a text.
+        None => message.and_then(|message| message.get("content")).map(value).unwrap_or_default(),
+    };
     let (mut canonical, mut exact) = (Sha256::new(), Sha256::new());
     for hash in [&mut canonical, &mut exact] {
         part(hash, finish);
@@ -49,24 +54,39 @@ pub fn of(body: &[u8], form: Form) -> Option<Key> {
         part(&mut canonical, name);
         part(&mut canonical, arguments);
     }
-    let text = text.unwrap_or_default();
-    part(&mut exact, text);
+    part(&mut exact, &text);
     match form {
-        Form::Json => part(&mut canonical, &json_or_text(text)),
-        Form::Text => part(&mut canonical, &plain(text)),
+        Form::Json => part(&mut canonical, &json_or_text(&text)),
+        Form::Text => part(&mut canonical, &plain(&text)),
     }
     Some(Key { canonical: canonical.finalize().into(), exact: exact.finalize().into() })
 }
 
-/// Names and arguments, as they were said.
-fn calls(calls: Option<&Value>) -> Vec<(String, String)> {
-    let calls = calls.and_then(Value::as_array).into_iter().flatten();
-    let of = |call: &Value| {
-        let function = call.get("function")?;
-        let text = |name: &str| function.get(name).and_then(Value::as_str).unwrap_or_default();
-        Some((text("name").to_owned(), text("arguments").to_owned()))
+/// Names and arguments, as they were said; of calls of another kind all but their ids.
+fn calls(message: &Value) -> Vec<(String, String)> {
+    let calls = message.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
+    let named = |function: &Value| {
+        let text = |name: &str| function.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some((text("name")?, text("arguments").unwrap_or_default()))
     };
-    calls.filter_map(of).collect()
+    let of = |call: &Value| {
+        call.get("function").and_then(named).unwrap_or_else(|| {
+            let mut call = call.clone();
+            call.as_object_mut().map(|members| members.remove("id"));
+            (String::new(), value(&call))
+        })
+    };
+    // The older form, of which there is one.
+    let older = message.get("function_call").and_then(named);
+    calls.map(of).chain(older).collect()
+}
+
+fn value(value: &Value) -> String {
+    let mut out = String::new();
+    if !value.is_null() {
+        write(value, &mut out);
+    }
+    out
 }
 
 /// A part with its length: no two lists of parts are the same bytes.
@@ -111,8 +131,8 @@ fn write(value: &Value, out: &mut String) {
             }
             out.push('}');
         }
-        Value::String(text) => out.push_str(&Value::from(plain(text)).to_string()),
-        Value::Null | Value::Bool(_) => out.push_str(&value.to_string()),
+        // White space in it may matter: it may be a program.
+        Value::String(_) | Value::Null | Value::Bool(_) => out.push_str(&value.to_string()),
     }
 }
 
@@ -202,8 +222,38 @@ mod tests {
             calls(&[("1", "get", r#"{"a":1,"b":2}"#)]),
             calls(&[("1", "get", r#"{"a":1,"b":3}"#), ("2", "put", "{}")]),
             calls(&[("1", "got", r#"{"a":1,"b":2}"#), ("2", "put", "{}")]),
+            calls(&[("1", "get", r#"{"a":1,"b":2}"#), ("2", "put", "{}"), ("3", "put", "{}")]),
         ] {
             assert_ne!(canonical(&one, Form::Text), canonical(&other, Form::Text));
+        }
+    }
+
+    #[test]
+    fn no_kind_of_answer_is_passed_over() {
+        let message = |message: &str| {
+            format!(r#"{{"choices":[{{"message":{message},"finish_reason":"stop"}}]}}"#)
+        };
+        for (one, other) in [
+            (
+                r#"{"content":null,"function_call":{"name":"f","arguments":"{}"}}"#,
+                r#"{"content":null,"function_call":{"name":"g","arguments":"{}"}}"#,
+            ),
+            (
+                r#"{"tool_calls":[{"id":"1","type":"custom","custom":{"name":"f","input":"a"}}]}"#,
+                r#"{"tool_calls":[{"id":"1","type":"custom","custom":{"name":"f","input":"b"}}]}"#,
+            ),
+            (
+                r#"{"content":[{"type":"text","text":"a"}]}"#,
+                r#"{"content":[{"type":"text","text":"b"}]}"#,
+            ),
+            (
+                r#"{"tool_calls":[{"function":{"name":"run","arguments":"{\"code\":\"a\\n b\"}"}}]}"#,
+                r#"{"tool_calls":[{"function":{"name":"run","arguments":"{\"code\":\"a b\"}"}}]}"#,
+            ),
+        ] {
+            let key = |text: &str| canonical(message(text).as_bytes(), Form::Text);
+            assert_ne!(key(one), key(other), "{one}");
+            assert_eq!(key(one), key(&one.replace(r#""id":"1""#, r#""id":"2""#)), "{one}");
         }
     }
 

@@ -5,6 +5,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+use openapi::receipt::Verified;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -18,14 +19,16 @@ use crate::auth::Principal;
 use crate::cache::{Lookup, Recorded, Slot};
 use crate::metrics::{self, Outcome};
 use crate::receipts::{Digested, Ticket};
+use crate::request::policy::Mode;
 use crate::request::{Endpoint, Probe};
 use crate::stream::{Fallback, error_event};
 use crate::upstream::{self, Exchange, Head, Job, Receipt, Record, Streaming, Who};
 
 mod cached;
 mod explained;
+mod verified;
 
-use explained::Explained;
+use explained::{Explained, Told};
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-quorate-provider");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-quorate-attempts");
@@ -61,6 +64,19 @@ pub(super) async fn answer(
     let ticket = receipts::begin(app, &caller, exchange.job().verification);
     let receipt = |ticket: &Ticket| Receipt { id: ticket.id(), sheet: ticket.sheet().clone() };
     exchange.receipted(ticket.as_ref().map(receipt));
+    if exchange.job().verification.is_wanted() {
+        app.metrics.overhead_seconds.observe(read.elapsed().as_secs_f64());
+        let mut response = verified::answer(exchange).await;
+        if let Some(ticket) = ticket {
+            let verified = match verified::is_pending(&response) {
+                true => Verified::Pending,
+                false => ticket.verified(),
+            };
+            receipts::attach(&mut response, ticket, verified);
+        }
+        response.extensions_mut().insert(Deferred);
+        return Ok(response);
+    }
     let lookup = cached::look_up(app, &caller, &options, &exchange);
     app.metrics.overhead_seconds.observe(read.elapsed().as_secs_f64());
     let told = cached::header(&lookup);
@@ -111,7 +127,8 @@ fn exchange(
     };
     let limit = app.settings.limits.request;
     let patience = options.timeout.map_or(limit, |wanted| wanted.min(limit));
-    let reserved = limits::reserve(app, &caller.principal, endpoint, &summary, &body)?;
+    let times = if verification.mode == Mode::Quorum { verification.n() } else { 1 };
+    let reserved = limits::reserve(app, &caller.principal, endpoint, &summary, &body, times)?;
     let record = Record::new(app.metrics.clone(), who).holding(reserved);
     let job = Job {
         endpoint,
@@ -129,6 +146,7 @@ fn exchange(
         deadline: begun + patience,
         verification,
         receipt: None,
+        keep: None,
         continuation: None,
     };
     Ok(Exchange::new(app.upstream.clone(), job, record))
@@ -146,7 +164,7 @@ async fn streamed(exchange: Exchange, slot: Option<Slot>) -> Response {
                 None => Body::new(body),
             };
             let body = match explain {
-                Some(explain) => Body::new(Explained::new(body, explain)),
+                Some(explain) => Body::new(Explained::new(body, Told::explaining(explain))),
                 None => body,
             };
             let mut response = event_stream(body);
@@ -163,7 +181,8 @@ async fn whole(mut exchange: Exchange, slot: Option<Slot>) -> Response {
             if let Some(slot) = slot {
                 slot.keep(&answer.body, Some(answer.provider.clone()));
             }
-            let mut response = json(explained::whole(answer.body, exchange.job().explain.as_ref()));
+            let mut response =
+                json(explained::whole(answer.body, Told::of(exchange.job()).as_ref()));
             let attempts = exchange.record.attempts();
             let is_hedged = exchange.record.is_hedged();
             let head = Head { provider: Some(answer.provider), attempts, is_hedged };
@@ -208,7 +227,7 @@ fn failed(mut exchange: Exchange, error: upstream::Error) -> Response {
     let error = Error::from_upstream(error, exchange.model());
     let row = error.row();
     exchange.record.failed(row.status.as_u16(), row.outcome, &cause);
-    explained::error(error.to_response(), exchange.job().explain.as_ref())
+    explained::error(error.to_response(), Told::of(exchange.job()).as_ref())
 }
 
 /// An error as the last event of a stream.

@@ -83,6 +83,9 @@ pub enum Error {
     /// The last provider failed.
     #[error("{message}")]
     ProviderError { message: String },
+    /// Not enough of those who were asked say the same, and the client wants no other answer.
+    #[error("The answer could not be verified: {reason}.")]
+    ConsensusNotReached { reason: String },
     #[error("All providers of this model are at their rate limit.")]
     ProviderRateLimited { retry_after: Option<Duration> },
     /// A provider's 4xx about the request itself: passed on as it is when it is OpenAI's shape.
@@ -205,6 +208,10 @@ impl Error {
                 let code = Some("provider_error");
                 (502, "server_error", code, false, Provider, Outcome::ProviderError)
             }
+            Self::ConsensusNotReached { .. } => {
+                let code = Some("consensus_not_reached");
+                (502, "server_error", code, false, Provider, Outcome::NotAgreed)
+            }
             Self::ProviderRateLimited { .. } => {
                 let code = Some("provider_rate_limited");
                 (429, "rate_limit_error", code, true, Provider, Outcome::RateLimited)
@@ -242,6 +249,7 @@ impl Error {
             Self::InvalidRequest { param, .. } => param.clone(),
             Self::ModelNotFound { param, .. } => Some((*param).to_owned()),
             Self::Refused(refusal) => refusal.param().map(str::to_owned),
+            Self::ConsensusNotReached { .. } => Some("verification".to_owned()),
             _ => None,
         };
         ErrorBody::new(row.kind, self.to_string(), param, row.code)

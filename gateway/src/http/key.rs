@@ -39,6 +39,8 @@ pub(super) fn limits(rules: &Rules) -> KeyLimits {
         concurrent_streams: rules.concurrent_streams.map(NonZeroU32::get),
         choices_max: rules.choices_max.map(NonZeroU32::get),
         hedges_max: rules.hedges_max,
+        quorum_max: Some(rules.quorum_max()),
+        verification: rules.verification.map(|verification| verification.to_text()),
     }
 }
 

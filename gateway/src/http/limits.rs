@@ -53,6 +53,7 @@ pub(super) fn reserve(
     endpoint: Endpoint,
     summary: &Summary,
     body: &[u8],
+    times: u32,
 ) -> Result<Reservation, Error> {
     let has_answer = matches!(endpoint, Endpoint::ChatCompletions | Endpoint::Completions);
     // Of legacy completions, which answer several prompts at once, `choices` is all of them.
@@ -67,6 +68,7 @@ pub(super) fn reserve(
         answer_tokens_default: app.settings.limits.answer_tokens,
         choices: summary.choices,
         n: summary.choices / prompts,
+        times,
         is_stream: summary.stream,
     };
     Ok(principal.grant.account.reserve(&ask, &app.limit_time)?)

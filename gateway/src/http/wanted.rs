@@ -28,7 +28,7 @@ pub(super) fn wanted(
         (None, Some(text)) => Some(Policy::from_header(options::PROVIDER.as_str(), text)?),
         (None, None) => None,
     };
-    let verification = verification(probe, options)?;
+    let verification = verification(probe, options, principal)?;
     let policy = policy.map(Arc::new);
     let summary = probe.summary();
     let mut wanted = SmallVec::<[Wanted; 1]>::new();
@@ -44,7 +44,7 @@ pub(super) fn wanted(
         let policy = narrowed(policy.as_ref(), &target);
         // Clients put `model` into `models` too; it is asked for once.
         if !wanted.iter().any(|earlier| is_same(earlier, model, policy.as_ref())) {
-            wanted.push(Wanted { model: model.clone(), policy });
+            wanted.push(Wanted { model: model.clone(), policy, among: None });
         }
     }
     Ok((wanted, verification))
@@ -94,21 +94,39 @@ fn narrowed(policy: Option<&Arc<Policy>>, target: &Resolved<'_>) -> Option<Arc<P
     Some(Arc::new(policy))
 }
 
-/// Answers are neither verified nor agreed upon yet: who asks for it must not get less in silence.
-fn verification(probe: &Probe<'_>, options: &Options<'_>) -> Result<Verification, Error> {
-    let verification = match (probe.verification, options.verification) {
-        (Some(member), _) => Verification::from_json(member)?,
-        (None, Some(text)) => Verification::from_header(options::VERIFY.as_str(), text)?,
-        (None, None) => return Ok(Verification::default()),
+/// How sure of the answer the client wants to be; its key's word where it says nothing.
+///
+/// # Errors
+/// It is wrong, the key may not have so many answer, or such a request has nothing that could be compared.
+fn verification(
+    probe: &Probe<'_>,
+    options: &Options<'_>,
+    principal: &Principal,
+) -> Result<Verification, Error> {
+    let rules = &principal.grant.account.rules;
+    let header = options::VERIFY;
+    let (verification, root) = match (probe.verification, options.verification) {
+        (Some(member), _) => (Verification::from_json(member)?, "verification"),
+        (None, Some(text)) => (Verification::from_header(header.as_str(), text)?, header.as_str()),
+        // Of a key's word for its answers vectors are none.
+        (None, None) if probe.input.is_some() => return Ok(Verification::default()),
+        (None, None) => (rules.verification.unwrap_or_default(), "verification"),
     };
-    let mode = match verification.mode {
+    let (asked, member) = match verification.mode {
         Mode::Off | Mode::Audit => return Ok(verification),
-        Mode::Verify => "verify",
-        Mode::Quorum => "quorum",
+        Mode::Verify => (verification.k(), "k"),
+        Mode::Quorum => (verification.n(), "n"),
     };
-    Err(Error::NoProvider {
-        model: probe.model.to_string(),
-        reason: format!("verification.mode {mode} is not available on this gateway"),
-        retry_after: None,
-    })
+    let max = rules.quorum_max();
+    if asked > max {
+        let message = format!("This key may have at most {max} providers work on one answer.");
+        return Err(Error::invalid(format!("{root}.{member}"), message));
+    }
+    let summary = probe.summary();
+    let what = match () {
+        () if probe.input.is_some() => "Embeddings",
+        () if summary.choices != 1 => "Several choices, or answers to several prompts,",
+        () => return Ok(verification),
+    };
+    Err(Error::invalid(root, format!("{what} can't be verified.")))
 }

@@ -52,20 +52,26 @@ impl Reservation {
 
     /// Gives back what was reserved too much, or charges what was used beyond.
     pub fn settle(mut self, spent: Spent) {
+        self.close(&[spent]);
+    }
+
+    /// Of a request that was answered several times over.
+    pub fn settle_all(mut self, spent: &[Spent]) {
         self.close(spent);
     }
 
-    fn close(&mut self, spent: Spent) {
+    fn close(&mut self, spent: &[Spent]) {
         let (Some(held), Some(limit)) = (self.tokens.take(), self.account.rules.tokens_per_minute)
         else {
             return;
         };
-        let spent = match spent {
+        let tokens = |spent: &Spent| match *spent {
             Spent::Nothing => 0,
             Spent::Prompt => held.prompt,
             Spent::Text { bytes } => held.prompt.saturating_add(bytes.div_ceil(4)),
             Spent::Tokens(tokens) => tokens,
         };
+        let spent = spent.iter().map(tokens).fold(0, u64::saturating_add);
         let (bucket, now_ns) = (&self.account.tokens, self.time.now_ns());
         if spent < held.reserved {
             bucket.give_back(limit, held.reserved - spent, held.until_ns, now_ns);
@@ -77,6 +83,6 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.close(Spent::Nothing);
+        self.close(&[]);
     }
 }

@@ -27,6 +27,7 @@ fn ask(answer_tokens: u64) -> Ask {
         answer_tokens_default: 1000,
         choices: 1,
         n: 1,
+        times: 1,
         is_stream: false,
     }
 }

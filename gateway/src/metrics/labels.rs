@@ -73,6 +73,16 @@ label! {
 }
 
 label! {
+    /// What came of answers that were verified while their clients waited.
+    Verified {
+        Pass = "pass",
+        Fail = "fail",
+        /// Nobody could say.
+        None = "none",
+    }
+}
+
+label! {
     /// What came of asking a node to score another's answer.
     ScoreOutcome {
         Ok = "ok",
@@ -121,6 +131,8 @@ label! {
         RateLimited = "rate_limited",
         NoProvider = "no_provider",
         ProviderError = "provider_error",
+        /// Providers say different things, and the client wants what they agree on.
+        NotAgreed = "not_agreed",
         Timeout = "timeout",
         /// Ended after the 200 without evidence of completion: the client saw an error event.
         Truncated = "truncated",

@@ -5,12 +5,15 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::{AuditOutcome, PerLabel, REQUEST_BUCKETS_S, ScoreOutcome, family, histogram, single};
+use super::{
+    AuditOutcome, PerLabel, REQUEST_BUCKETS_S, ScoreOutcome, Verified, family, histogram, single,
+};
 
 #[derive(Debug)]
 pub struct Trust {
     pub audits: PerLabel<AuditOutcome, Counter>,
     pub scores: PerLabel<ScoreOutcome, Counter>,
+    pub verifications: PerLabel<Verified, Counter>,
     /// From the answer's end to the verdict.
     pub audit_seconds: Histogram,
     /// Answers that wait to be checked, or are.
@@ -27,6 +30,12 @@ impl Trust {
                 r,
                 "quorate_audit_scores",
                 "Scores of answers that nodes were asked for",
+                "outcome",
+            ),
+            verifications: family(
+                r,
+                "quorate_verifications",
+                "Answers verified by a quorum or by scorers while their clients waited",
                 "outcome",
             ),
             audit_seconds: histogram(

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::auth::{Digest, Scope};
 use crate::limit::Rules;
+use crate::request::Verification;
 
 /// All that is known of a key but the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +44,10 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     hedges_max: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    quorum_max: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    verification: Option<Verification>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     models: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     regions: Option<Vec<String>>,
@@ -64,6 +69,8 @@ impl Record {
             concurrent_streams: rules.concurrent_streams,
             choices_max: rules.choices_max,
             hedges_max: rules.hedges_max,
+            quorum_max: rules.quorum_max,
+            verification: rules.verification,
             models: list(self.scope.models()),
             regions: list(self.scope.regions()),
             providers: list(self.scope.providers()),
@@ -86,6 +93,8 @@ impl Record {
                 concurrent_streams: stored.concurrent_streams,
                 choices_max: stored.choices_max,
                 hedges_max: stored.hedges_max,
+                quorum_max: stored.quorum_max,
+                verification: stored.verification,
             },
             scope: Scope::new(stored.models, stored.regions, stored.providers),
         })
@@ -107,6 +116,8 @@ mod tests {
             rules: Rules {
                 tokens_per_minute: NonZeroU32::new(5),
                 hedges_max: Some(0),
+                quorum_max: Some(3),
+                verification: Some(Verification { strict: true, ..Verification::default() }),
                 ..Rules::default()
             },
             scope: Scope::new(Some(vec!["m*".to_owned()]), None, Some(Vec::new())),

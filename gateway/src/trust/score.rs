@@ -3,7 +3,7 @@
 
 use openapi::nodes::ScoreRecord;
 use openapi::sign::{PublicKey, Signed};
-use openapi::verify::Scored;
+use openapi::verify::{Score, Scored};
 use sha2::{Digest as _, Sha256};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -46,7 +46,20 @@ impl Trust {
         case: &Case,
         scorer: &Arc<Offer>,
     ) -> Word {
-        let nothing = |came| Word { scorer: scorer.clone(), came, judged: None, record: None };
+        self.heard(context, case, scorer).await.0
+    }
+
+    /// The same with the scores themselves.
+    pub(super) async fn heard(
+        &self,
+        context: &upstream::Context,
+        case: &Case,
+        scorer: &Arc<Offer>,
+    ) -> (Word, Vec<Score>) {
+        let nothing = |came| {
+            let word = Word { scorer: scorer.clone(), came, judged: None, record: None };
+            (word, Vec::new())
+        };
         let nonce = nonce(case, scorer);
         let metrics = &self.metrics.trust.scores;
         let said = match self.said(context, case, scorer, (&nonce, case.ids())).await {
@@ -56,24 +69,27 @@ impl Trust {
                 return nothing(came);
             }
         };
-        let mut random = self.draw.randomness(&occasion(&case.answered.job));
-        let order = case.order(&nonce, case.ids());
-        let judged = {
-            let profiles = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
-            judge(&case.answer(), &order, &said.scored, &profiles, &mut random)
-        };
-        let Ok(judged) = judged else {
+        let Some(judged) = self.judged(case, &nonce, &said) else {
             metrics.get(ScoreOutcome::Malformed).inc();
             return nothing(Came::Malformed);
         };
         metrics.get(ScoreOutcome::Ok).inc();
         let record = Some(record(scorer, &said, &judged));
-        Word {
+        let word = Word {
             scorer: scorer.clone(),
             came: Vote::of(&judged.verdict),
             judged: Some(judged),
             record,
-        }
+        };
+        (word, said.scored.scores)
+    }
+
+    /// What that comes to; nothing, if it is not what was asked.
+    fn judged(&self, case: &Case, nonce: &str, said: &Said) -> Option<Judged> {
+        let mut random = self.draw.randomness(&occasion(&case.answered.job));
+        let order = case.order(nonce, case.ids());
+        let profiles = self.profiles.lock().unwrap_or_else(PoisonError::into_inner);
+        judge(&case.answer(), &order, &said.scored, &profiles, &mut random).ok()
     }
 
     /// What the scorer says of these tokens.

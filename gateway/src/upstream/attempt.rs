@@ -17,9 +17,11 @@ use super::connect;
 use super::dial::Dial;
 use super::endpoint::{Endpoint, InFlight};
 use super::error::{ERROR_BODY_MAX, Error, Phase};
+use super::judge::Judge;
 use super::link::{LinkBody, Stale};
 use super::opened::Opened;
 use super::purse::Purse;
+use super::quorum::Parties;
 use super::race;
 use super::record::Record;
 use super::request::{Job, Receipt, Wanted};
@@ -57,6 +59,10 @@ pub struct Context {
     pub seeds: super::seed::Seeds,
     /// Who has answers checked.
     pub witness: Arc<dyn Witness>,
+    /// Who says what an answer is worth while its client waits.
+    pub judge: Arc<dyn Judge>,
+    /// Who may be of a quorum.
+    pub parties: Arc<Parties>,
     /// What connects in the place of this machine's sockets.
     pub dialer: Option<Arc<dyn Dial>>,
 }
@@ -430,11 +436,22 @@ impl Try {
     ) {
         let answered =
             checkable.and_then(|checkable| Answered::of(context, job, self, progress, checkable));
-        answered.into_iter().for_each(|answered| context.witness.answered(answered));
+        let Some(answered) = answered else { return };
+        let Some(keep) = &job.keep else { return context.witness.answered(answered) };
+        if self.audited(context, job).is_some() {
+            context.witness.answered(answered.clone());
+        }
+        // Of several in one place the first is the answer.
+        let _others = keep.set(Arc::new(answered));
     }
 
     /// Which choice of its answer is to be checked.
     pub(super) fn drawn(&self, context: &Context, job: &Job) -> Option<u32> {
+        // Such a request has one choice alone.
+        if job.keep.is_some() { Some(0) } else { self.audited(context, job) }
+    }
+
+    fn audited(&self, context: &Context, job: &Job) -> Option<u32> {
         let drawn = context.witness.draws(job, self.integrity.as_deref()?)?;
         if let Some(receipt) = &job.receipt {
             receipt.sheet.with(|known| known.verified = Verified::Pending);

@@ -22,7 +22,7 @@ use crate::metrics::{Held, Outcome};
 const BATCH_BYTES: usize = 16 * 1024;
 /// A client that does not come for more for so long holds the answer up.
 const HELD_UP: Duration = Duration::from_millis(500);
-const KEEP_ALIVE_COMMENT: &[u8] = b": keep-alive\n\n";
+pub(super) const KEEP_ALIVE_COMMENT: &[u8] = b": keep-alive\n\n";
 
 /// Prints an error as the last event of a stream, and says how it counts. Given by the error door,
 /// so that this module knows no HTTP errors.
@@ -128,7 +128,7 @@ pub async fn stream(
     ))
 }
 
-async fn open(mut exchange: Exchange) -> (Exchange, Result<Opened, Error>) {
+pub(super) async fn open(mut exchange: Exchange) -> (Exchange, Result<Opened, Error>) {
     let result = match exchange.run(Goal::FirstContent).await {
         Ok(Good::Opened(opened)) => Ok(opened),
         Ok(Good::Whole(_)) => Err(Error::NotAStream("a whole answer".to_owned())),
@@ -333,6 +333,18 @@ impl http_body::Body for Streaming {
 }
 
 impl Streaming {
+    /// Of a stream whose first content is here.
+    pub(super) fn of(exchange: Exchange, opened: Opened, error_event: ErrorEvent) -> Self {
+        let silence = Watch::new(exchange.context.limits.keep_alive_comment);
+        let state = State::Relaying(Relaying::new(exchange, opened));
+        Self { state, silence, error_event, is_complete: false, is_pieced: false }
+    }
+
+    /// Whether it has come to a good end.
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
     /// Whether it has come to a good end, and is one provider's.
     pub fn is_whole(&self) -> bool {
         self.is_complete && !self.is_pieced

@@ -63,6 +63,7 @@ impl Own {
             deadline: Instant::now(),
             verification: Verification::default(),
             receipt: None,
+            keep: None,
             continuation: None,
         }))
     }

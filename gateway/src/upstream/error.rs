@@ -73,6 +73,9 @@ pub enum Error {
     /// The body ended without a finish reason.
     #[error("the provider's stream ended before the answer did")]
     Truncated,
+    /// Those who were asked do not say the same, and the client wants no other answer.
+    #[error("not verified: {0}")]
+    NotAgreed(String),
     /// Cut because this gateway stops.
     #[error("the gateway is shutting down")]
     Draining,
@@ -137,6 +140,7 @@ impl Error {
             | Self::NoProvider { .. }
             | Self::Busy { .. }
             | Self::Timeout(Phase::Request)
+            | Self::NotAgreed(_)
             | Self::Draining => false,
             Self::Connect(_)
             | Self::Gone

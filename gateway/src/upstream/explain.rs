@@ -1,7 +1,7 @@
 //! How a request's provider was chosen, put down while it happens, for who asked for it. Bounded; no
 //! prompt, and of providers what their cards say anyway.
 
-use openapi::explain::{Attempt, Candidate, Cost, Explain as Told, Quorate};
+use openapi::explain::{Attempt, Candidate, Cost, Explain as Told};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
@@ -108,8 +108,8 @@ impl Explain {
         }
     }
 
-    pub fn so_far(&self) -> Quorate {
-        Quorate { explain: self.told().clone() }
+    pub fn so_far(&self) -> Told {
+        self.told().clone()
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {

@@ -3,7 +3,8 @@
 
 use openapi::receipt;
 use openapi::usage::Usage;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
 use super::endpoint;
@@ -40,10 +41,21 @@ pub struct Record {
     reservation: Option<Reservation>,
     /// For the receipt.
     sheet: Option<Arc<Sheet>>,
+    /// Answers that are made beside each other, of which one is the request's.
+    parts: Option<Arc<Parts>>,
+    /// It is one of these: its end is not the request's.
+    is_part: bool,
     /// What the client saw.
     status: u16,
     outcome: Outcome,
     error: Option<String>,
+}
+
+/// What the parts of one request come to.
+#[derive(Debug, Default)]
+struct Parts {
+    attempts: AtomicU32,
+    spent: Mutex<Vec<Spent>>,
 }
 
 /// Who asks for what.
@@ -77,6 +89,8 @@ impl Record {
             text_bytes: 0,
             reservation: None,
             sheet: None,
+            parts: None,
+            is_part: false,
             // Until something else is known: the client left.
             status: CLIENT_GONE,
             outcome: Outcome::ClientGone,
@@ -97,7 +111,25 @@ impl Record {
     }
 
     pub fn attempts(&self) -> u32 {
-        self.attempts
+        let parts = self.parts.as_ref().filter(|_| !self.is_part);
+        parts.map_or(self.attempts, |parts| parts.attempts.load(Relaxed))
+    }
+
+    /// Of one answer of several to the same request: what it spends and tries is the request's.
+    pub(super) fn part(&mut self) -> Self {
+        let parts = self.parts.get_or_insert_default().clone();
+        let who = Who {
+            request_id: self.request_id.clone(),
+            endpoint: self.endpoint,
+            key_name: self.key_name.clone(),
+            model: self.model.clone(),
+            is_stream: self.is_stream,
+            begun: self.begun,
+        };
+        let mut part = Self::new(self.metrics.clone(), who);
+        (part.parts, part.is_part) = (Some(parts), true);
+        part.sheet.clone_from(&self.sheet);
+        part
     }
 
     /// Whether two providers were asked at once.
@@ -116,6 +148,9 @@ impl Record {
         }
         self.model.clone_from(model);
         self.attempts += 1;
+        if let Some(parts) = &self.parts {
+            parts.attempts.fetch_add(1, Relaxed);
+        }
         self.provider = Some(endpoint.id.clone());
         match why {
             Why::Hedge | Why::Probe => self.is_hedged |= self.attempts > 1,
@@ -126,9 +161,24 @@ impl Record {
         }
     }
 
+    /// Whose answer it is of several.
+    pub(super) fn is_answered_by(&mut self, provider: &str, model: &Arc<str>) {
+        if let Some(sheet) = &self.sheet {
+            sheet.answered_by(provider);
+        }
+        self.model.clone_from(model);
+        self.provider = Some(provider.into());
+    }
+
+    /// The client has the whole of an answer whose provider has nothing more to say of it.
+    pub(super) fn told_whole(&mut self) {
+        self.outcome = Outcome::Ok;
+        self.status = 200;
+    }
+
     /// Whose answer it is.
     pub(super) fn won(&mut self, endpoint: &endpoint::Endpoint, member: Option<&Arc<Member>>) {
-        if let Some(sheet) = &self.sheet {
+        if let Some(sheet) = self.sheet.as_ref().filter(|_| !self.is_part) {
             sheet.won(provider(endpoint, member));
         }
         self.provider = Some(endpoint.id.clone());
@@ -196,7 +246,7 @@ impl Record {
     }
 
     fn count(&mut self, progress: &Progress) {
-        if let Some(sheet) = &self.sheet {
+        if let Some(sheet) = self.sheet.as_ref().filter(|_| !self.is_part) {
             let id = progress.identity.as_ref().map(|identity| &*identity.id);
             sheet.told(id, progress.provenance.as_ref(), progress.usage);
         }
@@ -215,6 +265,13 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        let spent = self.spent();
+        if self.is_part {
+            if let Some(parts) = &self.parts {
+                parts.spent.lock().unwrap_or_else(PoisonError::into_inner).push(spent);
+            }
+            return;
+        }
         if let Some(sheet) = &self.sheet {
             sheet.ended(&self.model, told(self.outcome));
         }
@@ -225,9 +282,14 @@ impl Drop for Record {
         if let Some(first) = first {
             self.metrics.observe_ttft(first);
         }
-        let spent = self.spent();
         if let Some(reservation) = self.reservation.take() {
-            reservation.settle(spent);
+            match &self.parts {
+                None => reservation.settle(spent),
+                Some(parts) => {
+                    let all = parts.spent.lock().unwrap_or_else(PoisonError::into_inner);
+                    reservation.settle_all(&all);
+                }
+            }
         }
         let usage = self.usage.unwrap_or_default();
         if self.usage.is_some() {
@@ -240,7 +302,7 @@ impl Drop for Record {
             model = &*self.model,
             provider = self.provider.as_deref().unwrap_or_default(),
             stream = self.is_stream,
-            attempts = self.attempts,
+            attempts = self.attempts(),
             status = self.status,
             outcome = self.outcome.as_str(),
             error = self.error.as_deref().unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! What the attempts of one request share, and the HTTP request each of them sends.
 
 use bytes::Bytes;
+use fixedbitset::FixedBitSet;
 use http::{HeaderName, HeaderValue, Method, Request, Version, header};
 use http_body_util::Full;
 use smallvec::SmallVec;
@@ -13,6 +14,7 @@ use super::attempt::Context;
 use super::endpoint::Endpoint;
 use super::explain::Explain;
 use super::resume::{Continuation, goes_on};
+use super::witness::Keep;
 use crate::auth::Grant;
 use crate::config;
 use crate::market::{Model, Offer};
@@ -31,6 +33,8 @@ pub struct Wanted {
     pub model: Arc<Model>,
     /// Absent: anybody may.
     pub policy: Option<Arc<Policy>>,
+    /// Of the model's offers those that may be asked, by their places; absent: all.
+    pub among: Option<Arc<FixedBitSet>>,
 }
 
 /// One client request on its way through the attempts.
@@ -62,6 +66,8 @@ pub struct Job {
     pub verification: Verification,
     /// What the client keeps of the answer, where it keeps anything.
     pub receipt: Option<Receipt>,
+    /// Where the answer is put for who is to judge it.
+    pub keep: Option<Keep>,
     /// What there is of the answer already, where another provider is to go on with it.
     pub continuation: Option<Continuation>,
 }

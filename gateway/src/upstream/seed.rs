@@ -34,6 +34,15 @@ impl Seeds {
         i64::from_le_bytes(first) & i64::MAX
     }
 
+    /// An order of `names` that is the request's own, and that nobody can know beforehand.
+    pub(super) fn rank(&self, request_id: &HeaderValue, draw: u64, name: &[u8]) -> u64 {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(b"rank\0").update(&draw.to_le_bytes()).update(request_id.as_bytes());
+        hasher.update(b"\0").update(name);
+        let first = hasher.finalize().as_bytes().first_chunk().copied().unwrap_or_default();
+        u64::from_le_bytes(first)
+    }
+
     /// 32 hex digits that name the occasion: no answer made before has them.
     pub(super) fn nonce(&self, request_id: &HeaderValue, draw: u64) -> String {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);

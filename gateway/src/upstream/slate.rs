@@ -74,7 +74,13 @@ impl<'a> Slate<'a> {
             declared: limits::declared(job),
             bill: bill(&ask, job),
         };
-        let admitted = limits.admitted(model, &ask);
+        let mut admitted = limits.admitted(model, &ask);
+        if let Some(among) = wanted.among.as_deref() {
+            match &mut admitted {
+                Some(admitted) => admitted.intersect_with(among),
+                None => admitted = Some(among.clone()),
+            }
+        }
         if admitted.as_ref().is_some_and(FixedBitSet::is_clear) {
             return Err(limits.refusal(&model.offers));
         }
@@ -206,7 +212,7 @@ impl<'a> Slate<'a> {
             })
     }
 
-    fn is_admitted(&self, place: usize) -> bool {
+    pub(super) fn is_admitted(&self, place: usize) -> bool {
         self.admitted.as_ref().is_none_or(|admitted| admitted.contains(place))
     }
 }

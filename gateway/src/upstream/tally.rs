@@ -306,6 +306,7 @@ fn failure(error: &Error) -> Option<Failure> {
         | Error::Rejected { .. }
         | Error::NoProvider { .. }
         | Error::Busy { .. }
+        | Error::NotAgreed(_)
         | Error::Draining => None,
     }
 }
@@ -323,7 +324,7 @@ pub(super) fn outcome(error: &Error) -> AttemptOutcome {
         Error::NotAStream(_) | Error::ErrorEvent(_) | Error::Stream(_) | Error::Truncated => {
             AttemptOutcome::Stream
         }
-        Error::NoProvider { .. } | Error::Busy { .. } | Error::Draining => {
+        Error::NoProvider { .. } | Error::Busy { .. } | Error::NotAgreed(_) | Error::Draining => {
             AttemptOutcome::Cancelled
         }
     }

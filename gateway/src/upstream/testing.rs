@@ -50,9 +50,11 @@ impl Request {
             deadline: Instant::now(),
             verification: Verification::default(),
             receipt: None,
+            keep: None,
             continuation: None,
         };
-        Ok(Self { job, wanted: Wanted { model, policy: policy.map(Arc::new) } })
+        let wanted = Wanted { model, policy: policy.map(Arc::new), among: None };
+        Ok(Self { job, wanted })
     }
 
     /// What is found out once a request; the function chooses.

@@ -25,7 +25,7 @@ use crate::stream::{self, Assembler, Checkable, Progress};
 pub struct Answer {
     pub body: Bytes,
     pub provider: http::HeaderValue,
-    progress: Progress,
+    pub(super) progress: Progress,
     /// Who went on where it broke off.
     went_on: WentOn,
 }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::attempt::Try;
 use super::request::Job;
@@ -24,8 +24,11 @@ pub trait Witness: Send + Sync + fmt::Debug {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Nobody;
 
+/// Where an answer of which more is wanted than its bytes is put when it is whole.
+pub type Keep = Arc<OnceLock<Arc<Answered>>>;
+
 /// An answer that was drawn.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Answered {
     /// As the client asked.
     pub job: Job,
@@ -100,7 +103,8 @@ impl Answered {
                 && offer.upstream_model == attempt.upstream_model
         };
         let offer = model.offers.iter().find(is_its).cloned();
-        let job = Job { continuation: None, explain: None, ..job.clone() };
+        // Without `keep`, which it may lie in.
+        let job = Job { continuation: None, explain: None, keep: None, ..job.clone() };
         Some(Self {
             seed: offer.as_ref().and_then(|offer| job.seed(context, offer)),
             nonce: context.seeds.nonce(&job.request_id, job.draw),

@@ -54,6 +54,7 @@ variants!(
     Draining,
     ClientGone,
     Overloaded,
+    ConsensusNotReached,
     Internal,
 );
 
@@ -101,6 +102,7 @@ fn all() -> Vec<Error> {
         Error::NoReceipt(Missing::Off),
         Error::NoProvider { model: "m".into(), reason: "all are down".into(), retry_after: after },
         Error::NoProvider { model: "m".into(), reason: "none in eu".into(), retry_after: None },
+        Error::ConsensusNotReached { reason: "1 of 3 gave this answer".into() },
         Error::ProviderError { message: "The provider broke off.".into() },
         Error::ProviderRateLimited { retry_after: after },
         Error::ProviderRateLimited { retry_after: Some(HOUR) },

@@ -9,6 +9,8 @@ mod harness;
 #[cfg(test)]
 mod leaving;
 #[cfg(test)]
+mod quorum;
+#[cfg(test)]
 mod resuming;
 #[cfg(test)]
 mod selling;

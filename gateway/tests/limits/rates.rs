@@ -139,6 +139,7 @@ async fn a_key_tells_its_own_limits_and_what_is_left() {
         "limits": {
             "requests_per_minute": 60, "tokens_per_minute": 1000,
             "concurrent_streams": 1000, "choices_max": 2, "hedges_max": null,
+            "quorum_max": 5, "verification": null,
         },
         "scope": { "models": ["acme/*"], "regions": ["eu"], "providers": null },
         "requests": { "limit": 60, "remaining": 59, "reset_ms": 1000 },
@@ -149,6 +150,23 @@ async fn a_key_tells_its_own_limits_and_what_is_left() {
     let answer = market.ask(&chat(json!({"n": 3}))).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);
     assert_eq!(answer.json()["error"]["param"], "n");
+}
+
+#[tokio::test]
+async fn a_key_says_how_many_may_answer_and_how_answers_are_verified() {
+    let rules = "quorum_max = 4\nverification = \"quorum; k=3; n=4\"";
+    let market = market(rules, json!({"tokens": 1})).await;
+    let limits = get(market.gateway.addr, KEY, "/v1/key").await.json()["limits"].clone();
+    assert_eq!(limits["quorum_max"], 4);
+    assert_eq!(limits["verification"], "quorum; k=3; n=4");
+    // It holds where the request says nothing; a static upstream's word is not compared.
+    let answer = market.ask(&chat(json!({}))).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+    let answer = market.ask(&chat(json!({"verification": {"mode": "off"}}))).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let many = json!({"verification": {"mode": "quorum", "n": 5}});
+    let answer = market.ask(&chat(many)).await;
+    assert_eq!(answer.json()["error"]["param"], "verification.n");
 }
 
 #[tokio::test]

@@ -8,3 +8,5 @@
 mod audits;
 #[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod verified;

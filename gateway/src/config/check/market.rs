@@ -67,6 +67,7 @@ pub(super) fn market(raw: RawMarket, upstreams: &[Upstream], problems: &mut Prob
         nodes_max: usize::try_from(nodes_max).unwrap_or(usize::MAX),
         joining_max: usize::try_from(joining_max).unwrap_or(usize::MAX),
         direct_private: raw.direct_private,
+        loopback_apart: raw.loopback_apart,
         probation_answers,
         probation_share,
         measure: raw.measure.unwrap_or(defaults.measure),

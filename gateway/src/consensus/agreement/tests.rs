@@ -152,3 +152,30 @@ fn a_bad_quorum_is_as_likely_as_the_binomial_says() {
     let share = f64::from(bad) / f64::from(rounds);
     assert!((share - 0.028).abs() < 0.004, "{share}");
 }
+
+#[test]
+fn what_was_found_wrong_does_not_win_by_being_said_again() {
+    let mut agreement = Agreement::new(Rules { k: 2, n: 2, n_max: 5 });
+    agreement.take(answer(0, 9));
+    agreement.take(answer(1, 7));
+    let verdict = fork::Verdict::FirstFails;
+    let next = agreement.take(Event::Fork { first: 0, second: 1, verdict });
+    assert_eq!(next, Next::Ask(3));
+    // The liar's friends say the same; three of five are needed now.
+    assert_eq!(agreement.take(answer(2, 9)), Next::Wait);
+    assert_eq!(agreement.take(answer(3, 9)), Next::Wait);
+    let decision = done(agreement.take(answer(4, 7)));
+    assert!(!decision.is_reached, "{decision:?}");
+    assert_eq!((decision.winner, decision.agreed), (Some(1), vec![1, 4]));
+    assert_eq!(decision.at_fault, [0, 2, 3]);
+}
+
+#[test]
+fn what_there_is_has_to_do_when_time_is_up() {
+    let mut agreement = Agreement::new(TWO_OF_THREE);
+    assert_eq!(agreement.give_up().winner, None);
+    agreement.take(answer(1, 7));
+    let decision = agreement.give_up();
+    assert!(!decision.is_reached);
+    assert_eq!((decision.winner, decision.agreed), (Some(1), vec![1]));
+}

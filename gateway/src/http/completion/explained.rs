@@ -1,5 +1,5 @@
-//! How the provider was chosen, put into answers that asked for it: a member `quorate` of a whole answer
-//! and of an error, and a chunk of its own before a stream's `[DONE]`.
+//! How the provider was chosen, and what became of a verification, put into answers that asked for it: a
+//! member `quorate` of a whole answer and of an error, and a chunk of its own before a stream's `[DONE]`.
 
 use axum::response::Response;
 use bytes::{Bytes, BytesMut};
@@ -11,17 +11,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use crate::upstream::Explain;
-
-/// `data: [DONE]` with its blank line is shorter.
-const TAIL_BYTES: usize = 32;
-const DONE: &[u8] = b"[DONE]";
+use crate::stream;
+use crate::upstream::{Explain, Job, Verdict};
 
 /// A whole answer, or an error, with the member.
-pub(super) fn whole(body: Bytes, explain: Option<&Arc<Explain>>) -> Bytes {
-    let Some(explain) = explain else { return body };
+pub(super) fn whole(body: Bytes, told: Option<&Told>) -> Bytes {
+    let Some(told) = told else { return body };
     let end = body.iter().rposition(|byte| *byte == b'}');
-    let Ok(text) = serde_json::to_string(&explain.so_far()) else { return body };
+    let Ok(text) = serde_json::to_string(&told.so_far()) else { return body };
     let Some((head, tail)) = end.and_then(|end| body.split_at_checked(end)) else { return body };
     let mut out = BytesMut::with_capacity(body.len() + text.len() + 16);
     for part in [head, b",\"quorate\":", text.as_bytes(), tail] {
@@ -31,16 +28,24 @@ pub(super) fn whole(body: Bytes, explain: Option<&Arc<Explain>>) -> Bytes {
 }
 
 /// An error with the member.
-pub(super) fn error(response: http::Response<Bytes>, explain: Option<&Arc<Explain>>) -> Response {
-    let mut response = response.map(|body| axum::body::Body::from(whole(body, explain)));
+pub(super) fn error(response: http::Response<Bytes>, told: Option<&Told>) -> Response {
+    let mut response = response.map(|body| axum::body::Body::from(whole(body, told)));
     response.headers_mut().remove(CONTENT_LENGTH);
     response
+}
+
+/// What is to be told with an answer.
+#[derive(Debug, Default)]
+pub(super) struct Told {
+    pub(super) explain: Option<Arc<Explain>>,
+    /// Known at the answer's end.
+    pub(super) verdict: Option<Arc<Verdict>>,
 }
 
 /// A stream with one more chunk. Its events come whole, as relayed streams' do.
 pub(super) struct Explained<B> {
     inner: B,
-    explain: Arc<Explain>,
+    told: Told,
     /// Of the first chunk.
     named: Option<Named>,
 }
@@ -62,22 +67,42 @@ struct Chunk<'a> {
     quorate: Quorate,
 }
 
+// === impl Told ===
+
+impl Told {
+    pub(super) fn explaining(explain: Arc<Explain>) -> Self {
+        Self { explain: Some(explain), verdict: None }
+    }
+
+    /// Nothing, if nobody asked for it.
+    pub(super) fn of(job: &Job) -> Option<Self> {
+        job.explain.clone().map(Self::explaining)
+    }
+
+    fn so_far(&self) -> Quorate {
+        Quorate {
+            explain: self.explain.as_ref().map(|explain| explain.so_far()),
+            verification: self.verdict.as_ref().and_then(|verdict| verdict.get().cloned()),
+        }
+    }
+}
+
 // === impl Explained ===
 
 impl<B> Explained<B> {
-    pub(super) fn new(inner: B, explain: Arc<Explain>) -> Self {
-        Self { inner, explain, named: None }
+    pub(super) fn new(inner: B, told: Told) -> Self {
+        Self { inner, told, named: None }
     }
 
     fn pass(&mut self, data: Bytes) -> Bytes {
         if self.named.is_none() {
             self.named = named(&data);
         }
-        let Some(at) = done(&data) else { return data };
+        let Some(at) = stream::end(&data) else { return data };
         let chunk = Chunk {
             named: self.named.get_or_insert_default(),
             choices: [],
-            quorate: self.explain.so_far(),
+            quorate: self.told.so_far(),
         };
         let Ok(text) = serde_json::to_string(&chunk) else { return data };
         let Some((before, last)) = data.split_at_checked(at) else { return data };
@@ -87,17 +112,6 @@ impl<B> Explained<B> {
         }
         out.freeze()
     }
-}
-
-/// Where the event of the end begins, if these bytes end with it.
-fn done(data: &Bytes) -> Option<usize> {
-    let from = data.len().saturating_sub(TAIL_BYTES);
-    let tail = data.get(from..)?;
-    let at = tail.windows(DONE.len()).rposition(|window| window == DONE)?;
-    let is_last = tail.get(at + DONE.len()..)?.iter().all(u8::is_ascii_whitespace);
-    let line = tail.get(..at)?.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-    let is_event = tail.get(line..at)?.trim_ascii() == b"data:";
-    (is_last && is_event).then_some(from + line)
 }
 
 fn named(data: &Bytes) -> Option<Named> {
@@ -127,24 +141,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_end_is_found_where_it_is() {
-        for (text, at) in [
-            ("data: [DONE]\n\n", Some(0)),
-            ("data: {}\n\ndata: [DONE]\n\n", Some(10)),
-            ("data: {}\r\n\r\ndata:[DONE]\r\n\r\n", Some(12)),
-            ("data: {\"x\":\"data: [DONE]\"}\n\n", None),
-            ("data: [DONE] no\n\n", None),
-            (": [DONE]\n\n", None),
-            ("", None),
-        ] {
-            assert_eq!(done(&Bytes::from_static(text.as_bytes())), at, "{text:?}");
-        }
-    }
-
-    #[test]
     fn a_whole_answer_keeps_all_it_had() {
-        let explain = Arc::new(Explain::default());
-        let body = whole(Bytes::from_static(b"{\"id\":\"x\", \"z\": {}}\n"), Some(&explain));
+        let told = Told::explaining(Arc::new(Explain::default()));
+        let body = whole(Bytes::from_static(b"{\"id\":\"x\", \"z\": {}}\n"), Some(&told));
         let read: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(read["id"], "x");
         assert!(read["quorate"]["explain"]["candidates"].is_array(), "{read}");

@@ -36,6 +36,7 @@ impl Error {
                 failed(&format!("The provider's answer was not usable: {what}."))
             }
             Upstream::Truncated => failed("The provider's answer ended before it was complete."),
+            Upstream::NotAgreed(reason) => Self::ConsensusNotReached { reason },
             Upstream::Draining => Self::Draining,
         }
     }

@@ -209,6 +209,8 @@ fn context(time: Arc<Time>) -> Context {
         probation_share: 0.0,
         seeds: crate::upstream::Seeds::draw().expect("random numbers"),
         witness: Arc::new(crate::upstream::Nobody),
+        judge: Arc::new(crate::upstream::Nobody),
+        parties: Arc::default(),
         dialer: None,
     }
 }

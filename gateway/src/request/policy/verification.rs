@@ -1,26 +1,28 @@
 //! The `verification` member: how sure of an answer the client wants to be.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Error, header, object, wrong};
 
 /// Generations of one request at most.
 const N_MAX: u32 = 16;
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Verification {
     pub mode: Mode,
     /// Answers that must agree, or for `verify` the generator and its scorers. Default 2.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub k: Option<u32>,
     /// Generations of a quorum. Default 3.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub n: Option<u32>,
     pub stream: Delivery,
     /// No answer rather than one that was not agreed upon.
     pub strict: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     Off,
@@ -30,7 +32,7 @@ pub enum Mode {
     Quorum,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Delivery {
     /// The leader's tokens as they come, the verdict after them.
@@ -81,6 +83,46 @@ impl Verification {
             text
         };
         header::read::<Self>(name, text)?.checked(name)
+    }
+
+    /// Answers that must agree, or the generator and its scorers.
+    pub fn k(&self) -> u32 {
+        self.k.unwrap_or(2)
+    }
+
+    /// Generations of a quorum.
+    pub fn n(&self) -> u32 {
+        self.n.unwrap_or(3)
+    }
+
+    /// Whether the client hears nothing before the verdict: what may be refused must not be sent first.
+    pub fn is_buffered(&self) -> bool {
+        self.strict || self.stream == Delivery::Buffered
+    }
+
+    /// Whether an answer waits for others.
+    pub fn is_wanted(&self) -> bool {
+        matches!(self.mode, Mode::Verify | Mode::Quorum)
+    }
+
+    /// As a header has it.
+    pub fn to_text(&self) -> String {
+        let mode = match self.mode {
+            Mode::Off => "off",
+            Mode::Audit => "audit",
+            Mode::Verify => "verify",
+            Mode::Quorum => "quorum",
+        };
+        let numbers = [("k", self.k), ("n", self.n)].into_iter();
+        let mut text: Vec<String> = vec![mode.to_owned()];
+        text.extend(numbers.filter_map(|(name, n)| n.map(|n| format!("{name}={n}"))));
+        if self.stream == Delivery::Buffered {
+            text.push("stream=buffered".to_owned());
+        }
+        if self.strict {
+            text.push("strict=true".to_owned());
+        }
+        text.join("; ")
     }
 
     fn checked(self, root: &str) -> Result<Self, Error> {
