@@ -116,7 +116,8 @@ impl Case {
             choice: self.answered.checkable.choice,
             completion_token_ids: ids.to_vec(),
             positions: self.positions.clone(),
-            top_k: 0,
+            // What is uniform is looked at by how sure the model was.
+            top_k: 1,
             nonce: nonce.to_owned(),
         })
     }

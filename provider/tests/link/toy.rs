@@ -39,8 +39,8 @@ impl Node {
         let options = Options { id: MODEL.to_owned(), cheat, ..Options::default() };
         let toy = Arc::new(Toy::new(options, Arc::default()).unwrap());
         let mut gateway = Gateway::start(1).await;
-        let urls = [gateway.pinned()];
-        let member = testing::member_of(&urls, toy, Arc::default(), |_| {});
+        let gateways = [gateway.pinned()];
+        let member = testing::member_of(&gateways, toy, Arc::default(), |_| {});
         let running = member.await.unwrap();
         let tunnel = gateway.tunnel().await;
         let key = running.links.as_ref().unwrap().status().node;
