@@ -32,6 +32,8 @@ enum Command {
     Key(gateway::cli::key::Command),
     /// List the nodes that joined a running gateway, look at one, send it away or let it come back.
     Node(gateway::cli::nodes::Command),
+    /// Check receipts of answers, show one, and replace the key they are signed with.
+    Receipt(gateway::cli::receipt::Command),
     /// Check a gateway's configuration, and list everything that is wrong with it.
     CheckConfig {
         #[arg(value_name = "FILE")]
@@ -80,6 +82,7 @@ impl Command {
             Self::Provider(command) => Ok(provider::cli::run(*command).await?),
             Self::Key(command) => Ok(gateway::cli::key::run(command).await?),
             Self::Node(command) => Ok(gateway::cli::nodes::run(command).await?),
+            Self::Receipt(command) => Ok(gateway::cli::receipt::run(command).await?),
             Self::CheckConfig { file } => check_config(&file),
             Self::Openapi { of } => print(of),
         }

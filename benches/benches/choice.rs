@@ -143,6 +143,7 @@ fn context(market: &Market) -> Result<Context, Failed> {
         probation_share: 0.02,
         routing: config::Routing::default(),
         hedging: config::Hedging::default(),
+        breaker: config::Breaker::default(),
         seeds: upstream::Seeds::draw()?,
         witness: Arc::new(gateway::upstream::Nobody),
         dialer: None,

@@ -8,6 +8,7 @@
 #![expect(clippy::indexing_slicing, reason = "a simulation that loses count of itself must stop")]
 #![expect(clippy::cast_possible_truncation, reason = "times and counts of a simulation are small")]
 
+mod audits;
 mod baselines;
 mod events;
 pub mod fleet;

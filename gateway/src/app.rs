@@ -14,6 +14,7 @@ use crate::limit::{Rules, Time};
 use crate::market::measure::Bench;
 use crate::market::{self, Market};
 use crate::metrics::{Metrics, Phase};
+use crate::receipts::Receipts;
 use crate::shutdown::Shutdown;
 use crate::store;
 use crate::trust::Trust;
@@ -39,6 +40,8 @@ pub struct App {
     pub cache: Cache,
     /// What has answers checked.
     pub trust: Arc<Trust>,
+    /// What clients keep of answers; none are made before they are opened.
+    pub receipts: Receipts,
     /// What attempts need.
     pub upstream: Arc<upstream::Context>,
     /// What finds out about nodes.
@@ -80,6 +83,7 @@ impl App {
         let keys = Arc::new(keys(&settings)?);
         let limit_time = Arc::new(Time::new(clock.clone()));
         let shutdown = Shutdown::new();
+        let receipts = Receipts::new(settings.receipts, clock.clone(), metrics.clone());
         let verdicts = verdicts(&settings)?;
         if let Some(store) = &verdicts {
             let kept = store.all()?;
@@ -92,7 +96,7 @@ impl App {
         let trust = Arc::new(Trust::new(
             settings.audit,
             market.clone(),
-            metrics.clone(),
+            (metrics.clone(), receipts.clone()),
             &secret,
             verdicts,
         ));
@@ -105,6 +109,7 @@ impl App {
             probation_share: settings.market.probation_share,
             routing: settings.routing,
             hedging: settings.hedging,
+            breaker: settings.breaker,
             seeds: upstream::Seeds::draw()?,
             witness: trust.clone(),
             judge: trust.clone(),
@@ -125,6 +130,7 @@ impl App {
             market,
             cache,
             trust,
+            receipts,
             upstream,
             bench,
             bodies,

@@ -9,6 +9,7 @@ use crate::{config, http, serve, telemetry};
 pub mod key;
 pub mod nodes;
 mod place;
+pub mod receipt;
 mod remote;
 
 /// `--config FILE` serves.
@@ -33,6 +34,8 @@ enum Other {
     Key(key::Command),
     /// List the nodes that joined, look at one, send it away or let it come back.
     Nodes(nodes::Command),
+    /// Check receipts, show one, and replace the key they are signed with.
+    Receipt(receipt::Command),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -46,6 +49,8 @@ pub enum Error {
     Key(#[from] key::Error),
     #[error(transparent)]
     Nodes(#[from] nodes::Error),
+    #[error(transparent)]
+    Receipt(#[from] receipt::Error),
     #[error("which configuration? Give --config FILE")]
     NoConfig,
     #[error(transparent)]
@@ -76,6 +81,7 @@ pub async fn run(command: Command) -> Result<(), Error> {
         }
         Some(Other::Key(command)) => key::run(command).await?,
         Some(Other::Nodes(command)) => nodes::run(command).await?,
+        Some(Other::Receipt(command)) => receipt::run(command).await?,
         None => serve_until_signal(command.config.ok_or(Error::NoConfig)?).await?,
     }
     Ok(())

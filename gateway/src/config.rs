@@ -4,6 +4,7 @@
 //! it never prints a key.
 
 mod audit;
+mod breaker;
 mod cache;
 mod check;
 mod cors;
@@ -13,6 +14,7 @@ mod limits;
 mod market;
 mod problem;
 mod raw;
+mod receipts;
 mod routing;
 
 use secrecy::SecretString;
@@ -21,12 +23,14 @@ use std::path::{Path, PathBuf};
 use url::Url;
 
 pub use audit::Audit;
+pub use breaker::Breaker;
 pub use cache::Cache;
 pub use cors::CorsOrigins;
 pub use hedging::Hedging;
 pub use limits::{LIMITS, Limit, Limits};
 pub use market::{Alias, Join, Market, Named, Place, TlsFiles};
 pub use problem::{Error, Problem};
+pub use receipts::Receipts;
 pub use routing::Routing;
 
 pub(crate) use check::is_model_name;
@@ -53,7 +57,9 @@ pub struct Settings {
     pub routing: Routing,
     pub hedging: Hedging,
     pub audit: Audit,
+    pub breaker: Breaker,
     pub cache: Cache,
+    pub receipts: Receipts,
     pub telemetry: Telemetry,
 }
 

@@ -51,6 +51,7 @@ pub mod models;
 mod node;
 mod options;
 mod path;
+mod receipts;
 pub mod request_id;
 mod responses;
 mod router;
@@ -159,7 +160,7 @@ impl Edge {
             response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         self.finish(&mut response, endpoint, &id, started);
-        response
+        receipts::finish(response)
     }
 
     /// A handler that panics is answered for; only its own request is lost.

@@ -18,6 +18,7 @@ pub mod limit;
 pub mod market;
 pub mod metrics;
 mod nodes;
+pub mod receipts;
 pub mod reputation;
 pub mod request;
 pub mod responses;

@@ -140,9 +140,10 @@ impl Market {
 
     /// Lets a node come again. True if it had been sent away.
     pub fn readmit(&self, node: &PublicKey) -> bool {
+        let now_ms = self.inner.time.run_ms();
         let mut table = self.inner.table();
         if let Some(known) = table.knowns.get(node) {
-            known.readmitted();
+            known.readmitted(now_ms);
         }
         table.knowns.readmit(node)
     }
@@ -224,7 +225,8 @@ fn base(settings: &Settings, created: i64) -> Result<Base, Error> {
         base.static_endpoints.push(endpoint.clone());
         for served in &upstream.models {
             let id: Arc<str> = served.id.as_str().into();
-            let offer = Offer::of_upstream(endpoint.clone(), upstream, served);
+            let rules = settings.breaker.rules;
+            let offer = Offer::of_upstream(endpoint.clone(), upstream, served, rules);
             base.static_offers.entry(id.clone()).or_default().push(Arc::new(offer));
             listed.insert(id);
         }

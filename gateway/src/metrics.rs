@@ -18,8 +18,8 @@ mod trust;
 
 pub use labels::{
     AttemptOutcome, AuditOutcome, CacheOutcome, ConnectionState, Endpoint, HedgeDenial,
-    HedgeOutcome, JoinOutcome, Label, Measurement, Outcome, Phase, ScoreOutcome, StatusClass,
-    TokenKind, Verified,
+    HedgeOutcome, JoinOutcome, Label, Measurement, Outcome, Phase, ReceiptOutcome, ScoreOutcome,
+    StatusClass, TokenKind, Verified,
 };
 pub use route::Route;
 pub use trust::Trust;
@@ -70,6 +70,7 @@ pub struct Metrics {
     pub trust: Trust,
     /// Requests that asked the cache.
     pub cache: PerLabel<CacheOutcome, Counter>,
+    pub receipts: PerLabel<ReceiptOutcome, Counter>,
     /// Models of nodes that this gateway measured.
     pub measurements: PerLabel<Measurement, Counter>,
     /// Failed `accept` calls of the listeners.
@@ -173,12 +174,8 @@ impl Metrics {
             route: Route::new(r),
             trust: Trust::new(r),
             cache: family(r, "quorate_cache", "Requests that asked the cache", "outcome"),
-            measurements: family(
-                r,
-                "quorate_measurements",
-                "Measurements of models on nodes",
-                "outcome",
-            ),
+            receipts: family(r, "quorate_receipts", "Receipts of answers", "outcome"),
+            measurements: family(r, "quorate_measurements", "Models measured on nodes", "outcome"),
             accept_errors: single(r, "quorate_accept_errors", "Failed accepts of the listeners"),
             slow_clients: single(
                 r,

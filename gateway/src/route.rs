@@ -7,14 +7,17 @@
 //! `retry` what may be spent beyond the first attempt; `queue` who waits where nobody has room.
 
 mod atomic;
-mod breaker;
+pub mod breaker;
 pub mod choice;
 mod concurrency;
 pub mod cost;
 pub mod eligible;
+#[cfg(test)]
+mod example;
 mod failures;
 mod flight;
 pub mod hedge;
+mod honesty;
 mod learned;
 mod line;
 mod prefix;

@@ -13,6 +13,7 @@ use crate::http::Edge;
 use crate::http::admin::{Token, TokenError, publish_addr};
 use crate::metrics::{ConnectionState, Phase};
 use crate::nodes;
+use crate::receipts;
 use crate::route::Gate;
 use crate::server::Listener;
 use crate::shutdown::{Drained, Shutdown};
@@ -24,6 +25,8 @@ const SWEEP: Duration = Duration::from_secs(15);
 const ADMIN_DRAIN: Duration = Duration::from_millis(500);
 /// For nodes to understand that the gateway stops; nothing of theirs is in flight any more.
 const NODES_DRAIN: Duration = Duration::from_secs(1);
+/// For the last receipts to be on disk.
+const RECEIPTS_DRAIN: Duration = Duration::from_secs(2);
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -33,6 +36,8 @@ pub enum Error {
     Token(#[from] TokenError),
     #[error(transparent)]
     App(#[from] app::Error),
+    #[error(transparent)]
+    Receipts(#[from] receipts::Error),
     #[error(transparent)]
     Nodes(#[from] nodes::Error),
     #[error("cannot wait for signals")]
@@ -51,6 +56,8 @@ pub struct Running {
     admin: Shutdown,
     /// Tunnels carry requests until the last one is over.
     nodes: Shutdown,
+    /// Receipts come until the last request is over.
+    receipts: Shutdown,
 }
 
 /// SIGTERM and SIGINT.
@@ -98,6 +105,7 @@ async fn start(app: App, bound: Option<std::net::TcpListener>) -> Result<Running
         (None, None) => None,
     };
     let token = Token::load_or_create(&server.data_dir)?;
+    app.receipts.open(&server.data_dir)?;
     for warning in app.settings.warnings() {
         tracing::warn!("{warning}");
     }
@@ -109,7 +117,8 @@ async fn start(app: App, bound: Option<std::net::TcpListener>) -> Result<Running
         tracing::warn!(%error, "the command line can't be told where the admin API is");
     }
     let app = Arc::new(app);
-    let (admin, nodes) = (Shutdown::new(), Shutdown::new());
+    let (admin, nodes, receipts) = (Shutdown::new(), Shutdown::new(), Shutdown::new());
+    receipts.spawn(app.receipts.clone().run(receipts.clone()));
     let node_addr = nodes_at.as_ref().map(nodes::Listener::addr);
     if let Some(listener) = nodes_at {
         listener.serve(&app, &nodes)?;
@@ -125,7 +134,7 @@ async fn start(app: App, bound: Option<std::net::TcpListener>) -> Result<Running
         app.shutdown.spawn(app.trust.clone().run(app.upstream.clone()));
     }
     tracing::info!(%addr, %admin_addr, "serving");
-    Ok(Running { addr, admin_addr, node_addr, app, admin, nodes })
+    Ok(Running { addr, admin_addr, node_addr, app, admin, nodes, receipts })
 }
 
 async fn bind(member: &'static str, addr: SocketAddr) -> Result<Listener, Error> {
@@ -228,6 +237,7 @@ impl Running {
             self.app.metrics.set_phase(Phase::Cut);
             tracing::warn!(tasks, "the drain's deadline came: cut");
         }
+        self.receipts.finish(RECEIPTS_DRAIN).await;
         self.nodes.finish(NODES_DRAIN).await;
         self.admin.finish(ADMIN_DRAIN).await;
         tracing::info!("stopped");

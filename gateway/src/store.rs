@@ -1,7 +1,10 @@
-//! What outlives the process: the keys made at run time, as digests. A small trait and one file of
-//! the data folder behind it. It knows no request and no limit's state; it never sees a key itself.
+//! What outlives the process: the keys made at run time, as digests, and receipts. Small traits, and for
+//! each a file of the data folder behind it. It knows no request and no limit's state; it never sees a key
+//! itself.
 
+mod disk;
 mod file;
+mod receipts;
 mod record;
 mod verdicts;
 
@@ -10,6 +13,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 pub use file::File;
+pub use receipts::{Bounds, Kept, Owner, ReceiptFile, Receipts};
 pub use record::Record;
 pub use verdicts::Verdicts;
 
@@ -45,7 +49,7 @@ pub enum Error {
     #[error("{} is in use by another process", path.display())]
     InUse { path: PathBuf },
     #[error(
-        "{} is damaged ({cause}). Nothing was changed; put a copy back, or move the file away to begin without keys",
+        "{} is damaged ({cause}). Nothing was changed; put a copy back, or move the file away to begin without what was in it",
         path.display()
     )]
     Damaged { path: PathBuf, cause: String },

@@ -11,9 +11,12 @@ mod judge;
 mod open;
 mod score;
 mod scorers;
+mod told;
 
+use openapi::receipt::Verified;
 use openapi::sign::PublicKey;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
@@ -23,6 +26,7 @@ use crate::audit::profile::{self, Profiles};
 use crate::config;
 use crate::market::{Integrity, Market};
 use crate::metrics::{AuditOutcome, Metrics};
+use crate::receipts::Receipts;
 use crate::request::Endpoint;
 use crate::request::policy::Mode;
 use crate::store;
@@ -44,6 +48,7 @@ pub struct Trust {
     draw: Draw,
     pools: Mutex<Pools<Whose, Arc<Case>>>,
     profiles: Mutex<Profiles>,
+    receipts: Receipts,
     /// Absent: nothing outlives the process.
     store: Option<Arc<store::Verdicts>>,
     queue: mpsc::Sender<(Instant, Answered)>,
@@ -58,7 +63,7 @@ impl Trust {
     pub fn new(
         settings: config::Audit,
         market: Market,
-        metrics: Arc<Metrics>,
+        (metrics, receipts): (Arc<Metrics>, Receipts),
         secret: &[u8; 32],
         store: Option<Arc<store::Verdicts>>,
     ) -> Self {
@@ -70,6 +75,7 @@ impl Trust {
             draw: Draw::new(secret),
             pools: Mutex::default(),
             profiles: Mutex::default(),
+            receipts,
             store,
             queue,
             waiting: Mutex::new(Some(waiting)),
@@ -147,7 +153,10 @@ impl Witness for Trust {
         let metrics = &self.metrics.trust;
         match self.queue.try_send((Instant::now(), answer)) {
             Ok(()) => _ = metrics.under_way.inc(),
-            Err(_) => _ = metrics.audits.get(AuditOutcome::Dropped).inc(),
+            Err(TrySendError::Full((_, answer)) | TrySendError::Closed((_, answer))) => {
+                metrics.audits.get(AuditOutcome::Dropped).inc();
+                self.tell(&answer, Verified::None, &[]);
+            }
         }
     }
 }

@@ -56,7 +56,7 @@ pub use judge::{Judge, Judgement};
 pub use pool::Pool;
 pub use quorum::{Checked, Parties, Settled, Verdict, checked_stream, checked_whole};
 pub use record::{Record, Who};
-pub use request::{Job, Wanted};
+pub use request::{Job, Receipt, Wanted};
 pub use resume::Continuation;
 pub use seed::Seeds;
 pub use slate::tenant;

@@ -54,6 +54,19 @@ pub fn load_or_create(path: &Path) -> Result<Loaded, Error> {
     if is_new { Ok(Loaded { key, is_new }) } else { load(path).map(|key| Loaded { key, is_new }) }
 }
 
+/// A new key in the place of the file's, which is lost: nobody reads half a key, and where this fails the
+/// old one is still there.
+///
+/// # Errors
+/// The file can't be used.
+pub fn replace(path: &Path) -> Result<SecretKey, Error> {
+    let key = generate()?;
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    let draft = write_draft(path, &key).map_err(io)?;
+    fs::rename(&draft, path).map_err(io)?;
+    Ok(key)
+}
+
 /// The file's key, which must be there.
 ///
 /// # Errors
@@ -89,6 +102,18 @@ fn is_exposed(_: &fs::Metadata) -> bool {
 /// Written beside the path and linked in place, so that nobody reads half a key and none is written
 /// over. False where another process was first.
 fn write_new(path: &Path, key: &SecretKey) -> io::Result<bool> {
+    let draft = write_draft(path, key)?;
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    match linked {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The key in a file beside the path, on disk; the folder is made where there is none.
+fn write_draft(path: &Path, key: &SecretKey) -> io::Result<PathBuf> {
     if let Some(folder) = path.parent() {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
@@ -105,12 +130,12 @@ fn write_new(path: &Path, key: &SecretKey) -> io::Result<bool> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&draft)?;
     let written = writeln!(file, "{PREFIX}{}", hex::encode(key.seed()));
-    let linked = written.and_then(|()| file.sync_all()).and_then(|()| fs::hard_link(&draft, path));
-    fs::remove_file(&draft)?;
-    match linked {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error),
+    match written.and_then(|()| file.sync_all()) {
+        Ok(()) => Ok(draft),
+        Err(error) => {
+            fs::remove_file(&draft)?;
+            Err(error)
+        }
     }
 }
 
@@ -135,6 +160,17 @@ mod tests {
             assert!(matches!(load(&path), Err(Error::Exposed { .. })));
         }
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no draft is left");
+    }
+
+    #[test]
+    fn a_replaced_key_is_gone_and_the_new_one_is_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("receipts.key");
+        let first = load_or_create(&path).unwrap().key;
+        let second = replace(&path).unwrap();
+        assert_ne!(first.public(), second.public());
+        assert_eq!(load(&path).unwrap().public(), second.public());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no draft is left");
     }
 
     #[test]

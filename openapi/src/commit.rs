@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn thousandths_are_rounded_and_bounded() {
-        assert_eq!(thousandths(-0.693_147), -693);
+        assert_eq!(thousandths(-0.692_6), -693);
         assert_eq!(thousandths(f64::NEG_INFINITY), i32::MIN);
         assert_eq!(thousandths(f64::NAN), i32::MIN);
     }

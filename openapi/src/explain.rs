@@ -11,7 +11,8 @@ use crate::verification::Verification;
 #[into_params(parameter_in = Header)]
 pub struct Options {
     /// `1`: the answer, or the error, has a member `quorate` (schema `Quorate`) that says how its provider
-    /// was chosen; a stream has it in a chunk of its own before `[DONE]`.
+    /// was chosen; a stream has it in a chunk of its own before `[DONE]`,
+    /// that of a response in the response of its last event.
     #[param(rename = "x-quorate-explain", required = false, inline)]
     pub explain: Asked,
 }
@@ -59,7 +60,7 @@ pub struct Candidate {
     pub failure: f64,
     /// Lower goes first, whatever the cost: what the request prefers.
     pub rank: u32,
-    /// Why it could not be taken: `ejected`, `paused` or `loaded`.
+    /// Why it could not be taken: `ejected`, `paused`, `loaded` or `quarantined`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub out: Option<String>,
 }

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod models;
 pub mod node;
 pub mod nodes;
+pub mod receipt;
 pub mod responses;
 pub mod resume;
 pub mod sign;

@@ -82,6 +82,66 @@ pub struct NodeModel {
     pub verified: bool,
     pub weights_id: Option<String>,
     pub measured: Option<Measured>,
+    /// Null where it is not sold.
+    #[serde(default)]
+    pub learned: Option<Learned>,
+    /// Null where it is not sold.
+    #[serde(default)]
+    pub integrity: Option<Integrity>,
+}
+
+/// What audits have shown of a model on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Integrity {
+    /// It is at least so honest, with 95 %; 0 to 1.
+    pub lower: f64,
+    /// Share of its answers that are checked; all of a newcomer's first ones.
+    pub audited_share: f64,
+    /// Whole answers, audits that it passed, and confirmed ones that it failed.
+    pub answers: u64,
+    pub passes: u64,
+    pub fails: u64,
+    /// Cumulative sum of the fails' weight; at 9.2 the node is sent away.
+    pub cusum: f64,
+}
+
+/// What this gateway learned of a model on a node by the requests that it sent there, and what it expects
+/// of the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Learned {
+    /// Seconds to the first token of a prompt of 1,000 tokens, without a queue.
+    pub first_token_s: f64,
+    /// Tokens a second after the first.
+    pub tokens_per_second: f64,
+    /// Requests at once that it is believed to bear.
+    pub concurrency: f64,
+    /// Requests under way: this gateway's, or all that the node told of just now, whichever is more.
+    pub in_flight: u32,
+    /// Probability that a request fails, by those of the last minutes.
+    pub failure: f64,
+    /// Probability that an answer is honest.
+    pub honesty: f64,
+    pub breaker: Breaker,
+    /// Milliseconds that it is left alone yet; null unless the breaker is open.
+    pub breaker_open_ms: Option<u64>,
+    /// Milliseconds for which it asked not to be asked; null where it did not.
+    pub paused_ms: Option<u64>,
+    /// Milliseconds since it was last asked; null: never.
+    pub unused_ms: Option<u64>,
+}
+
+/// Whether requests go to a provider that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Breaker {
+    /// It is asked.
+    Closed,
+    /// It is left alone.
+    Open,
+    /// It is due to be tried, beside a request that another answers.
+    ProbeDue,
+    /// Its audits speak against it: it is asked nothing until an operator readmits it.
+    Quarantined,
 }
 
 /// What this gateway measured of a model on a node. What is null could not be told.

@@ -85,12 +85,20 @@ impl PublicKey {
     /// # Errors
     /// It is not; weak keys and malleable signatures are refused.
     pub fn verify(&self, domain: &str, message: &[u8], signature: &Signature) -> Result<(), Error> {
+        self.verify_bare(&framed(domain, message), signature)
+    }
+
+    /// As [`Self::verify`], of a message that was signed as it is ([`SecretKey::sign_bare`]).
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub fn verify_bare(&self, message: &[u8], signature: &Signature) -> Result<(), Error> {
         let key = VerifyingKey::from_bytes(&self.0).map_err(|_| Error::Key)?;
         if key.is_weak() {
             return Err(Error::Key);
         }
         let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-        key.verify_strict(&framed(domain, message), &signature).map_err(|_| Error::Signature)
+        key.verify_strict(message, &signature).map_err(|_| Error::Signature)
     }
 }
 
@@ -113,6 +121,12 @@ impl SecretKey {
 
     pub fn sign(&self, domain: &str, message: &[u8]) -> Signature {
         Signature(self.0.sign(&framed(domain, message)).to_bytes())
+    }
+
+    /// Without a domain, for a form that others check: only of messages that have no zero byte, since
+    /// each with a domain has one.
+    pub fn sign_bare(&self, message: &[u8]) -> Option<Signature> {
+        (!message.contains(&0)).then(|| Signature(self.0.sign(message).to_bytes()))
     }
 }
 

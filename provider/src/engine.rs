@@ -186,7 +186,7 @@ pub enum Answer {
 pub struct Generation {
     pub prompt_tokens: u32,
     /// Present when evidence was asked for and the engine can give it; `usage` is filled by the caller.
-    pub provenance: Option<openapi::evidence::Provenance>,
+    pub provenance: Option<Box<openapi::evidence::Provenance>>,
     /// Ends after [`Event::Finish`], an `Err`, or early when the engine broke: never a silent success.
     pub events: BoxStream<'static, Result<Event, Error>>,
 }

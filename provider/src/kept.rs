@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(there(&kept, &["d", "huge"], 2), [true, false]);
         kept.put(answer("d", 2), 3);
         assert_eq!(kept.get("d", "n-d", 3).unwrap().choices[0].len(), 2);
-        assert_eq!((kept.inner().answers.len(), kept.inner().names.len()), (1, 1));
-        assert_eq!(kept.inner().bytes, 1024 + 64);
+        let inner = kept.inner();
+        assert_eq!((inner.answers.len(), inner.names.len(), inner.bytes), (1, 1, 1024 + 64));
     }
 }

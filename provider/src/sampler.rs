@@ -13,6 +13,7 @@
 mod candidates;
 mod logprobs;
 mod slate;
+mod softmax;
 mod truncate;
 
 use candidates::Candidate;

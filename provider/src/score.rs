@@ -30,8 +30,20 @@ pub struct Scorer {
     wanted: std::vec::IntoIter<u32>,
     top_k: usize,
     margins: bool,
+    temperature: f64,
     text: TextHash,
     scores: Vec<Score>,
+}
+
+/// What a server tells of one token, instead of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Known {
+    pub lp: f64,
+    pub rank: u32,
+    pub eos_lp: f64,
+    pub eos_rank: u32,
+    /// The likeliest in order, at T = 1.
+    pub top: Vec<(u32, f64)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +73,7 @@ impl Scorer {
             wanted: wanted.into_iter(),
             top_k: usize::from(job.top_k),
             margins: job.margins,
+            temperature: job.job.sampling.temperature,
             text: TextHash::default(),
         };
         (scorer, prompt)
@@ -83,10 +96,7 @@ impl Scorer {
     /// The grammar passes its limits.
     pub fn row(&mut self, row: &[f32]) -> Result<(), Error> {
         let Some(at) = self.next() else { return Ok(()) };
-        while self.taken < at {
-            self.take();
-        }
-        let Some(id) = self.ids.get(at).copied() else { return Ok(()) };
+        let Some(id) = self.reach(at) else { return Ok(()) };
         let i = self.wanted.next().unwrap_or_default();
         let model = Distribution::new(row);
         let eos = model.best(self.sequence.eos()).unwrap_or_default();
@@ -110,6 +120,36 @@ impl Scorer {
             top: model.top(self.top_k).into_iter().map(|(id, lp)| (id, bounded(lp))).collect(),
         });
         Ok(())
+    }
+
+    /// Scores token [`next`](Self::next) by what another server knows of it. Its place among the likelier
+    /// ones is told as far as the likeliest are known.
+    pub fn known(&mut self, known: &Known, top_k: usize) {
+        let Some(at) = self.next() else { return };
+        let Some(id) = self.reach(at) else { return };
+        let i = self.wanted.next().unwrap_or_default();
+        let (above, own) = known.place(id, self.temperature);
+        let top = known.top.iter().take(top_k).map(|(id, lp)| (*id, bounded(*lp)));
+        self.scores.push(Score {
+            i,
+            id,
+            lp: bounded(known.lp),
+            rank: known.rank,
+            margin: None,
+            eos_lp: bounded(known.eos_lp),
+            eos_rank: known.eos_rank,
+            above,
+            own,
+            top: top.collect(),
+        });
+    }
+
+    /// The token at this index, with all before it taken.
+    fn reach(&mut self, at: usize) -> Option<u32> {
+        while self.taken < at {
+            self.take();
+        }
+        self.ids.get(at).copied()
     }
 
     /// The tokens behind the last one that was scored count as well: for the text, and for the end.
@@ -158,6 +198,26 @@ impl Scorer {
             self.text.call(name);
         }
         call.and_then(|call| call.arguments.as_ref()).into_iter().for_each(|t| self.text.text(t));
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    /// Probability of the likelier ones and of `id` itself at this temperature, of those that are known.
+    fn place(&self, id: u32, temperature: f64) -> (f64, f64) {
+        let Some(at) = self.top.iter().position(|(other, _)| *other == id) else {
+            return (1.0, 0.0);
+        };
+        let best = self.top.first().map_or(0.0, |(_, lp)| *lp);
+        let weight = |lp: f64| ((lp - best) / temperature).exp();
+        let weights: Vec<f64> = self.top.iter().map(|(_, lp)| weight(*lp)).collect();
+        let total: f64 = weights.iter().sum();
+        if temperature <= 0.0 || !total.is_finite() {
+            return if at == 0 { (0.0, 1.0) } else { (1.0, 0.0) };
+        }
+        let above: f64 = weights.iter().take(at).sum();
+        (above / total, weights.get(at).copied().unwrap_or_default() / total)
     }
 }
 

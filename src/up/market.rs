@@ -3,8 +3,8 @@
 
 use super::supervise::Member;
 use gateway::config::{
-    Audit, Auth, Cache, CorsOrigins, Hedging, Join, Key, Limits, Market, Mode, ModelEntry, Named,
-    Routing, Server, Settings, Telemetry,
+    Audit, Auth, Breaker, Cache, CorsOrigins, Hedging, Join, Key, Limits, Market, Mode, ModelEntry,
+    Named, Receipts, Routing, Server, Settings, Telemetry,
 };
 use secrecy::SecretString;
 use std::{net::SocketAddr, path::Path};
@@ -57,7 +57,9 @@ impl Plan<'_> {
             cache: Cache::default(),
             hedging: Hedging::default(),
             audit: Audit::default(),
+            breaker: Breaker::default(),
             routing: Routing::default(),
+            receipts: Receipts::default(),
             telemetry: telemetry(),
         }
     }

@@ -4,6 +4,7 @@
 
 use std::error::Error;
 use std::io::Write as _;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use benches::sim::{Mean, Scenario, fleet, overload, plot, table, targets};
@@ -21,6 +22,9 @@ struct Args {
     /// Markets and requests, each policy in all of them [default: 10; quick: 2].
     #[arg(long, value_name = "N")]
     seeds: Option<u64>,
+    /// The first seed; the others follow it.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    first_seed: u64,
     /// Only scenarios of this name.
     #[arg(long, value_name = "NAME")]
     only: Option<String>,
@@ -36,13 +40,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         false => (Scenario::all(), 10),
     };
     scenarios.retain(|scenario| args.only.as_ref().is_none_or(|name| scenario.name == name));
-    let seeds = args.seeds.unwrap_or(seeds).max(1);
+    let last = args.first_seed.saturating_add(args.seeds.unwrap_or(seeds).max(1) - 1);
+    let seeds = args.first_seed..=last;
     let mut standard = Vec::new();
     for scenario in &scenarios {
-        let rows = fleet::measure(scenario, seeds);
+        let rows = fleet::measure(scenario, &seeds);
         match args.json {
             true => lines(scenario, &rows)?,
-            false => tables(scenario, seeds, &rows)?,
+            false => tables(scenario, &seeds, &rows)?,
         }
         if scenario.is_standard() {
             standard.extend(rows.into_iter().map(|row| row.mean));
@@ -50,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let overload = Scenario::overload();
     if !args.json && args.only.as_ref().is_none_or(|name| overload.name == name) {
-        surge(&overload, seeds.min(3))?;
+        surge(&overload, seeds)?;
     }
     if let Some(path) = &args.plot {
         plot::svg(path, &standard)?;
@@ -70,16 +75,22 @@ fn lines(scenario: &Scenario, rows: &[Mean]) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn tables(scenario: &Scenario, seeds: u64, rows: &[Mean]) -> Result<(), Box<dyn Error>> {
+fn tables(
+    scenario: &Scenario,
+    seeds: &RangeInclusive<u64>,
+    rows: &[Mean],
+) -> Result<(), Box<dyn Error>> {
     let mut out = std::io::stdout().lock();
     writeln!(
         out,
-        "\n### {}: {} providers, utilisation {}, {} requests after {} of warm-up, {seeds} seeds\n\n{}",
+        "\n### {}: {} providers, utilisation {}, {} requests after {} of warm-up, seeds {} to {}\n\n{}",
         scenario.name,
         scenario.providers,
         scenario.utilization,
         scenario.requests - scenario.warm_up,
         scenario.warm_up,
+        seeds.start(),
+        seeds.end(),
         table::markdown(rows),
     )?;
     if *scenario == Scenario::default() || *scenario == Scenario::quick() {
@@ -88,8 +99,8 @@ fn tables(scenario: &Scenario, seeds: u64, rows: &[Mean]) -> Result<(), Box<dyn 
     Ok(())
 }
 
-fn surge(scenario: &Scenario, seeds: u64) -> Result<(), Box<dyn Error>> {
-    let rows: Vec<_> = (1..=seeds).filter_map(|seed| overload::measure(scenario, seed)).collect();
+fn surge(scenario: &Scenario, seeds: RangeInclusive<u64>) -> Result<(), Box<dyn Error>> {
+    let rows: Vec<_> = seeds.filter_map(|seed| overload::measure(scenario, seed)).collect();
     let text = overload::markdown(&rows);
     writeln!(
         std::io::stdout(),

@@ -328,7 +328,7 @@ impl Policy for Baseline {
         self.ended(provider);
     }
 
-    fn audited(&mut self, _: u32, _: bool) {}
+    fn audited(&mut self, _: u32, _: bool, _: Us) {}
 
     fn spent(&mut self, _: f64, _: f64) {}
 }

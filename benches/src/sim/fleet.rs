@@ -1,6 +1,7 @@
 //! Many simulations at once, one on each core; what comes of them does not depend on how many cores.
 
 use std::num::NonZero;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
@@ -8,9 +9,9 @@ use super::outcome::{Mean, Outcome};
 use super::{Scenario, Who, simulate};
 
 /// Every policy through a scenario with each of the seeds: the means, in the policies' order.
-pub fn measure(scenario: &Scenario, seeds: u64) -> Vec<Mean> {
+pub fn measure(scenario: &Scenario, seeds: &RangeInclusive<u64>) -> Vec<Mean> {
     let jobs: Vec<(Who, u64)> =
-        Who::ALL.into_iter().flat_map(|who| (1..=seeds).map(move |seed| (who, seed))).collect();
+        Who::ALL.into_iter().flat_map(|who| seeds.clone().map(move |seed| (who, seed))).collect();
     let outcomes: Mutex<Vec<Option<Outcome>>> = Mutex::new(vec![None; jobs.len()]);
     let next = AtomicUsize::new(0);
     let work = || {

@@ -13,6 +13,8 @@ pub struct Outcome {
     pub policy: &'static str,
     pub utilization: f64,
     pub providers: usize,
+    /// Of all requests but those that liars answered: these are counted in `dishonest`, and a lie that
+    /// comes soon must not make a policy look fast.
     pub p50_ttft_ms: f64,
     pub p99_ttft_ms: f64,
     /// Of the requests, those answered whole.

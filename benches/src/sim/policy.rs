@@ -56,7 +56,7 @@ pub(super) trait Policy {
     /// Nobody waits for it any more.
     fn given_up(&mut self, provider: u32, flight: Self::Flight, now: Us);
 
-    fn audited(&mut self, provider: u32, is_honest: bool);
+    fn audited(&mut self, provider: u32, is_honest: bool, now: Us);
 
     /// What a request's answer cost, and what its losers cost; in dollars.
     fn spent(&mut self, answer: f64, losers: f64);

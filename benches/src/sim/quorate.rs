@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use gateway::route::choice::{
-    Chosen, HEDGE_UTILISATION_MAX, Look, Pool, Terms, UTILISATION_MAX, choose,
+    Chosen, EJECTED_MAX, HEDGE_UTILISATION_MAX, Look, Pool, Terms, UTILISATION_MAX, choose,
 };
 use gateway::route::hedge::Budget;
 use gateway::route::{Ask, Failure, Flight, Learned, Prefix, Prior, Random, Shared, Values};
@@ -78,7 +78,7 @@ impl Quorate {
             values: Values::default(),
         };
         let prefix = prefix(wanted.job);
-        Terms { ask, prefix, now_ms: ms(wanted.now), utilisation_max }
+        Terms { ask, prefix, now_ms: ms(wanted.now), utilisation_max, ejected_max: EJECTED_MAX }
     }
 
     fn choose(&mut self, wanted: &Wanted<'_>, terms: &Terms) -> gateway::route::choice::Choice {
@@ -174,8 +174,8 @@ impl Policy for Quorate {
         }
     }
 
-    fn audited(&mut self, provider: u32, is_honest: bool) {
-        self.learned[provider as usize].audited(is_honest);
+    fn audited(&mut self, provider: u32, is_honest: bool, now: Us) {
+        self.learned[provider as usize].audited(is_honest, ms(now));
     }
 
     fn spent(&mut self, answer: f64, losers: f64) {

@@ -11,6 +11,7 @@ use rand::{Rng, SeedableRng};
 use gateway::route::{Failure, Retries};
 
 use super::Who;
+use super::audits::Audits;
 use super::events::{Event, Events, Us, us};
 use super::machine::{Fault, Machine};
 use super::outcome::{DEADLINE_S, End, Outcome, Tally};
@@ -30,14 +31,12 @@ const RETRY_AFTER_MS: u64 = 1_000;
 /// Hedges included.
 const ATTEMPTS: u32 = 3;
 const CONTINUATIONS: u32 = 2;
-/// Of the answers, those that are audited; of the liars' audited answers, those found out.
-const AUDITS: f64 = 0.02;
-const DETECTION: f64 = 0.9;
 
 pub(super) struct Run<'a, P: Policy> {
     scenario: &'a Scenario,
     policy: P,
     machines: Vec<Machine>,
+    audits: Vec<Audits>,
     traffic: Traffic,
     rng: StdRng,
     events: Events,
@@ -58,6 +57,7 @@ impl<'a, P: Policy> Run<'a, P> {
         let mut run = Self {
             scenario,
             policy,
+            audits: vec![Audits::default(); world.machines.len()],
             machines: world.machines,
             traffic,
             rng: StdRng::seed_from_u64(seed ^ 0x0072_756e),
@@ -250,7 +250,10 @@ impl<'a, P: Policy> Run<'a, P> {
         tally.answered += u64::from(is_answered);
         tally.dishonest += u64::from(is_answered && asked.is_dishonest);
         let first = asked.first.map_or(us(DEADLINE_S), |first| first - asked.at);
-        tally.first_tokens.push(first.min(us(DEADLINE_S)));
+        // A lie is no answer, however soon it comes.
+        if !(is_answered && asked.is_dishonest) {
+            tally.first_tokens.push(first.min(us(DEADLINE_S)));
+        }
     }
 
     // Attempts.
@@ -313,9 +316,10 @@ impl<'a, P: Policy> Run<'a, P> {
         if let Some(flight) = flight {
             self.policy.succeeded(provider, flight, &asked.job, tokens, self.now);
         }
-        if self.rng.random_bool(AUDITS) {
-            let is_honest = machine.fault != Fault::Liar || !self.rng.random_bool(DETECTION);
-            self.policy.audited(provider, is_honest);
+        let is_liar = machine.fault == Fault::Liar;
+        let audits = &mut self.audits[provider as usize];
+        if let Some(is_honest) = audits.answered(is_liar, &mut self.rng) {
+            self.policy.audited(provider, is_honest, self.now);
         }
         self.close(request, true);
     }

@@ -11,10 +11,11 @@ use super::statistics::is_by_itself;
 
 /// A token that ends an answer has a rank of so much at most.
 const END_RANK_MAX: u32 = 15;
-/// An end as likely as all else together was skipped only by a token that was far from being drawn …
+/// An end as likely as all else together is skipped by a token that is hardly likely, and that was far from
+/// being drawn where that is known. A margin alone says nothing: at the edge of `top_p` a likely token is a
+/// candidate on one machine and none on the other.
 const END_LP: f64 = -0.693;
 const SKIP_MARGIN: f64 = 2.0;
-/// … or, by another sampler, that was hardly likely.
 const SKIP_LIKELY: f64 = 0.01;
 
 /// `drawn`: whether it is the very token that was to be drawn.
@@ -46,9 +47,9 @@ pub(super) fn is_skipped(score: &Score, answer: &Answer<'_>, canonical: bool) ->
     let likely = score.eos_rank == 0 && score.eos_lp >= END_LP && score.rank > 0;
     let excused = match score.margin {
         Some(margin) if canonical => margin < SKIP_MARGIN,
-        _ => answer.temperature <= 0.0 || score.own >= SKIP_LIKELY,
+        _ => answer.temperature <= 0.0,
     };
-    likely && !excused
+    likely && !excused && score.own.max(score.lp.exp()) < SKIP_LIKELY
 }
 
 #[cfg(test)]
@@ -122,7 +123,8 @@ mod tests {
     fn going_on_past_a_likely_end_is_seen() {
         let mut case = Case::honest(100);
         let score = &mut case.scored.scores[50];
-        (score.lp, score.rank, score.eos_rank, score.eos_lp) = (-2.0, 1, 0, -0.2);
+        (score.lp, score.rank, score.eos_rank, score.eos_lp) = (-6.0, 4, 0, -0.2);
+        (score.above, score.own) = (0.99, 0.002);
         score.top.clear();
         let skipped = |case: &Case| {
             let figures = Figures::new(&case.answer(), &case.scored, &mut Random::new(1));
@@ -130,11 +132,15 @@ mod tests {
         };
         assert_eq!(skipped(&case), 0, "it was drawn");
         case.scored.scores[50].margin = Some(6.0);
+        case.claims[0][50].lp = -6_000;
         assert_eq!(skipped(&case), 1);
         let (answer, order) = (case.answer(), case.order());
         let judged =
             judge(&answer, &order, &case.scored, &Profiles::default(), &mut Random::new(1));
         assert_eq!(judged.unwrap().verdict, Verdict::Fail(vec![Reason::End]));
+        let mut edge = case.clone();
+        (edge.scored.scores[50].lp, edge.scored.scores[50].margin) = (-1.2, Some(20.0));
+        assert_eq!(skipped(&edge), 0, "on the edge of top_p");
         case.scored.constrained = true;
         assert_eq!(skipped(&case), 0);
     }

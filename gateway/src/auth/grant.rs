@@ -1,9 +1,10 @@
 //! What one key may use, and what it has used of it.
 
+use secrecy::ExposeSecret as _;
 use std::sync::Arc;
 use uuid::Uuid;
 
-use super::Scope;
+use super::{Digest, Scope};
 use crate::config::Key;
 use crate::limit::{Account, Rules};
 use crate::store::Record;
@@ -16,6 +17,8 @@ pub struct Grant {
     /// Unique.
     pub name: Arc<str>,
     pub source: Source,
+    /// The key's; absent where none is asked for. Receipts know their owner by it.
+    pub digest: Option<Digest>,
     pub scope: Scope,
     /// Limits, and what is left of them.
     pub account: Arc<Account>,
@@ -36,6 +39,7 @@ impl Grant {
             id: None,
             name: key.name.as_str().into(),
             source: Source::Config,
+            digest: Some(Digest::of(key.key.expose_secret().as_bytes())),
             scope: key.scope.clone(),
             account: Arc::new(Account::new(key.rules.or(defaults))),
         }
@@ -46,6 +50,7 @@ impl Grant {
             id: Some(record.id),
             name: record.name.into(),
             source: Source::Store,
+            digest: Some(record.digest),
             scope: record.scope,
             account: Arc::new(Account::new(record.rules.or(defaults))),
         }
@@ -57,6 +62,7 @@ impl Grant {
             id: None,
             name: "open".into(),
             source: Source::Open,
+            digest: None,
             scope: Scope::default(),
             account: Arc::new(Account::new(Rules::default())),
         }

@@ -9,6 +9,7 @@ use hyper_util::rt::TokioIo;
 use openapi::error::ErrorBody;
 use openapi::keys::{KeyList, KeyRequest, KeyRevoked, NewKey};
 use openapi::nodes::{EjectRequest, NodeChanged, NodeDetail, NodeList};
+use openapi::receipt;
 use serde::de::DeserializeOwned;
 use std::path::Path;
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::http::admin::{self, Token};
 
 const KEYS: &str = "/admin/v1/keys";
 const NODES: &str = "/admin/v1/nodes";
+const RECEIPTS: &str = "/admin/v1/receipts";
 const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -103,6 +105,15 @@ impl Remote {
 
     pub(super) async fn drain(&self, id: &str) -> Result<NodeChanged, Error> {
         self.ask(Method::POST, format!("{NODES}/{}/drain", escaped(id)), Vec::new()).await
+    }
+
+    /// As it was signed for, members of later versions included.
+    pub(super) async fn receipt(&self, id: &str) -> Result<serde_json::Value, Error> {
+        self.ask(Method::GET, format!("{RECEIPTS}/{}", escaped(id)), Vec::new()).await
+    }
+
+    pub(super) async fn rotate_receipt_key(&self) -> Result<receipt::Key, Error> {
+        self.ask(Method::POST, format!("{RECEIPTS}/rotate-key"), Vec::new()).await
     }
 
     async fn ask<T: DeserializeOwned>(

@@ -35,7 +35,9 @@ pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Optio
     let routing = raw.routing.check(problems);
     let hedging = raw.hedging.check(problems);
     let audit = raw.audit.check(problems);
+    let breaker = raw.breaker.check(problems);
     let cache = raw.cache.check(problems);
+    let receipts = raw.receipts.check(problems);
     let telemetry = telemetry(raw.telemetry, problems);
     let server = server?;
     exposure(&server, auth, problems);
@@ -52,7 +54,9 @@ pub(super) fn settings(raw: Raw, env: Env<'_>, problems: &mut Problems) -> Optio
         routing,
         hedging,
         audit,
+        breaker,
         cache,
+        receipts,
         telemetry,
     })
 }

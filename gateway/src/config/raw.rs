@@ -7,11 +7,13 @@ use serde_path_to_error::Segment;
 use toml::{Table, Value};
 
 use super::audit::RawAudit;
+use super::breaker::RawBreaker;
 use super::cache::RawCache;
 use super::hedging::RawHedging;
 use super::limits::RawLimits;
 use super::market::RawMarket;
 use super::problem::{Error, Problems};
+use super::receipts::RawReceipts;
 use super::routing::RawRouting;
 
 /// More errors of shape than this are not worth printing.
@@ -31,7 +33,9 @@ pub(super) struct Raw {
     pub(super) routing: RawRouting,
     pub(super) hedging: RawHedging,
     pub(super) audit: RawAudit,
+    pub(super) breaker: RawBreaker,
     pub(super) cache: RawCache,
+    pub(super) receipts: RawReceipts,
     pub(super) telemetry: RawTelemetry,
 }
 

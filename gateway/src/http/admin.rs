@@ -1,4 +1,4 @@
-//! The operators' listener: metrics, keys and nodes. Its token lives in the data folder,
+//! The operators' listener: metrics, keys, nodes and receipts. Its token lives in the data folder,
 //! readable by its owner only, and is made on the first start.
 
 use axum::extract::State;
@@ -16,6 +16,7 @@ use crate::metrics;
 
 pub mod keys;
 pub mod nodes;
+pub mod receipts;
 
 const FILE: &str = "admin_token";
 const ADDR_FILE: &str = "admin_addr";

@@ -10,6 +10,7 @@ use super::body;
 use super::completion::{self, Caller};
 use super::context::Context;
 use super::error::Error;
+use super::receipts;
 use crate::app::App;
 use crate::auth::Principal;
 use crate::metrics;
@@ -69,7 +70,8 @@ pub(super) async fn create(
 ) -> Result<Response, Error> {
     let (head, body) = request.into_parts();
     let body = body::json(&app, &head.headers, body).await?;
-    let caller =
-        Caller { context, principal, headers: head.headers, called: metrics::Endpoint::Chat };
+    let sent = receipts::sent(&app, &body).await;
+    let called = metrics::Endpoint::Chat;
+    let caller = Caller { context, principal, headers: head.headers, called, sent };
     completion::answer(&app, caller, Endpoint::ChatCompletions, body).await
 }

@@ -12,15 +12,16 @@ use super::Deferred;
 use super::context::Context;
 use super::error::Error;
 use super::options::Options;
-use super::{limits, wanted};
+use super::{limits, receipts, wanted};
 use crate::app::App;
 use crate::auth::Principal;
 use crate::cache::{Lookup, Recorded, Slot};
 use crate::metrics::{self, Outcome};
+use crate::receipts::{Digested, Ticket};
 use crate::request::policy::Mode;
 use crate::request::{Endpoint, Probe};
 use crate::stream::{Fallback, error_event};
-use crate::upstream::{self, Exchange, Head, Job, Record, Streaming, Who};
+use crate::upstream::{self, Exchange, Head, Job, Receipt, Record, Streaming, Who};
 
 mod cached;
 mod explained;
@@ -41,6 +42,8 @@ pub(super) struct Caller {
     pub(super) headers: HeaderMap,
     /// How the request counts.
     pub(super) called: metrics::Endpoint,
+    /// The body as it was sent; absent where no receipts are made.
+    pub(super) sent: Option<Digested>,
 }
 
 /// Answers a request of the endpoint's shape, whole or as the events of a stream.
@@ -56,10 +59,20 @@ pub(super) async fn answer(
 ) -> Result<Response, Error> {
     let read = Instant::now();
     let options = Options::read(&caller.headers)?;
-    let exchange = exchange(app, &caller, &options, endpoint, body)?;
+    let mut exchange = exchange(app, &caller, &options, endpoint, body)?;
+    let ticket = receipts::begin(app, &caller, exchange.job().verification);
+    let receipt = |ticket: &Ticket| Receipt { id: ticket.id(), sheet: ticket.sheet().clone() };
+    exchange.receipted(ticket.as_ref().map(receipt));
     if exchange.job().verification.is_wanted() {
         app.metrics.overhead_seconds.observe(read.elapsed().as_secs_f64());
-        let mut response = verified::answer(exchange).await;
+        let (mut response, verified) = verified::answer(exchange).await;
+        match ticket {
+            Some(ticket) => receipts::attach(&mut response, ticket, verified),
+            None if response.status().is_success() => {
+                receipts::name_verified(response.headers_mut(), verified);
+            }
+            None => {}
+        }
         response.extensions_mut().insert(Deferred);
         return Ok(response);
     }
@@ -73,6 +86,10 @@ pub(super) async fn answer(
     };
     if let Some(told) = told {
         response.headers_mut().insert(cached::HEADER, told);
+    }
+    if let Some(ticket) = ticket {
+        let verified = ticket.verified();
+        receipts::attach(&mut response, ticket, verified);
     }
     response.extensions_mut().insert(Deferred);
     Ok(response)
@@ -128,6 +145,7 @@ fn exchange(
         deadline: begun + patience,
         verification,
         keep: None,
+        receipt: None,
         continuation: None,
     };
     Ok(Exchange::new(app.upstream.clone(), job, record))

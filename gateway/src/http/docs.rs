@@ -25,6 +25,7 @@ use super::router;
         (name = "embeddings", description = "Texts to vectors"),
         (name = "models", description = "What can be asked for"),
         (name = "keys", description = "What the caller's key may use"),
+        (name = "receipts", description = "What is kept of answers, signed"),
         (name = "health", description = "For load balancers and supervisors; on both listeners"),
         (name = "admin", description = "On the admin listener only"),
         (name = "nodes", description = "How providers join; on the node listener only"),

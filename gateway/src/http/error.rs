@@ -13,7 +13,10 @@ use crate::market::Refusal;
 use crate::metrics::Outcome;
 
 mod foreign;
+mod missing;
 mod upstream;
+
+pub use missing::Missing;
 
 /// Everything that can go wrong for a client.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -40,6 +43,8 @@ pub enum Error {
     /// Of the node listener: its tunnel is an upgrade.
     #[error("This request must ask for an upgrade of its connection to {UPGRADE}.")]
     UpgradeRequired,
+    #[error("{0}")]
+    NoReceipt(Missing),
     /// No response is stored, whatever its id.
     #[error("Response with id '{}' not found. Responses are not stored here.", shown(id))]
     ResponseNotFound { id: String },
@@ -159,6 +164,10 @@ impl Error {
     pub fn row(&self) -> Row {
         use Origin::{Client, Gateway, Provider};
         let wrong = |status, code, outcome| (status, INVALID, Some(code), false, Client, outcome);
+        let limited = |retry| {
+            let code = Some("rate_limit_exceeded");
+            (429, "rate_limit_error", code, retry, Gateway, Outcome::RateLimited)
+        };
         let (status, kind, code, retry, origin, outcome) = match self {
             Self::InvalidRequest { code, .. } => {
                 (400, INVALID, *code, false, Client, Outcome::InvalidRequest)
@@ -170,6 +179,7 @@ impl Error {
             Self::ModelNotFound { .. } => wrong(404, "model_not_found", Outcome::NotFound),
             Self::KeyNotFound { .. } => wrong(404, "key_not_found", Outcome::NotFound),
             Self::NodeNotFound { .. } => wrong(404, "node_not_found", Outcome::NotFound),
+            Self::NoReceipt(missing) => return missing.row(),
             Self::Refused(refusal) => return refused(refusal),
             Self::UpgradeRequired => wrong(426, "upgrade_required", Outcome::InvalidRequest),
             Self::ResponseNotFound { .. } => (404, INVALID, None, false, Client, Outcome::NotFound),
@@ -185,15 +195,10 @@ impl Error {
             Self::HeadersTooLarge { .. } => wrong(431, "headers_too_large", Outcome::TooLarge),
             Self::Malformed => wrong(400, "malformed_request", Outcome::InvalidRequest),
             Self::UrlTooLong { .. } => wrong(414, "url_too_long", Outcome::TooLarge),
-            Self::OverLimit { .. } => {
-                let code = Some("rate_limit_exceeded");
-                (429, "rate_limit_error", code, false, Gateway, Outcome::RateLimited)
-            }
+            Self::OverLimit { .. } => limited(false),
+            // An SDK's retry would be bound to fail, since it comes before the wait is over.
             Self::RateLimited { retry_after, .. } => {
-                let code = Some("rate_limit_exceeded");
-                // An SDK's retry would be bound to fail, since it comes before the wait is over.
-                let retry = retry_after.is_none_or(|after| after <= RETRY_AFTER_MAX);
-                (429, "rate_limit_error", code, retry, Gateway, Outcome::RateLimited)
+                limited(retry_after.is_none_or(|after| after <= RETRY_AFTER_MAX))
             }
             Self::NoProvider { retry_after, .. } => {
                 let (code, retry) = (Some("no_provider"), retry_after.is_some());
@@ -256,7 +261,9 @@ impl Error {
             | Self::NoProvider { retry_after, .. }
             | Self::ProviderRateLimited { retry_after } => *retry_after,
             Self::Refused(refusal) => refusal.retry_after(),
-            Self::Draining | Self::Overloaded => Some(Duration::from_secs(1)),
+            Self::Draining | Self::Overloaded | Self::NoReceipt(Missing::Pending(_)) => {
+                Some(Duration::from_secs(1))
+            }
             _ => None,
         };
         after.map(|after| after.min(RETRY_AFTER_MAX))

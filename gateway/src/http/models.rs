@@ -102,7 +102,8 @@ pub(super) fn endpoints(
 }
 
 /// Of a request of middling length, whose prompt no cache has.
-const ASK: Ask = Ask { prompt_tokens: 1_000.0, answer_tokens: 200.0, values: Values::DEFAULT };
+pub(super) const ASK: Ask =
+    Ask { prompt_tokens: 1_000.0, answer_tokens: 200.0, values: Values::DEFAULT };
 
 /// Of one prediction, how late first tokens come is known over all providers of the model.
 fn latency(model: &market::Model, facts: &Facts) -> Latency {
@@ -116,7 +117,7 @@ fn latency(model: &market::Model, facts: &Facts) -> Latency {
 }
 
 /// To the thousandth: what is learned is not known better.
-fn rounded(number: f64) -> f64 {
+pub(super) fn rounded(number: f64) -> f64 {
     (number * 1e3).round() / 1e3
 }
 

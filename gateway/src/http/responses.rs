@@ -15,6 +15,7 @@ use std::sync::Arc;
 use super::completion::{self, Caller};
 use super::context::Context;
 use super::error::Error;
+use super::options::Options;
 use crate::app::App;
 use crate::auth::Principal;
 use crate::metrics;
@@ -32,6 +33,7 @@ use crate::responses::{Events, Frame, Origins, translate, whole};
     path = "/v1/responses",
     operation_id = "createResponse",
     tag = "responses",
+    params(openapi::explain::Options),
     request_body(
         content = responses::Request,
         examples(
@@ -70,15 +72,17 @@ pub(super) async fn create(
 ) -> Result<Response, Error> {
     let (head, body) = request.into_parts();
     let body = super::body::json(&app, &head.headers, body).await?;
+    let sent = super::receipts::sent(&app, &body).await;
     let asked = translate(&body)?;
     // From here on what was made of the body is held in its place.
     drop(body);
     let frame = asked.frame.named(context.request_id.as_str(), app.clock.unix_s());
+    let frame = frame.explained(Options::read(&head.headers)?.explain);
     let mut share = app.bodies.share();
     share.grow_to((asked.chat.len() + frame.len_bytes()) as u64)?;
     let chat = share.hold(asked.chat);
     let called = metrics::Endpoint::Responses;
-    let caller = Caller { context, principal, headers: head.headers, called };
+    let caller = Caller { context, principal, headers: head.headers, called, sent };
     let answered = completion::answer(&app, caller, Endpoint::ChatCompletions, chat).await;
     let mut response = match answered {
         Ok(response) if response.status() == StatusCode::OK => response,

@@ -6,8 +6,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    admin, chat, completions, docs, embeddings, health, key, models, node, responses, unknown_url,
-    wrong_method,
+    admin, chat, completions, docs, embeddings, health, key, models, node, receipts, responses,
+    unknown_url, wrong_method,
 };
 use crate::app::App;
 
@@ -26,6 +26,9 @@ pub(super) fn client_routes() -> Routes {
         .routes(routes!(models::list))
         .routes(routes!(models::find))
         .routes(routes!(key::own))
+        .routes(routes!(receipts::keys))
+        .routes(routes!(receipts::find))
+        .routes(routes!(receipts::signature))
         .merge(probes())
         .routes(routes!(docs::json))
         .routes(routes!(docs::page))
@@ -42,6 +45,8 @@ pub(super) fn admin_routes() -> Routes {
         .routes(routes!(admin::nodes::eject))
         .routes(routes!(admin::nodes::readmit))
         .routes(routes!(admin::nodes::drain))
+        .routes(routes!(admin::receipts::find))
+        .routes(routes!(admin::receipts::rotate))
         .merge(probes())
 }
 

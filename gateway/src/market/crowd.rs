@@ -1,6 +1,7 @@
 //! Who sells a model, as the choice draws them: one seat for each provider, however many offers it has;
 //! and who of them was on probation when the snapshot was made.
 
+use fixedbitset::FixedBitSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,6 +16,9 @@ pub struct Crowd {
     /// Seats on probation, in their order. Where nobody is, both lists are empty.
     newcomers: Vec<u32>,
     veterans: Vec<u32>,
+    /// Of the list of offers: each seat's first, and all of the seats on probation.
+    firsts: FixedBitSet,
+    new: FixedBitSet,
 }
 
 /// One provider.
@@ -31,7 +35,8 @@ pub struct Seat {
 impl Crowd {
     /// Offers of a provider lie side by side.
     pub(super) fn new(offers: &[Arc<Offer>]) -> Self {
-        let mut crowd = Self::default();
+        let places = || FixedBitSet::with_capacity(offers.len());
+        let mut crowd = Self { firsts: places(), new: places(), ..Self::default() };
         let mut before: Option<&Arc<Offer>> = None;
         for (place, offer) in (0u32..).zip(offers) {
             if let (Some(before), Some(seat)) = (before, crowd.seats.last_mut())
@@ -41,6 +46,7 @@ impl Crowd {
                 continue;
             }
             before = Some(offer);
+            crowd.firsts.insert(place as usize);
             crowd.seats.push(Seat { learned: offer.learned.clone(), first: place, count: 1 });
         }
         crowd.part(offers);
@@ -55,7 +61,10 @@ impl Crowd {
         let (mut newcomers, mut veterans) = (Vec::new(), Vec::new());
         for (number, seat) in (0u32..).zip(&self.seats) {
             match is_new(seat) {
-                true => newcomers.push(number),
+                true => {
+                    newcomers.push(number);
+                    self.new.insert_range(seat.places());
+                }
                 false => veterans.push(number),
             }
         }
@@ -94,6 +103,22 @@ impl Crowd {
     /// The other seats; empty too where nobody is on probation.
     pub fn veterans(&self) -> &[u32] {
         &self.veterans
+    }
+
+    /// Of the list of offers, those of the seats on probation.
+    pub fn new_places(&self) -> &FixedBitSet {
+        &self.new
+    }
+
+    /// How many seats these places in the list of offers have at least, (known, on probation): exact where
+    /// each seat has one offer.
+    pub fn counts(&self, places: &FixedBitSet) -> (usize, usize) {
+        let blocks = places.as_slice().iter().zip(self.firsts.as_slice()).zip(self.new.as_slice());
+        blocks.fold((0, 0), |(known, newcomers), ((places, firsts), new)| {
+            let seats = places & firsts;
+            let count = |seats: usize| seats.count_ones() as usize;
+            (known + count(seats & !new), newcomers + count(seats & new))
+        })
     }
 
     /// The seats, each once, of these places in the list of offers; those are sorted.

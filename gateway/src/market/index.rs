@@ -93,6 +93,9 @@ impl Index {
             if policy.max_price.prompt.is_some() || policy.max_price.completion.is_some() {
                 keep(&mut left, offers, |offer| eligible::is_affordable(policy, &offer.terms()));
             }
+            if policy.min_reputation.is_some_and(|least| least > 0.0) {
+                keep(&mut left, offers, |offer| eligible::is_reputable(policy, &offer.terms()));
+            }
         }
         left
     }

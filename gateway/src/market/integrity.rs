@@ -14,6 +14,8 @@ use crate::reputation;
 pub struct Integrity {
     /// Of its answers, those that are checked: the bits of an f64.
     share: AtomicU64,
+    /// It is at least so honest, with 95 %: the bits of an f64.
+    lower: AtomicU64,
     /// Whole answers of it so far.
     answers: AtomicU64,
     verdicts: Mutex<Verdicts>,
@@ -61,6 +63,7 @@ impl Integrity {
     pub fn new(verdicts: Verdicts, unix_ms: u64) -> Self {
         let integrity = Self {
             share: AtomicU64::new(0),
+            lower: AtomicU64::new(0),
             answers: AtomicU64::new(verdicts.answers),
             verdicts: Mutex::new(verdicts),
         };
@@ -71,6 +74,12 @@ impl Integrity {
     /// Share of the node's answers that are checked, 0 to 1, once it is no newcomer.
     pub fn share(&self) -> f64 {
         f64::from_bits(self.share.load(Relaxed))
+    }
+
+    /// The 5 % lower quantile of its integrity, 0 to 1, as of the last verdict. Who is new has proved next to
+    /// nothing.
+    pub fn lower(&self) -> f64 {
+        f64::from_bits(self.lower.load(Relaxed))
     }
 
     /// Whole answers of the node so far, of this and earlier leases.
@@ -111,6 +120,7 @@ impl Integrity {
         let lower = verdicts.integrity.lower(unix_ms);
         let share = rate::rate(lower, u64::MAX);
         self.share.store(share.to_bits(), Relaxed);
+        self.lower.store(lower.to_bits(), Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Verdicts> {

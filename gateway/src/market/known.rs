@@ -114,16 +114,36 @@ impl Known {
         all.iter().map(|(name, integrity)| (name.clone(), integrity.verdicts())).collect()
     }
 
-    /// An operator lets the node come again.
-    pub(super) fn readmitted(&self) {
-        let all = self.integrity.lock().unwrap_or_else(PoisonError::into_inner);
-        all.values().for_each(|integrity| integrity.readmitted());
-    }
-
     /// As it was kept, before the node is met.
     pub(super) fn remember(&self, name: &str, verdicts: Verdicts, unix_ms: u64) {
         let mut all = self.integrity.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(name.into(), Arc::new(Integrity::new(verdicts, unix_ms)));
+    }
+
+    /// Forgets the names under which nothing was ever asked of it, and that nobody holds any more: a crowd
+    /// that only comes and goes leaves little behind.
+    pub(super) fn forget_unused(&self) {
+        let mut all = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        // Others are made only under this lock.
+        all.retain(|_, learned| learned.used_ms() > 0 || Arc::strong_count(learned) > 1);
+        all.shrink_to_fit();
+        drop(all);
+        let mut all = self.integrity.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, integrity| integrity.answers() > 0 || Arc::strong_count(integrity) > 1);
+        all.shrink_to_fit();
+    }
+
+    #[cfg(test)]
+    pub(super) fn names(&self) -> usize {
+        self.learned.lock().unwrap().len()
+    }
+
+    /// An operator lets the node come again.
+    pub(super) fn readmitted(&self, now_ms: u64) {
+        let learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        learned.values().for_each(|one| one.readmitted(now_ms));
+        let all = self.integrity.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().for_each(|integrity| integrity.readmitted());
     }
 
     pub(super) fn asked(&self) {

@@ -28,6 +28,9 @@ struct Record {
 /// Nodes sent away; beyond, the one that was sent away first is forgotten.
 const EJECTED_MAX: usize = 65_536;
 
+/// After so many more have left, hardly anybody holds on to what was made for a node.
+const SETTLED: u64 = 256;
+
 // === impl Knowns ===
 
 impl Knowns {
@@ -65,6 +68,9 @@ impl Knowns {
         };
         record.gone = Some(self.next);
         self.gone.insert(self.next, *node);
+        if let Some(earlier) = self.next.checked_sub(SETTLED).and_then(|at| self.gone.get(&at)) {
+            self.all.get(earlier).into_iter().for_each(|record| record.known.forget_unused());
+        }
         self.next += 1;
         while self.gone.len() > self.gone_max {
             if let Some((_, oldest)) = self.gone.pop_first() {
@@ -97,6 +103,7 @@ impl Knowns {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::{Ask, Flight, Prefix, Prior, Values};
 
     fn key(number: u8) -> PublicKey {
         PublicKey::from_bytes([number; 32])
@@ -123,6 +130,42 @@ mod tests {
             knowns.left(&key(0));
         }
         assert_eq!(knowns.gone.len(), 2, "coming and going makes nothing grow");
+    }
+
+    #[test]
+    fn a_crowd_that_comes_and_goes_unused_leaves_no_names() {
+        let mut knowns = Knowns::new(10_000);
+        let prior = Prior::default();
+        let mut numbers = (0u16..).map(|number| {
+            let mut bytes = [7; 32];
+            bytes[..2].copy_from_slice(&number.to_le_bytes());
+            PublicKey::from_bytes(bytes)
+        });
+        let used = numbers.next().unwrap();
+        let learned = knowns.asked(&used).learned("one@used", false, &prior);
+        learned.told(1, 1);
+        let ask = Ask { prompt_tokens: 1.0, answer_tokens: 1.0, values: Values::default() };
+        let facts = learned.facts(&ask, &Prefix::default(), 1);
+        drop(Flight::begin(&learned, &facts, &ask, Prefix::default(), 1, false));
+        let held = numbers.next().unwrap();
+        let holding = knowns.asked(&held).learned("one@held", false, &prior);
+        for node in numbers.take(1_000) {
+            let known = knowns.asked(&node);
+            for name in 0..64 {
+                known.learned(&format!("{name}@node"), false, &prior);
+            }
+        }
+        let names: usize = knowns.all.values().map(|record| record.known.names()).sum();
+        assert!(names <= 257 * 64 + 2, "{names}");
+        for (node, wanted) in [(&used, &learned), (&held, &holding)] {
+            let known = knowns.get(node).unwrap();
+            assert_eq!(known.names(), 1);
+            assert!(Arc::ptr_eq(&known.learned(known_name(node, &used), false, &prior), wanted));
+        }
+    }
+
+    fn known_name(node: &PublicKey, used: &PublicKey) -> &'static str {
+        if node == used { "one@used" } else { "one@held" }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::membership::Ending;
 use super::region::Way;
 use super::time::Now;
 use crate::auth::Digest;
-use crate::route::{Learned, Prior};
+use crate::route::{Learned, Prior, breaker};
 
 /// No new request is sent so long before rented capacity ends.
 pub const RENTED_MARGIN: Duration = Duration::from_secs(60);
@@ -44,6 +44,8 @@ pub struct Member {
     /// And what audits have shown.
     integrity: Vec<Arc<Integrity>>,
     pub(super) on_sale: ArcSwap<OnSale>,
+    /// Of what is on sale, Unix milliseconds: read by each choice, which has no time for the way there.
+    sold_until_ms: AtomicI64,
     pub(super) ending: Ending,
     pub(super) token: Digest,
     graduates_at: u64,
@@ -129,6 +131,7 @@ pub(super) struct Joined {
     pub(super) token: Digest,
     /// Unix milliseconds.
     pub(super) rented_until_ms: Option<i64>,
+    pub(super) breaker: breaker::Rules,
 }
 
 // === impl Member ===
@@ -138,6 +141,7 @@ impl Member {
         let prior = Prior {
             advertised: Some(bears(&joined.hello.capacity)),
             tokens_per_s: speed(joined.known.figures()),
+            breaker: joined.breaker,
             ..Prior::default()
         };
         let of = |selling: &Selling| joined.known.learned(&selling.name, selling.verified, &prior);
@@ -157,6 +161,7 @@ impl Member {
             selling: joined.selling,
             joined_ms: now.unix_ms,
             known: joined.known,
+            sold_until_ms: AtomicI64::new(joined.on_sale.valid_until_ms),
             on_sale: ArcSwap::from_pointee(joined.on_sale),
             ending: Ending::default(),
             token: joined.token,
@@ -172,13 +177,13 @@ impl Member {
         }
     }
 
-    /// Of one of the names in `selling`.
-    pub(super) fn learned(&self, at: usize) -> Option<&Arc<Learned>> {
+    /// Of one of the names in `selling`, by its place there.
+    pub fn learned(&self, at: usize) -> Option<&Arc<Learned>> {
         self.learned.get(at)
     }
 
     /// Of one of the names in `selling`.
-    pub(super) fn integrity(&self, at: usize) -> Option<&Arc<Integrity>> {
+    pub fn integrity(&self, at: usize) -> Option<&Arc<Integrity>> {
         self.integrity.get(at)
     }
 
@@ -221,7 +226,7 @@ impl Member {
         let stands = matches!(self.standing(), Standing::Probation | Standing::Active);
         stands
             && now.run_ms < self.lease_until_ms.load(Relaxed)
-            && now.unix_ms < self.on_sale.load().valid_until_ms
+            && now.unix_ms < self.sold_until_ms.load(Relaxed)
             && !self.ends_within(now, expected.max(RENTED_MARGIN))
     }
 
@@ -305,6 +310,8 @@ impl Member {
             true => {
                 self.known.offered(next.sequence);
                 self.tell_prices();
+                // Of the one that is in force now, whoever told it.
+                self.sold_until_ms.store(self.on_sale.load().valid_until_ms, Relaxed);
                 Ok(())
             }
             false => Err(before),

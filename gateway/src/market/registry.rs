@@ -22,11 +22,13 @@ use super::time::{Time, millis};
 use super::writer;
 use crate::auth::{Digest, digest};
 use crate::config::{self, Settings};
+use crate::route::breaker;
 use crate::upstream::Endpoint;
 
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) config: config::Market,
+    breaker: breaker::Rules,
     pub(super) identity: Arc<SecretKey>,
     pub(super) time: Arc<Time>,
     pub(super) snapshot: ArcSwap<Snapshot>,
@@ -54,6 +56,7 @@ impl Inner {
             catalogue: Catalogue::new(settings),
             table: Mutex::new(Table::new(config.nodes_max)),
             config,
+            breaker: settings.breaker.rules,
             identity,
             time,
             snapshot: ArcSwap::from_pointee(base.first()),
@@ -106,6 +109,7 @@ impl Inner {
             standing: if is_veteran { Standing::Active } else { Standing::Probation },
             graduates_at: self.config.probation_answers,
             token: token_digest,
+            breaker: self.breaker,
         };
         let member = Arc::new(Member::new(joined, now, millis(self.config.lease)));
         let welcome = self.welcome(&member, presented, &token)?;

@@ -17,7 +17,7 @@ use crate::config::{Upstream, UpstreamModel};
 use crate::request::Target;
 use crate::request::policy::Sort;
 use crate::route::eligible::Terms;
-use crate::route::{Learned, Prior, Shared};
+use crate::route::{Learned, Prior, Shared, breaker};
 use crate::upstream::Endpoint;
 
 #[derive(Debug, Default)]
@@ -157,9 +157,10 @@ impl Offer {
         endpoint: Arc<Endpoint>,
         upstream: &Upstream,
         served: &UpstreamModel,
+        breaker: breaker::Rules,
     ) -> Self {
         let listed = Prices { prompt: served.price_in, cached: None, completion: served.price_out };
-        let learned = Learned::new(Prior::default());
+        let learned = Learned::new(Prior { breaker, ..Prior::default() });
         listed.tell(&learned);
         Self {
             endpoint,
@@ -229,6 +230,7 @@ impl Offer {
             quantization: self.quantization.as_deref(),
             price_in: prices.prompt,
             price_out: prices.completion,
+            reputation: self.integrity.as_ref().map(|integrity| integrity.lower()),
             features: self.served().map(|served| served.features.as_slice()),
         }
     }

@@ -72,6 +72,17 @@ label! {
 }
 
 label! {
+    /// What became of a receipt.
+    ReceiptOutcome {
+        Written = "written",
+        /// Written anew, with what became known later.
+        Amended = "amended",
+        /// Too many waited to be written, or it could not be.
+        Dropped = "dropped",
+    }
+}
+
+label! {
     /// What came of asking a node to score another's answer.
     ScoreOutcome {
         Ok = "ok",

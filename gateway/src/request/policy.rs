@@ -7,7 +7,7 @@ mod object;
 mod verification;
 
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 pub use verification::{Delivery, Mode, Verification};
 
@@ -172,7 +172,7 @@ impl Policy {
         policy.checked(name)
     }
 
-    fn checked(self, root: &str) -> Result<Self, Error> {
+    fn checked(mut self, root: &str) -> Result<Self, Error> {
         let lists = [
             ("order", &self.order),
             ("only", &self.only),
@@ -189,6 +189,9 @@ impl Policy {
                 return Err(wrong(root, name, &what));
             }
         }
+        // Said again it says nothing more, and each of an operator's names stands for all of its nodes.
+        let mut seen = HashSet::new();
+        self.order.retain(|name| seen.insert(name.clone()));
         let MaxPrice { prompt, completion, request } = self.max_price;
         let amounts = [
             ("max_price.prompt", prompt),

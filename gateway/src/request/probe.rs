@@ -66,6 +66,7 @@ pub struct Summary {
     pub tools: bool,
     /// Asks for a `response_format` other than text.
     pub structured: bool,
+    pub(super) foreign: Option<Span>,
     pub(super) spots: Spots,
 }
 
@@ -132,7 +133,21 @@ impl<'a> Probe<'a> {
     }
 }
 
+/// A longer name is not repeated.
+const NAME_BYTES_MAX: usize = 64;
+
 impl Summary {
+    /// The first member, if there is one, that no feature of a provider stands for. What is no plain name is
+    /// not repeated.
+    pub fn foreign<'a>(&self, body: &'a [u8]) -> Option<&'a str> {
+        let key = self.foreign?.of(body);
+        let is_plain =
+            |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+        let name = key.get(1..key.len().saturating_sub(1)).unwrap_or_default();
+        let is_name = (1..=NAME_BYTES_MAX).contains(&name.len()) && name.iter().all(is_plain);
+        Some(std::str::from_utf8(name).ok().filter(|_| is_name).unwrap_or("a member"))
+    }
+
     /// The prompt as JSON, as far as it lies in one piece of the body.
     pub fn opening<'a>(&self, body: &'a [u8]) -> &'a [u8] {
         let span = self.spots.messages.or(self.spots.prompt);

@@ -14,6 +14,7 @@ pub(super) struct Chunk {
     usage: Option<Value>,
     service_tier: Option<Value>,
     error: Option<Value>,
+    pub(super) quorate: Option<Box<RawValue>>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -15,7 +15,11 @@ const TIERS: [&str; 7] = ["auto", "default", "flex", "scale", "priority", "fast"
 
 /// A Response but for what the model makes of it.
 #[derive(Debug, Clone)]
-pub struct Frame(Response);
+pub struct Frame {
+    response: Response,
+    /// Says how its provider was chosen.
+    is_explained: bool,
+}
 
 // === impl Frame ===
 
@@ -34,7 +38,7 @@ impl Frame {
         let parallel = request.get("parallel_tool_calls");
         let parallel = parallel.map(|node| node.bool("parallel_tool_calls")).transpose()?;
         let tools = request.get("tools");
-        Ok(Self(Response {
+        let response = Response {
             id: String::new(),
             object: "response".to_owned(),
             created_at: 0,
@@ -65,22 +69,25 @@ impl Frame {
             truncation: "disabled".to_owned(),
             usage: None,
             user: text("user")?,
-        }))
+            quorate: None,
+        };
+        Ok(Self { response, is_explained: false })
     }
 
     /// The answer's name and time. `request_id` is what the request is called.
     #[must_use]
     pub fn named(mut self, request_id: &str, created_at: i64) -> Self {
         let base = request_id.strip_prefix("req_").unwrap_or(request_id);
-        self.0.id = format!("resp_{base}");
-        self.0.created_at = created_at;
+        self.response.id = format!("resp_{base}");
+        self.response.created_at = created_at;
         self
     }
 
     /// What it holds of the request, about.
     #[must_use]
     pub fn len_bytes(&self) -> usize {
-        let Response { instructions, metadata, reasoning, text, tool_choice, tools, .. } = &self.0;
+        let Response { instructions, metadata, reasoning, text, tool_choice, tools, .. } =
+            &self.response;
         let raw = [metadata, reasoning, text, tool_choice, tools];
         let raw: usize = raw.into_iter().map(|json| json.get().len()).sum();
         raw + instructions.as_ref().map_or(0, String::len)
@@ -88,22 +95,36 @@ impl Frame {
 
     /// What its items' names are made of.
     pub(super) fn base(&self) -> &str {
-        self.0.id.strip_prefix("resp_").unwrap_or(&self.0.id)
+        self.response.id.strip_prefix("resp_").unwrap_or(&self.response.id)
     }
 
     pub(super) fn set_model(&mut self, model: String) {
-        self.0.model = model;
+        self.response.model = model;
     }
 
     /// The tier that was used; the asked-for one stays where the provider's is none of OpenAI's.
     pub(super) fn set_service_tier(&mut self, tier: String) {
         if is_known(&tier) {
-            self.0.service_tier = Some(tier);
+            self.response.service_tier = Some(tier);
+        }
+    }
+
+    /// Says how its provider was chosen, where the answer does.
+    #[must_use]
+    pub fn explained(mut self, is_explained: bool) -> Self {
+        self.is_explained = is_explained;
+        self
+    }
+
+    /// The gateway's own word comes last; a provider's is nobody's.
+    pub(super) fn set_quorate(&mut self, explanation: Box<RawValue>) {
+        if self.is_explained {
+            self.response.quorate = Some(explanation);
         }
     }
 
     pub(super) fn response(&self, status: Status, output: Vec<Item>) -> Response {
-        Response { status, output, ..self.0.clone() }
+        Response { status, output, ..self.response.clone() }
     }
 }
 

@@ -98,6 +98,9 @@ impl Turn {
         if let Some(tier) = chunk.service_tier() {
             self.frame.set_service_tier(tier.to_owned());
         }
+        if let Some(explanation) = chunk.quorate.take() {
+            self.frame.set_quorate(explanation);
+        }
         // A request has no `n`: there is one choice.
         let choices = chunk.choices.take().unwrap_or_default();
         for mut choice in choices.into_iter().filter(|choice| choice.index == 0) {

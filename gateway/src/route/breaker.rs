@@ -2,24 +2,34 @@
 //!
 //! Closed, until 5 hard failures come in a row, or P(success < 0.7) > 0.95 by the last minute (at least 5
 //! samples). Then open for 5 s·2^k (equal jitter, at most 300 s); after that exactly one probe, which
-//! decides. Limits (429) never open it.
+//! decides. Limits (429) never open it. What is configured of it is in [`Rules`].
 
 use super::window::Window;
 
-const IN_A_ROW: u32 = 5;
 const SAMPLES_MIN: u32 = 5;
 /// The success that a provider must be able to promise.
 const SUCCESS: f64 = 0.7;
 const CONFIDENCE: f64 = 0.95;
-const BACKOFF_MS: u64 = 5_000;
-const BACKOFF_MAX_MS: u64 = 300_000;
+/// The pause doubles so often at most.
+const DOUBLINGS_MAX: u32 = 20;
 /// A probe that nobody heard of again for so long is lost; another may go.
 const PROBE_LOST_MS: u64 = 60_000;
 /// Good answers after which the next opening begins at the shortest pause again.
 const FORGIVEN_AFTER: u32 = 10;
 
+/// When it opens, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// Hard failures in a row that open it.
+    pub failures: u32,
+    /// The first pause, and the longest.
+    pub backoff_ms: u64,
+    pub backoff_max_ms: u64,
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Breaker {
+    rules: Rules,
     window: Window,
     /// Hard failures in a row.
     in_a_row: u32,
@@ -51,11 +61,25 @@ pub enum Gate {
     },
     /// One may try, beside a request that goes elsewhere.
     Probe,
+    /// Audits have shown that it cheats: no outage brings it back.
+    Quarantined,
+}
+
+// === impl Rules ===
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { failures: 5, backoff_ms: 5_000, backoff_max_ms: 300_000 }
+    }
 }
 
 // === impl Breaker ===
 
 impl Breaker {
+    pub(super) fn new(rules: Rules) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
     pub(super) fn gate(&self, now_ms: u64) -> Gate {
         match self.state {
             State::Closed => Gate::Closed,
@@ -81,7 +105,7 @@ impl Breaker {
     /// or one who always loses its race would get every request.
     pub(super) fn unclaim(&mut self, now_ms: u64) {
         if matches!(self.state, State::Probing { .. }) {
-            self.state = State::Open { until_ms: now_ms.saturating_add(BACKOFF_MS) };
+            self.state = State::Open { until_ms: now_ms.saturating_add(self.rules.backoff_ms) };
         }
     }
 
@@ -117,16 +141,18 @@ impl Breaker {
         let (good, bad) = self.window.counts(now_ms);
         let opens = match self.state {
             State::Probing { .. } => true,
-            State::Closed => self.in_a_row >= IN_A_ROW || is_poor(good, bad),
+            State::Closed => self.in_a_row >= self.rules.failures || is_poor(good, bad),
             State::Open { until_ms } => now_ms >= until_ms,
         };
         if opens {
-            let pause = BACKOFF_MS.saturating_mul(1 << self.openings.min(10)).min(BACKOFF_MAX_MS);
+            let Rules { backoff_ms, backoff_max_ms, .. } = self.rules;
+            let doubled = backoff_ms.saturating_mul(1 << self.openings.min(DOUBLINGS_MAX));
+            let pause = doubled.min(backoff_max_ms);
             #[expect(
                 clippy::cast_possible_truncation,
                 clippy::cast_sign_loss,
                 clippy::cast_precision_loss,
-                reason = "of 0 to 150,000"
+                reason = "some minutes"
             )]
             let jittered = pause / 2 + (pause as f64 / 2.0 * jitter.clamp(0.0, 1.0)) as u64;
             self.state = State::Open { until_ms: now_ms.saturating_add(jittered) };
@@ -179,6 +205,23 @@ mod tests {
         (0..9).for_each(|_| breaker.succeeded(0, 0));
         breaker.failed(0, 0, 1.0);
         assert_eq!(breaker.gate(0), Gate::Closed);
+    }
+
+    #[test]
+    fn other_rules_open_it_sooner_and_for_other_times() {
+        let rules = Rules { failures: 1, backoff_ms: 100, backoff_max_ms: 1_000 };
+        let (mut breaker, mut now) = (Breaker::new(rules), 0);
+        breaker.failed(now, now, 1.0);
+        for pause in [100, 200, 400, 800, 1_000, 1_000] {
+            assert_eq!(breaker.gate(now), Gate::Open { until_ms: now + pause });
+            now += pause;
+            assert!(breaker.claim(now));
+            breaker.failed(now, now, 1.0);
+        }
+        breaker.unclaim(now);
+        breaker.claim(now + 1_000);
+        breaker.unclaim(now + 1_000);
+        assert_eq!(breaker.gate(now + 1_000), Gate::Open { until_ms: now + 1_100 });
     }
 
     #[test]

@@ -20,8 +20,10 @@ pub const HEDGE_UTILISATION_MAX: f64 = 0.7;
 /// Rounds of draws: with less than 14 % usable, P(all of 32 bad) is 1 %.
 const ROUNDS: usize = 4;
 const DRAWN_MAX: usize = 48;
-/// With a smaller share that is not ejected, ejection is ignored.
-const HEALTHY_MIN: f64 = 0.3;
+/// Where none of these was a candidate, so many places in a row are searched for the few that are.
+const SWEPT_MAX: usize = 4_096;
+/// Of those drawn: where more are ejected, and nobody else is left, ejection is ignored.
+pub const EJECTED_MAX: f64 = 0.7;
 
 /// Who can be asked: for one model, under one policy, for one request.
 pub trait Pool {
@@ -62,6 +64,8 @@ pub enum Unfit {
     Ejected,
     Paused,
     Loaded,
+    /// Whatever happens to the others.
+    Quarantined,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -100,6 +104,8 @@ pub struct Terms {
     pub now_ms: u64,
     /// [`UTILISATION_MAX`] or [`HEDGE_UTILISATION_MAX`].
     pub utilisation_max: f64,
+    /// [`EJECTED_MAX`], or as configured.
+    pub ejected_max: f64,
 }
 
 /// `seen`: told of each candidate, for who wants an explanation.
@@ -111,10 +117,8 @@ pub fn choose<P: Pool>(
 ) -> Choice {
     let mut draws = Draws::new(terms);
     if pool.len() <= ALL_MAX {
-        // From anywhere on, so that equals share.
-        let start = random.below(pool.len());
         draws.stale = pool.stale(random);
-        for place in (start..pool.len()).chain(0..start) {
+        for place in shuffled(pool.len(), random) {
             draws.take(pool, place, &mut seen);
         }
         return draws.close();
@@ -123,11 +127,11 @@ pub fn choose<P: Pool>(
     for round in 0..ROUNDS {
         let wanted = match round {
             0 => AT_ONCE,
-            _ => draws.looked + AT_ONCE,
+            _ => draws.usable() + AT_ONCE,
         };
         // Some places are not for this request, or were drawn before.
         for _ in 0..4 * AT_ONCE {
-            if draws.looked >= wanted {
+            if draws.usable() >= wanted {
                 break;
             }
             draws.take(pool, random.below(pool.len()), &mut seen);
@@ -136,7 +140,19 @@ pub fn choose<P: Pool>(
             break;
         }
     }
+    if draws.looked == 0 {
+        draws.sweep(pool, random, &mut seen);
+    }
     draws.close()
+}
+
+/// The places of a small pool in any order, so that equals share whoever stands beside them.
+fn shuffled(len: usize, random: &mut Random) -> impl Iterator<Item = usize> {
+    let mut places: [usize; ALL_MAX] = std::array::from_fn(|place| place);
+    for at in 1..len.min(ALL_MAX) {
+        places.swap(at, random.below(at + 1));
+    }
+    places.into_iter().take(len)
 }
 
 struct Draws<'a> {
@@ -146,6 +162,7 @@ struct Draws<'a> {
     /// Candidates among the places.
     looked: usize,
     ejected: u32,
+    quarantined: usize,
     utilisation: f64,
     choice: Choice,
     /// The place of the new or long unused.
@@ -166,6 +183,7 @@ impl<'a> Draws<'a> {
             count: 0,
             looked: 0,
             ejected: 0,
+            quarantined: 0,
             utilisation: 0.0,
             choice: Choice::default(),
             stale: None,
@@ -211,6 +229,31 @@ impl<'a> Draws<'a> {
         let Some(slot) = self.places.get_mut(self.count).filter(|_| !is_drawn) else { return };
         *slot = place;
         self.count += 1;
+        self.weigh(pool, place, seen);
+    }
+
+    /// From anywhere on, until enough candidates are found.
+    fn sweep<P: Pool>(
+        &mut self,
+        pool: &P,
+        random: &mut Random,
+        seen: &mut impl FnMut(usize, &Look, &Cost, Option<Unfit>),
+    ) {
+        let start = random.below(pool.len());
+        for place in (start..pool.len()).chain(0..start).take(SWEPT_MAX) {
+            if self.looked >= AT_ONCE {
+                break;
+            }
+            self.weigh(pool, place, seen);
+        }
+    }
+
+    fn weigh<P: Pool>(
+        &mut self,
+        pool: &P,
+        place: usize,
+        seen: &mut impl FnMut(usize, &Look, &Cost, Option<Unfit>),
+    ) {
         let Some(look) = pool.look(place) else { return };
         self.looked += 1;
         let cost = look.facts.cost(&self.terms.ask);
@@ -224,19 +267,25 @@ impl<'a> Draws<'a> {
                 }
                 keep(&mut self.choice.best, chosen);
             }
-            Some(Unfit::Ejected) => {
-                let is_paused = look.paused_until_ms > self.terms.now_ms;
-                if look.gate == Gate::Probe && !is_paused {
+            Some(Unfit::Ejected) if look.paused_until_ms <= self.terms.now_ms => {
+                if look.gate == Gate::Probe {
                     keep(&mut self.choice.probe, chosen);
                 }
                 keep(&mut self.last_resort, chosen);
             }
-            Some(Unfit::Paused) => {
+            // Its own word holds though its ejection may be ignored.
+            Some(Unfit::Ejected | Unfit::Paused) => {
                 let until = self.choice.paused_until_ms.unwrap_or(u64::MAX);
                 self.choice.paused_until_ms = Some(until.min(look.paused_until_ms));
             }
             Some(Unfit::Loaded) => self.loaded_cost = self.loaded_cost.min(cost.total()),
+            Some(Unfit::Quarantined) => {}
         }
+    }
+
+    /// Candidates among the places that may ever be taken.
+    fn usable(&self) -> usize {
+        self.looked - self.quarantined
     }
 
     /// Where even a loaded one would cost less, the best is one that nobody wants (known to be dishonest,
@@ -247,9 +296,16 @@ impl<'a> Draws<'a> {
 
     fn judge(&mut self, look: &Look) -> Option<Unfit> {
         let utilisation = look.facts.utilisation();
-        if look.gate != Gate::Closed {
-            self.ejected += 1;
-            return Some(Unfit::Ejected);
+        match look.gate {
+            Gate::Closed => {}
+            Gate::Quarantined => {
+                self.quarantined += 1;
+                return Some(Unfit::Quarantined);
+            }
+            Gate::Open { .. } | Gate::Probe => {
+                self.ejected += 1;
+                return Some(Unfit::Ejected);
+            }
         }
         let running = f64::from(look.facts.in_flight) / look.facts.limit.max(1.0);
         self.utilisation += running.min(1.0);
@@ -265,13 +321,20 @@ impl<'a> Draws<'a> {
     }
 
     fn close(mut self) -> Choice {
-        let drawn = u32::try_from(self.looked).unwrap_or(u32::MAX);
-        let healthy = drawn.saturating_sub(self.ejected);
-        let best = self.choice.best.map(|best| best.place);
-        self.choice.unused = self.choice.unused.filter(|unused| Some(unused.place) != best);
+        let count = |candidates| u32::try_from(candidates).unwrap_or(u32::MAX);
+        let (drawn, usable) = (count(self.looked), count(self.usable()));
+        let healthy = usable.saturating_sub(self.ejected);
+        self.choice.unused = self.choice.unused.filter(|unused| {
+            // Prices are known: who wants more money alone could not be the best whatever it turned out
+            // to be.
+            self.choice.best.is_some_and(|best| {
+                best.place != unused.place && unused.cost.money < best.cost.total()
+            })
+        });
         self.choice.drawn = drawn;
         self.choice.utilisation = self.utilisation / f64::from(healthy.max(1));
-        if self.choice.best.is_none() && f64::from(healthy) < HEALTHY_MIN * f64::from(drawn) {
+        let is_allowed = f64::from(self.ejected) <= self.terms.ejected_max * f64::from(usable);
+        if self.choice.best.is_none() && !is_allowed {
             self.choice.best = self.last_resort;
             self.choice.is_panic = self.last_resort.is_some();
         }

@@ -8,16 +8,17 @@
 /// Before anything is known.
 const START: f32 = 4.0;
 /// Of observed over predicted time, on average: below, there is room.
-const GOOD: f32 = 1.3;
+const GOOD: f32 = 1.35;
 /// Above, it is too much.
-const BAD: f32 = 1.5;
+const BAD: f32 = 1.55;
 /// Of the limit, what is left of it where the mean is just above; the further above, the less, but no less
 /// than the second.
 const SHRINK: f32 = 0.9;
 const SHRINK_MOST: f32 = 0.5;
-/// Of each new one in the mean, and the most that one counts.
+/// Of each new one in the mean, and the most that one counts: one alone must not be a sign, or whoever bears
+/// many, and so sees many late ones by chance, is held down.
 const SHARE: f32 = 0.1;
-const RATIO_MAX: f32 = 4.0;
+const RATIO_MAX: f32 = 2.0;
 /// Of the limit: below, a success says nothing about it.
 const TESTED: f32 = 1.5;
 

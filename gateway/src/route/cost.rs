@@ -70,7 +70,7 @@ const FAILURE_MONEY: f64 = 0.3;
 pub(super) const BATCH: f32 = 0.5;
 /// Of u, from where on the barrier rises, and how steeply: early enough that the limit, which is only
 /// guessed at, may be wrong by half.
-const KNEE: f64 = 0.5;
+const KNEE: f64 = 0.35;
 const BARRIER: f64 = 5.0;
 
 // === impl Values ===
@@ -82,7 +82,7 @@ impl Default for Values {
 }
 
 impl Values {
-    pub const DEFAULT: Self = Self { first_token: 0.0004, decode: 0.0001, dishonesty: 0.01 };
+    pub const DEFAULT: Self = Self { first_token: 0.001, decode: 0.0001, dishonesty: 0.01 };
 
     /// Time is worth `factor` times as much.
     #[must_use]
@@ -154,14 +154,11 @@ impl Cost {
 
 #[cfg(test)]
 mod tests {
+    use super::super::example;
     use super::*;
     use proptest::prelude::*;
 
-    const ASK: Ask = Ask {
-        prompt_tokens: 2_000.0,
-        answer_tokens: 100.0,
-        values: Values { first_token: 0.0004, decode: 0.0001, dishonesty: 0.01 },
-    };
+    const ASK: Ask = Ask { prompt_tokens: 2_000.0, ..example::ASK };
     const FACTS: Facts = Facts {
         price_in: 0.2,
         price_cached: 0.1,
@@ -197,7 +194,7 @@ mod tests {
     #[test]
     fn the_barrier_is_for_the_busy() {
         let busy = Facts { in_flight: 9, limit: 10.0, ..FACTS };
-        assert_near(busy.congestion(), 1.0 + f64::from(BATCH) + BARRIER * 0.5);
+        assert_near(busy.congestion(), 1.0 + f64::from(BATCH) + BARRIER * (1.0 - KNEE));
         let idle = Facts { in_flight: 0, limit: 1.0, ..FACTS };
         assert_near(idle.congestion(), 1.0 + f64::from(BATCH));
     }
@@ -217,7 +214,7 @@ mod tests {
         assert_near(hurried.decode, 10.0 * cost.decode);
         assert_near(hurried.dishonesty, cost.dishonesty);
         let worth = ASK.values.worth(0.004);
-        assert_near(worth.decode, 0.001);
+        assert_near(worth.decode, 0.000_4);
     }
 
     proptest! {

@@ -18,6 +18,8 @@ pub struct Terms<'a> {
     pub price_in: Option<f64>,
     /// Dollars per million answer tokens.
     pub price_out: Option<f64>,
+    /// The lower quantile of its integrity, 0 to 1; absent for one that is not audited.
+    pub reputation: Option<f64>,
     /// What the provider declares; absent for one that declares nothing, and is taken to have all.
     pub features: Option<&'a [Feature]>,
 }
@@ -47,6 +49,31 @@ pub const NEEDS: [(Feature, &str); 4] = [
     (Feature::Logprobs, "the request's logprobs"),
     (Feature::Vision, "the request's media"),
 ];
+
+/// The same in the words of who requires that all of a request is acted on.
+const DECLARED: [&str; NEEDS.len()] = [
+    "provider.require_parameters (tools)",
+    "provider.require_parameters (response_format)",
+    "provider.require_parameters (logprobs)",
+    "provider.require_parameters (media in messages)",
+];
+
+/// What keeps an offer out where providers must have declared all that the request needs, if something
+/// does. `endpoint`: the feature that has the members of every request there.
+pub fn undeclared(endpoint: Feature, needs: &Needs, terms: &Terms<'_>) -> Option<&'static str> {
+    let Some(features) = terms.features else {
+        return Some(
+            "provider.require_parameters (an upstream of the configuration declares nothing)",
+        );
+    };
+    if !features.contains(&endpoint) {
+        return Some("provider.require_parameters (the endpoint)");
+    }
+    let mut all = NEEDS.iter().zip(DECLARED).zip(needs.list());
+    all.find_map(|(((feature, _), what), needed)| {
+        (needed && !features.contains(feature)).then_some(what)
+    })
+}
 
 /// The feature that keeps an offer out, if one does.
 pub fn lack(needs: &Needs, terms: &Terms<'_>) -> Option<&'static str> {
@@ -89,11 +116,10 @@ pub fn refusal(policy: &Policy, terms: &Terms<'_>) -> Option<&'static str> {
         ("provider.max_price.prompt", !affords(policy.max_price.prompt, terms.price_in)),
         ("provider.max_price.completion", !affords(policy.max_price.completion, terms.price_out)),
         // Nothing of these is known of a provider yet, so none can promise it.
-        ("provider.require_parameters", policy.require_parameters),
         ("provider.data_collection", policy.data_collection == DataCollection::Deny),
         ("provider.zdr", policy.zdr),
         ("provider.attested", policy.attested),
-        ("provider.min_reputation", policy.min_reputation.is_some_and(|least| least > 0.0)),
+        ("provider.min_reputation", !is_reputable(policy, terms)),
     ];
     refusals.into_iter().find_map(|(member, refuses)| refuses.then_some(member))
 }
@@ -114,11 +140,13 @@ pub fn may_see(policy: &Policy, terms: &Terms<'_>) -> bool {
 
 /// Whether the policy asks for what is known of no provider yet.
 pub fn is_unmeetable(policy: &Policy) -> bool {
-    policy.require_parameters
-        || policy.data_collection == DataCollection::Deny
-        || policy.zdr
-        || policy.attested
-        || policy.min_reputation.is_some_and(|least| least > 0.0)
+    policy.data_collection == DataCollection::Deny || policy.zdr || policy.attested
+}
+
+/// Whether audits have shown the provider as honest as the policy asks; who is not audited has shown nothing.
+pub fn is_reputable(policy: &Policy, terms: &Terms<'_>) -> bool {
+    let least = policy.min_reputation.filter(|least| *least > 0.0);
+    least.is_none_or(|least| terms.reputation.is_some_and(|shown| shown >= least))
 }
 
 /// Whether the policy keeps nobody out.
@@ -130,6 +158,7 @@ pub fn admits_all(policy: &Policy) -> bool {
         && policy.pin.is_none()
         && (policy.allow_fallbacks || policy.order.is_empty())
         && policy.max_price == MaxPrice::default()
+        && policy.min_reputation.is_none_or(|least| least <= 0.0)
         && !is_unmeetable(policy)
 }
 
@@ -178,11 +207,33 @@ mod tests {
         quantization: Some("bf16"),
         price_in: Some(0.5),
         price_out: Some(1.0),
+        reputation: Some(0.05),
         features: None,
     };
 
     fn refused(policy: &str, terms: &Terms<'_>) -> Option<&'static str> {
         refusal(&Policy::from_json(policy).unwrap(), terms)
+    }
+
+    #[test]
+    fn what_is_required_must_be_declared() {
+        let needs = Needs { tools: true, logprobs: true, ..Needs::default() };
+        let features = [Feature::Chat, Feature::Tools];
+        let of = |features| Terms { features, ..TERMS };
+        for (features, needs, out) in [
+            (None, Needs::default(), Some("an upstream")),
+            (Some(&[][..]), Needs::default(), Some("the endpoint")),
+            (Some(&features[1..]), needs, Some("the endpoint")),
+            (Some(&features[..1]), needs, Some("(tools)")),
+            (Some(&features[..]), needs, Some("(logprobs)")),
+            (Some(&features[..]), Needs { tools: true, ..Needs::default() }, None),
+        ] {
+            let found = undeclared(Feature::Chat, &needs, &of(features));
+            match out {
+                Some(part) => assert!(found.is_some_and(|what| what.contains(part)), "{found:?}"),
+                None => assert_eq!(found, None),
+            }
+        }
     }
 
     #[test]
@@ -230,7 +281,6 @@ mod tests {
             (r#"{"quantizations": ["fp8"]}"#, "provider.quantizations"),
             (r#"{"max_price": {"prompt": 0.4}}"#, "provider.max_price.prompt"),
             (r#"{"max_price": {"completion": 0.9}}"#, "provider.max_price.completion"),
-            (r#"{"require_parameters": true}"#, "provider.require_parameters"),
             (r#"{"data_collection": "deny"}"#, "provider.data_collection"),
             (r#"{"zdr": true}"#, "provider.zdr"),
             (r#"{"attested": true}"#, "provider.attested"),

@@ -24,6 +24,9 @@ pub struct Dispatch {
     pub is_probe: bool,
 }
 
+/// What is left sooner says nothing about its speed.
+const LEFT_MS: u64 = 1_000;
+
 #[derive(Debug)]
 pub struct Flight {
     learned: Arc<Learned>,
@@ -101,6 +104,17 @@ impl Flight {
         self.is_told = true;
     }
 
+    /// It was left in the middle of its answer, after so many tokens. One who drips would never be known to
+    /// be slow by answers that nobody waits for.
+    pub fn left(&self, now_ms: u64, tokens: u64) {
+        let Some(first_ms) = self.first_ms else { return };
+        let since = now_ms.saturating_sub(first_ms);
+        if since >= LEFT_MS && tokens > 0 {
+            #[expect(clippy::cast_precision_loss, reason = "a speed")]
+            self.learned.speed(tokens as f32 / (since as f32 / 1e3));
+        }
+    }
+
     /// `jitter`: from 0 to 1, for the pause that may follow.
     pub fn failed(&mut self, failure: Failure, now_ms: u64, jitter: f64) {
         if failure == Failure::Slow {
@@ -133,14 +147,10 @@ impl Drop for Flight {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Gate, Prior, Values};
+    use super::super::example::ASK;
+    use super::super::{Gate, Prior};
     use super::*;
 
-    const ASK: Ask = Ask {
-        prompt_tokens: 1_000.0,
-        answer_tokens: 100.0,
-        values: Values { first_token: 0.0004, decode: 0.0001, dishonesty: 0.01 },
-    };
     const PREFIX: Prefix = Prefix { short: 1 << 32, long: 2 << 32 };
 
     fn learned() -> Arc<Learned> {
@@ -270,5 +280,26 @@ mod tests {
         assert_eq!(learned.paused_until_ms(), 2_004);
         let facts = learned.facts(&ASK, &PREFIX, 5);
         assert!(facts.limit < 4.0 && facts.failure < 0.06, "{facts:?}");
+    }
+
+    #[test]
+    fn a_limit_told_again_and_again_is_a_longer_pause_until_something_is_taken() {
+        let learned = learned();
+        let mut now = 1_000;
+        let mut pauses = Vec::new();
+        let limited = |now: u64, pause_ms: u64| {
+            begin(&learned, now).failed(Failure::Limited { pause_ms }, now + 1, 1.0);
+            learned.paused_until_ms() - now - 1
+        };
+        for _ in 0..9 {
+            let pause_ms = limited(now, 0);
+            // Those under way with it are the same sign.
+            assert_eq!(limited(now, 0), pause_ms);
+            pauses.push(pause_ms);
+            now += pause_ms + 2;
+        }
+        assert_eq!(pauses, [0, 100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000]);
+        begin(&learned, now).succeeded(now, 1, None);
+        assert_eq!(limited(now, 500), 500, "its own word, after it took one");
     }
 }

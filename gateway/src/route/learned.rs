@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::atomic::AtomicF32;
-use super::breaker::{Breaker, Gate};
+use super::breaker::{self, Breaker, Gate};
 use super::choice::UTILISATION_MAX;
 use super::concurrency::{Concurrency, Sent};
 use super::cost::{Ask, BATCH, Facts};
 use super::failures::Failures;
 use super::flight::Dispatch;
+use super::honesty::Honesty;
 use super::prefix::{Prefix, Prefixes};
 use super::refusals::Refusals;
 use super::ttft::Ttft;
@@ -21,9 +22,8 @@ const TOLD_MS: u64 = 500;
 const SPEED_SHARE: f32 = 0.2;
 /// Tokens a second, before anything is known.
 const TOKENS_PER_S: f32 = 40.0;
-/// Beta(1.9, 0.1): an honest answer, before any audit. As light as that of failures: one who is honest
-/// hardly ever fails an audit, so that one failed audit says much.
-const HONEST: (f32, f32) = (1.9, 0.1);
+/// Of [`Learned::ejected_until_ms`]: for ever.
+const QUARANTINED: u64 = u64::MAX;
 /// More than twice the prediction is learned as twice: one late token must not make a provider slow.
 const CLIP: f32 = 2.0;
 /// So many times less than the prediction refutes what led to it.
@@ -54,7 +54,7 @@ pub struct Learned {
     bad: AtomicF32,
     good: AtomicF32,
     failures_ms: AtomicU64,
-    /// 0: the breaker is closed.
+    /// 0: the breaker is closed; or [`QUARANTINED`].
     ejected_until_ms: AtomicU64,
     /// Its word: not before.
     paused_until_ms: AtomicU64,
@@ -71,7 +71,7 @@ struct State {
     failures: Failures,
     breaker: Breaker,
     refusals: Refusals,
-    honest: (f32, f32),
+    honesty: Honesty,
 }
 
 /// What is known before the first request.
@@ -83,6 +83,8 @@ pub struct Prior {
     pub advertised: Option<u32>,
     /// Tokens a second, measured.
     pub tokens_per_s: Option<f32>,
+    /// When it is to be left alone.
+    pub breaker: breaker::Rules,
 }
 
 /// What became of a request there, where that says something of the provider.
@@ -112,7 +114,7 @@ impl Learned {
             limit: AtomicF32::new(concurrency.limit()),
             ceiling: AtomicF32::new(concurrency.ceiling()),
             tokens_per_s: AtomicF32::new(prior.tokens_per_s.unwrap_or(TOKENS_PER_S)),
-            honesty: AtomicF32::new(HONEST.0 / (HONEST.0 + HONEST.1)),
+            honesty: AtomicF32::new(Honesty::default().probability()),
             bad: AtomicF32::default(),
             good: AtomicF32::default(),
             failures_ms: AtomicU64::new(0),
@@ -124,9 +126,9 @@ impl Learned {
                 ttft,
                 concurrency,
                 failures: Failures::default(),
-                breaker: Breaker::default(),
+                breaker: Breaker::new(prior.breaker),
                 refusals: Refusals::default(),
-                honest: HONEST,
+                honesty: Honesty::default(),
             }),
         }
     }
@@ -216,6 +218,7 @@ impl Learned {
     pub fn gate(&self, now_ms: u64) -> Gate {
         match self.ejected_until_ms.load(Relaxed) {
             0 => Gate::Closed,
+            QUARANTINED => Gate::Quarantined,
             until_ms if now_ms < until_ms => Gate::Open { until_ms },
             _ => Gate::Probe,
         }
@@ -239,20 +242,32 @@ impl Learned {
     /// Takes the one probe that is due. False: another has it.
     pub fn claim_probe(&self, now_ms: u64) -> bool {
         let mut state = self.state();
-        let is_claimed = state.breaker.claim(now_ms);
+        let is_claimed = !state.honesty.is_quarantined() && state.breaker.claim(now_ms);
         self.publish(&state, now_ms);
         is_claimed
     }
 
-    /// One audit's verdict.
-    pub fn audited(&self, is_honest: bool) {
+    /// It refused a request that another answered. That makes it dearer and never ejects it, since whoever
+    /// sends requests could bring it about.
+    pub fn contradicted(&self, now_ms: u64) {
         let mut state = self.state();
-        match is_honest {
-            true => state.honest.0 += 1.0,
-            false => state.honest.1 += 1.0,
-        }
-        let (good, bad) = state.honest;
-        self.honesty.store(good / (good + bad));
+        state.failures.note(true, now_ms);
+        self.publish(&state, now_ms);
+    }
+
+    /// One audit's verdict.
+    pub fn audited(&self, is_honest: bool, now_ms: u64) {
+        let mut state = self.state();
+        state.honesty.audited(is_honest);
+        self.honesty.store(state.honesty.probability());
+        self.publish(&state, now_ms);
+    }
+
+    /// An operator lets it come again: what made it go counts no more.
+    pub fn readmitted(&self, now_ms: u64) {
+        let mut state = self.state();
+        state.honesty.readmitted();
+        self.publish(&state, now_ms);
     }
 
     pub(super) fn begun(&self, now_ms: u64) {
@@ -278,6 +293,9 @@ impl Learned {
             return;
         }
         let mut state = self.state();
+        if !is_censored {
+            state.refusals.served(dispatch.at_ms);
+        }
         if dispatch.utilisation <= UNCONGESTED || dispatch.in_flight <= 1 {
             // What the others of its batch cost it is in Φ already.
             let idle_s = seconds / (1.0 + BATCH * dispatch.utilisation);
@@ -300,14 +318,19 @@ impl Learned {
 
     /// A whole answer came of what was sent then. `tokens_per_s`: after the first.
     pub(super) fn succeeded(&self, sent_ms: u64, now_ms: u64, tokens_per_s: Option<f32>) {
-        if let Some(speed) = tokens_per_s.filter(|speed| speed.is_finite() && *speed > 0.0) {
-            self.tokens_per_s.update(|mean| mean + SPEED_SHARE * (speed - mean));
-        }
+        tokens_per_s.into_iter().for_each(|speed| self.speed(speed));
         let mut state = self.state();
         state.failures.note(false, now_ms);
         state.breaker.succeeded(sent_ms, now_ms);
         state.refusals.served(sent_ms);
         self.publish(&state, now_ms);
+    }
+
+    /// Tokens a second after the first, of one answer.
+    pub(super) fn speed(&self, tokens_per_s: f32) {
+        if tokens_per_s.is_finite() && tokens_per_s > 0.0 {
+            self.tokens_per_s.update(|mean| mean + SPEED_SHARE * (tokens_per_s - mean));
+        }
     }
 
     /// `sent_ms`: when the attempt went. `jitter`: from 0 to 1.
@@ -341,8 +364,9 @@ impl Learned {
         let until_ms = match state.breaker.gate(now_ms) {
             Gate::Closed => 0,
             Gate::Open { until_ms } => until_ms.max(1),
-            Gate::Probe => 1,
+            Gate::Probe | Gate::Quarantined => 1,
         };
+        let until_ms = if state.honesty.is_quarantined() { QUARANTINED } else { until_ms };
         self.ejected_until_ms.store(until_ms, Relaxed);
     }
 
@@ -378,10 +402,27 @@ mod tests {
         let ask = Ask { prompt_tokens: 1.0, answer_tokens: 1.0, values: Default::default() };
         let honesty = || learned.facts(&ask, &Prefix::default(), 0).honesty;
         assert!((honesty() - 0.95).abs() < 1e-6);
-        learned.audited(false);
+        learned.audited(false, 0);
         assert!((honesty() - 1.9 / 3.0).abs() < 1e-6);
-        (0..97).for_each(|_| learned.audited(true));
+        (0..97).for_each(|_| learned.audited(true, 0));
         assert!((honesty() - 0.989).abs() < 1e-6);
+        assert_eq!(learned.gate(0), Gate::Closed);
+    }
+
+    #[test]
+    fn a_quarantine_ends_by_nothing_that_happens() {
+        let learned = Learned::new(Prior::default());
+        (0..4).for_each(|_| learned.audited(false, 0));
+        assert_eq!(learned.gate(u64::MAX), Gate::Quarantined);
+        learned.succeeded(1, 1, None);
+        learned.failed(Failure::Hard, 2, 2, 0.5);
+        learned.failed(Failure::Limited { pause_ms: 1 }, 3, 3, 0.5);
+        learned.unclaim(4);
+        assert!(!learned.claim_probe(5));
+        assert_eq!(learned.gate(1_000_000), Gate::Quarantined);
+        assert!(!learned.is_asked(1_000_000));
+        learned.readmitted(6);
+        assert!(matches!(learned.gate(1_000_000), Gate::Closed | Gate::Probe));
     }
 
     #[test]
@@ -390,6 +431,7 @@ mod tests {
             round_trip_s: 0.2,
             advertised: Some(2),
             tokens_per_s: Some(80.0),
+            ..Prior::default()
         });
         learned.price(1.0, 0.5, 2.0);
         let ask = Ask { prompt_tokens: 0.0, answer_tokens: 1.0, values: Default::default() };

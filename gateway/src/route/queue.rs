@@ -141,9 +141,12 @@ impl<T> Queue<T> {
         }
     }
 
-    /// What a request is told that has waited for as long as it may.
+    /// What a request is told that has waited for as long as it may: if it comes again, it is behind all
+    /// that are as urgent, itself not among them.
     pub fn overdue(&self, ticket: &Ticket, not_before_ms: u64, now_ms: u64) -> Shed {
-        let ready_ms = self.ready_ms(self.waiting.range(..ticket).count(), now_ms);
+        let last = Ticket { urgency: ticket.urgency, deadline_ms: u64::MAX, number: u64::MAX };
+        let others = self.waiting.range(..=last).filter(|(other, _)| *other != ticket);
+        let ready_ms = self.ready_ms(others.count(), now_ms);
         Shed { retry_after_ms: retry_after(ready_ms.max(not_before_ms), now_ms) }
     }
 
@@ -316,6 +319,22 @@ mod tests {
         let never = Wait { not_before_ms: u64::MAX, ..paused };
         let told = queue.enter(&never, MAX, 10_000, ()).map(|_| ());
         assert_eq!(told, Err(Shed { retry_after_ms: RETRY_AFTER_MAX_MS }));
+    }
+
+    #[test]
+    fn who_waited_in_vain_is_told_the_wait_of_who_comes_now() {
+        let mut queue = busy();
+        let mut enter = |urgency| {
+            let wait = wait(urgency, 50_000);
+            queue.enter(&wait, 100, 10_000, "x").expect("room").0
+        };
+        let first = enter(Urgency::Normal);
+        for number in 0..69 {
+            enter(if number < 19 { Urgency::Normal } else { Urgency::Low });
+        }
+        // Nineteen others and its own turn, at ten a second; the less urgent do not count.
+        let Shed { retry_after_ms } = queue.overdue(&first, 0, 10_000);
+        assert!((1_900..2_400).contains(&retry_after_ms), "{retry_after_ms}");
     }
 
     #[test]

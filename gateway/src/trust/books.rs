@@ -129,7 +129,7 @@ impl Trust {
         is_fail: Option<bool>,
     ) {
         let (Some(integrity), Some(is_fail)) = (&offer.integrity, is_fail) else { return };
-        offer.learned.audited(!is_fail);
+        offer.learned.audited(!is_fail, self.market.time().now().run_ms);
         let now_ms = u64::try_from(self.market.time().now().unix_ms).unwrap_or_default();
         let booked = integrity.judged(is_fail, now_ms);
         let model = model.to_owned();

@@ -1,6 +1,7 @@
 //! One check, from the answer to the verdict. A fail by the node's own word is certain; one by a score is
 //! confirmed by others before it counts; answers too short to judge wait for each other.
 
+use openapi::receipt::Verified;
 use std::sync::{Arc, PoisonError};
 
 use super::books::Audit;
@@ -33,17 +34,25 @@ impl Trust {
             Opened::Case(case) => Arc::new(*case),
             Opened::Fault(answered, reason) => {
                 let audit = Audit::of(&answered, Some(true)).because(vec![reason.to_string()]);
+                self.tell(&answered, Verified::Fail, &[]);
                 self.book(&answered, audit).await;
                 return AuditOutcome::Fail;
             }
             Opened::Unknown(answered, why) => {
                 let audit = Audit::of(&answered, None).because(vec![why.to_owned()]);
+                self.tell(&answered, Verified::None, &[]);
                 self.book(&answered, audit).await;
                 return AuditOutcome::Unknown;
             }
         };
         let Asked { words, outcome } = self.asked(context, &case).await;
         self.odd_ones(&case, &words, &outcome).await;
+        let verified = match outcome.writer {
+            confirm::Word::Pass => Verified::Pass,
+            confirm::Word::Fail => Verified::Fail,
+            confirm::Word::Grey | confirm::Word::None(_) => Verified::None,
+        };
+        self.tell(&case.answered, verified, &words);
         match outcome.writer {
             confirm::Word::Fail => {
                 let audit = Audit::of(&case.answered, Some(true)).scored(&words);

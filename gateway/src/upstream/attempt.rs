@@ -6,6 +6,7 @@ use http::{HeaderMap, Request, Response, StatusCode, header, response::Parts};
 use http_body_util::Full;
 use openapi::node::LOAD_HEADER;
 use openapi::node::control::Load;
+use openapi::receipt::Verified;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,13 +24,13 @@ use super::purse::Purse;
 use super::quorum::Parties;
 use super::race;
 use super::record::Record;
-use super::request::{Job, Wanted};
+use super::request::{Job, Receipt, Wanted};
 use super::retry_after;
 use super::tally::{Signals, Tally};
 use super::way::Way;
 use super::whole;
 use super::witness::{Answered, Witness};
-use crate::config::{Hedging, Limits, Routing};
+use crate::config::{Breaker, Hedging, Limits, Routing};
 use crate::market::{self, Integrity, Member, Model, Offer};
 use crate::metrics::Metrics;
 use crate::stream::{Checkable, Progress};
@@ -53,6 +54,7 @@ pub struct Context {
     pub probation_share: f64,
     pub routing: Routing,
     pub hedging: Hedging,
+    pub breaker: Breaker,
     /// Of answers that another node may have to go on with.
     pub seeds: super::seed::Seeds,
     /// Who has answers checked.
@@ -107,6 +109,12 @@ pub(super) struct Try {
 impl Exchange {
     pub fn new(context: Arc<Context>, job: Job, record: Record) -> Self {
         Self { context, job, record }
+    }
+
+    /// There is to be a receipt, on which what is found out is put down.
+    pub fn receipted(&mut self, receipt: Option<Receipt>) {
+        self.record.telling(receipt.as_ref().map(|receipt| &receipt.sheet));
+        self.job.receipt = receipt;
     }
 
     pub fn is_stream(&self) -> bool {
@@ -394,6 +402,16 @@ impl Try {
         }
     }
 
+    /// So far the answer has come.
+    pub(super) fn came(&mut self, progress: &Progress) {
+        self.tally.came(progress);
+    }
+
+    /// Whoever reads the answer made it wait.
+    pub(super) fn held_up(&mut self) {
+        self.tally.held_up();
+    }
+
     pub(super) fn failed(&mut self, error: &Error) {
         self.tally.note(error);
     }
@@ -429,8 +447,12 @@ impl Try {
 
     /// Which choice of its answer is to be checked.
     pub(super) fn drawn(&self, context: &Context, job: &Job) -> Option<u32> {
+        let audited = self.audited(context, job);
+        if let (Some(_), Some(receipt)) = (audited, &job.receipt) {
+            receipt.sheet.with(|known| known.verified = Verified::Pending);
+        }
         // Such a request has one choice alone.
-        if job.keep.is_some() { Some(0) } else { self.audited(context, job) }
+        if job.keep.is_some() { Some(0) } else { audited }
     }
 
     fn audited(&self, context: &Context, job: &Job) -> Option<u32> {

@@ -7,6 +7,8 @@ use http_body::Frame;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context as Cx, Poll, ready};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use super::attempt::{Exchange, Goal, Good, Try, note};
 use super::error::{Error, Phase};
@@ -18,6 +20,8 @@ use crate::metrics::{Held, Outcome};
 
 /// Bytes read ahead of the client before they are sent on.
 const BATCH_BYTES: usize = 16 * 1024;
+/// A client that does not come for more for so long holds the answer up.
+const HELD_UP: Duration = Duration::from_millis(500);
 pub(super) const KEEP_ALIVE_COMMENT: &[u8] = b": keep-alive\n\n";
 
 /// Prints an error as the last event of a stream, and says how it counts. Given by the error door,
@@ -72,6 +76,8 @@ struct Relaying {
     /// To be told once what came before it has been sent.
     failure: Option<Error>,
     turns: Turns,
+    /// When the client was given something, until it asks for more.
+    handed: Option<Instant>,
     open_stream: Held,
 }
 
@@ -148,12 +154,24 @@ impl Relaying {
         let is_complete = opened.said.is_over;
         let limit = exchange.context.limits.stall;
         let pace = Pace::new(&opened.attempt.model, limit).until(exchange.job.deadline);
-        Box::new(Self { exchange, opened, pace, is_complete, failure: None, turns, open_stream })
+        let (failure, handed) = (None, None);
+        Box::new(Self { exchange, opened, pace, is_complete, failure, turns, handed, open_stream })
     }
 
     /// The next bytes for the client: all that can be read now, but never waiting for more. `None`
     /// after the last.
     fn poll_next(&mut self, cx: &mut Cx<'_>) -> Poll<Option<Result<Bytes, Error>>> {
+        if self.handed.take().is_some_and(|at| at.elapsed() > HELD_UP) {
+            self.opened.attempt.held_up();
+        }
+        let next = self.poll_pieces(cx);
+        if next.is_ready() {
+            self.handed = Some(Instant::now());
+        }
+        next
+    }
+
+    fn poll_pieces(&mut self, cx: &mut Cx<'_>) -> Poll<Option<Result<Bytes, Error>>> {
         loop {
             let is_full = self.opened.said.out.len_bytes() >= BATCH_BYTES;
             if is_full && let Poll::Ready(error) = self.poll_due(cx) {
@@ -169,9 +187,10 @@ impl Relaying {
             match self.opened.poll_pull(cx) {
                 Poll::Ready(Ok(is_more)) => {
                     self.is_complete = !is_more;
-                    let progress = self.opened.progress();
+                    let progress = self.opened.said.relay.progress();
                     self.exchange.record.came(progress.text_bytes);
                     self.pace.came(progress);
+                    self.opened.attempt.came(progress);
                 }
                 Poll::Ready(Err(error)) => {
                     // What came before the failure goes first.

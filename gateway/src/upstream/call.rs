@@ -63,6 +63,7 @@ impl Own {
             deadline: Instant::now(),
             verification: Verification::default(),
             keep: None,
+            receipt: None,
             continuation: None,
         }))
     }

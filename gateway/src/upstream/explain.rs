@@ -126,10 +126,11 @@ fn reason(unfit: Unfit) -> &'static str {
         Unfit::Ejected => "ejected",
         Unfit::Paused => "paused",
         Unfit::Loaded => "loaded",
+        Unfit::Quarantined => "quarantined",
     }
 }
 
-fn word(why: Why) -> &'static str {
+pub(super) fn word(why: Why) -> &'static str {
     match why {
         Why::First => "first",
         Why::Retry => "retry",

@@ -41,6 +41,11 @@ impl Purse {
         self.attempts == 0
     }
 
+    /// Whether this model may have two attempts.
+    pub(super) fn has_two(&self) -> bool {
+        self.here > 1
+    }
+
     /// The next model's turn; each of those `to_come` keeps one attempt, as far as they go.
     pub(super) fn next_model(&mut self, to_come: usize) {
         let kept = u32::try_from(to_come).unwrap_or(u32::MAX);

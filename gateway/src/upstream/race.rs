@@ -60,6 +60,8 @@ pub(super) struct Race<'a> {
     refused: Option<Error>,
     /// The latter is enough: no other node is asked for its word.
     is_refused: bool,
+    /// Whose word that is.
+    refuser: Option<&'a Arc<Offer>>,
     /// Those of no more tokens need not be asked.
     beyond: Option<u64>,
     /// The one that failed last, where it may do better at once.
@@ -120,6 +122,7 @@ pub(super) async fn at(
         worst: None,
         refused: None,
         is_refused: false,
+        refuser: None,
         beyond: None,
         again: None,
     };
@@ -157,15 +160,19 @@ impl<'a> Race<'a> {
 
     /// Waits for room, if need be.
     async fn room(&mut self) -> Result<(Choice, Option<Place<'a>>), Error> {
-        let Self { context, job, model, slate, ref tried, beyond, .. } = *self;
-        let look = || slate.pick(context, tried, UTILISATION_MAX, &|offer| takes(offer, beyond));
-        let is_narrow = slate.is_narrow() || !tried.is_empty() || beyond.is_some();
+        let Self { context, job, model, slate, ref tried, beyond, refuser, .. } = *self;
+        let fits = |offer: &Offer| takes(offer, beyond) && is_apart(refuser, offer);
+        let look = || slate.pick(context, tried, UTILISATION_MAX, &fits);
+        let is_narrow =
+            slate.is_narrow() || !tried.is_empty() || beyond.is_some() || refuser.is_some();
         let may_wait = self.purse.may_wait;
         admission::room(context, job, model, slate, (is_narrow, may_wait), look).await
     }
 
     fn pick(&self, utilisation_max: f64, may: &dyn Fn(&Offer) -> bool) -> Choice {
-        let fits = |offer: &Offer| takes(offer, self.beyond) && may(offer);
+        let fits = |offer: &Offer| {
+            takes(offer, self.beyond) && is_apart(self.refuser, offer) && may(offer)
+        };
         self.slate.pick(self.context, &self.tried, utilisation_max, &fits)
     }
 
@@ -177,9 +184,11 @@ impl<'a> Race<'a> {
                 self.start(best, Why::First);
                 self.probe(probe);
             }
-            // Where nothing is asked twice it takes the first's place.
-            (Some(_), Some(probe)) => self.start(probe, Why::Probe),
-            (Some(best), None) => {
+            // Where nothing is asked twice it takes the first's place, if another may follow.
+            (Some(_), Some(probe)) if self.slate.attempts_max > 1 && self.purse.has_two() => {
+                self.start(probe, Why::Probe);
+            }
+            (Some(best), _) => {
                 self.start(best, Why::First);
                 if let Some(unused) = self.to_explore(choice) {
                     self.try_out(unused);
@@ -271,13 +280,13 @@ impl<'a> Race<'a> {
         self.again = error.is_transient().then_some(racer.chosen);
         if racer.offer.member().is_some()
             && matches!(error, Error::Rejected { .. })
-            && self.refused.is_none()
+            && (self.refused.is_none() || !is_apart(self.refuser, racer.offer))
             && !error.is_about_content()
         {
-            // One node's word about the request: else who refuses all that comes, at once and
+            // One operator's word about the request: else who refuses all that comes, at once and
             // always idle, would get most of it. Another's word is enough.
             self.beyond = racer.offer.context.filter(|_| error.is_about_context());
-            self.refused = Some(error);
+            (self.refused, self.refuser) = (Some(error), Some(racer.offer));
             return Ok(());
         }
         if !error.is_retryable() {
@@ -381,7 +390,7 @@ impl<'a> Race<'a> {
         self.made += 1;
         self.tried.push(chosen.place);
         self.purse.take(self.wasted(&chosen));
-        self.record.attempt(&offer.endpoint, &model.id, why);
+        self.record.attempt((&offer.endpoint, offer.member()), &model.id, why);
         if let Some(member) = offer.member() {
             member.asked();
         }
@@ -437,4 +446,9 @@ impl<'a> Race<'a> {
 /// What was too long for one goes only where more is known to fit.
 fn takes(offer: &Offer, beyond: Option<u64>) -> bool {
     beyond.is_none_or(|beyond| offer.context.is_some_and(|context| context > beyond))
+}
+
+/// Whether it is another operator's than who refused the request.
+fn is_apart(refuser: Option<&Arc<Offer>>, offer: &Offer) -> bool {
+    refuser.is_none_or(|refuser| refuser.endpoint.operator != offer.endpoint.operator)
 }

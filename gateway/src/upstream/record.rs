@@ -1,6 +1,7 @@
 //! What is known of one client request when it is over: one log line and one set of metrics, exactly
 //! once, whoever ends it. Never a prompt, never a key.
 
+use openapi::receipt;
 use openapi::usage::Usage;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,9 +9,13 @@ use tokio::time::Instant;
 
 use super::endpoint;
 use super::error::Error;
-use super::explain::Why;
+use super::explain::{Why, word};
+use super::tally;
+use super::witness::Answered;
 use crate::limit::{Reservation, Spent};
+use crate::market::Member;
 use crate::metrics::{Endpoint, Label as _, Metrics, Outcome};
+use crate::receipts::Sheet;
 use crate::stream::Progress;
 
 /// Nobody reads it; the log's and the metric's word for a client that left.
@@ -39,6 +44,8 @@ pub struct Record {
     parts: Option<Arc<Parts>>,
     /// It is one of these: its end is not the request's.
     is_part: bool,
+    /// For the receipt.
+    sheet: Option<Arc<Sheet>>,
     /// What the client saw.
     status: u16,
     outcome: Outcome,
@@ -84,6 +91,7 @@ impl Record {
             reservation: None,
             parts: None,
             is_part: false,
+            sheet: None,
             // Until something else is known: the client left.
             status: CLIENT_GONE,
             outcome: Outcome::ClientGone,
@@ -96,6 +104,11 @@ impl Record {
     pub fn holding(mut self, reservation: Reservation) -> Self {
         self.reservation = Some(reservation);
         self
+    }
+
+    /// Puts down what a receipt is to say.
+    pub fn telling(&mut self, sheet: Option<&Arc<Sheet>>) {
+        self.sheet = sheet.cloned();
     }
 
     pub fn attempts(&self) -> u32 {
@@ -115,7 +128,7 @@ impl Record {
             begun: self.begun,
         };
         let mut part = Self::new(self.metrics.clone(), who);
-        (part.parts, part.is_part) = (Some(parts), true);
+        (part.parts, part.is_part, part.sheet) = (Some(parts), true, self.sheet.clone());
         part
     }
 
@@ -124,7 +137,15 @@ impl Record {
         self.is_hedged
     }
 
-    pub(super) fn attempt(&mut self, endpoint: &endpoint::Endpoint, model: &Arc<str>, why: Why) {
+    pub(super) fn attempt(
+        &mut self,
+        (endpoint, member): (&endpoint::Endpoint, Option<&Arc<Member>>),
+        model: &Arc<str>,
+        why: Why,
+    ) {
+        if let Some(sheet) = &self.sheet {
+            sheet.asked(provider(endpoint, member), word(why), why == Why::Resume);
+        }
         self.model.clone_from(model);
         self.attempts += 1;
         if let Some(parts) = &self.parts {
@@ -141,17 +162,36 @@ impl Record {
     }
 
     /// Whose answer it is of several.
-    pub(super) fn is_answered_by(&mut self, provider: &str, model: &Arc<str>) {
+    pub(super) fn is_answered_by(
+        &mut self,
+        name: &str,
+        model: &Arc<str>,
+        answered: Option<&Answered>,
+    ) {
+        let offer = answered.and_then(|answered| Some((answered, answered.offer.as_ref()?)));
+        if let (Some(sheet), Some((answered, offer))) = (&self.sheet, offer) {
+            sheet.won(provider(&offer.endpoint, Some(&answered.member)));
+        }
         self.model.clone_from(model);
-        self.provider = Some(provider.into());
+        self.provider = Some(name.into());
     }
 
     /// Whose answer it is.
-    pub(super) fn won(&mut self, endpoint: &endpoint::Endpoint) {
+    pub(super) fn won(&mut self, endpoint: &endpoint::Endpoint, member: Option<&Arc<Member>>) {
+        if let Some(sheet) = &self.sheet {
+            sheet.won(provider(endpoint, member));
+        }
         self.provider = Some(endpoint.id.clone());
     }
 
     pub(super) fn failed_attempt(&self, endpoint: &endpoint::Endpoint, error: &Error) {
+        if let Some(sheet) = &self.sheet {
+            let how = match self.first_content {
+                Some(_) => "broke",
+                None => tally::outcome(error).as_str(),
+            };
+            sheet.failed(&endpoint.id, how);
+        }
         tracing::info!(
             request_id = &*self.request_id,
             provider = &*endpoint.id,
@@ -171,8 +211,11 @@ impl Record {
         self.count(progress);
     }
 
-    /// Answered without asking any provider.
-    pub fn answered_here(&mut self) {
+    /// Answered without asking any provider: once more, `provider`'s answer.
+    pub fn answered_here(&mut self, provider: Option<&str>) {
+        if let Some(sheet) = &self.sheet {
+            sheet.repeated(provider);
+        }
         self.outcome = Outcome::Ok;
         self.status = 200;
     }
@@ -203,6 +246,10 @@ impl Record {
     }
 
     fn count(&mut self, progress: &Progress) {
+        if let Some(sheet) = &self.sheet {
+            let id = progress.identity.as_ref().map(|identity| &*identity.id);
+            sheet.told(id, progress.provenance.as_ref(), progress.usage);
+        }
         self.usage = progress.usage;
         self.text_bytes = progress.text_bytes;
         self.metrics.malformed_events.inc_by(u64::from(progress.malformed));
@@ -224,6 +271,9 @@ impl Drop for Record {
                 parts.spent.lock().unwrap_or_else(PoisonError::into_inner).push(spent);
             }
             return;
+        }
+        if let Some(sheet) = &self.sheet {
+            sheet.ended(&self.model, told(self.outcome));
         }
         let total = self.begun.elapsed();
         let first = self.first_content.map(|at| at.duration_since(self.begun));
@@ -262,5 +312,24 @@ impl Drop for Record {
             total_ms = total.as_secs_f64() * 1e3,
             "request"
         );
+    }
+}
+
+/// Who was asked, for the receipt.
+fn provider(endpoint: &endpoint::Endpoint, member: Option<&Arc<Member>>) -> receipt::Provider {
+    receipt::Provider {
+        id: endpoint.id.to_string(),
+        operator: endpoint.operator.to_string(),
+        node_key: member.map(|member| member.node),
+        operator_key: member.map(|member| member.operator_key),
+    }
+}
+
+fn told(outcome: Outcome) -> receipt::Outcome {
+    match outcome {
+        Outcome::Ok => receipt::Outcome::Complete,
+        Outcome::Truncated => receipt::Outcome::Truncated,
+        Outcome::ClientGone => receipt::Outcome::ClientGone,
+        _ => receipt::Outcome::Failed,
     }
 }

@@ -8,6 +8,7 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::attempt::Context;
 use super::endpoint::Endpoint;
@@ -17,6 +18,7 @@ use super::witness::Keep;
 use crate::auth::Grant;
 use crate::config;
 use crate::market::{Model, Offer};
+use crate::receipts::Sheet;
 use crate::request::policy::{Hedge, Urgency};
 use crate::request::{self, Policy, Rewrite, Summary, Verification};
 use crate::stream::{Fallback, Limits, Plan, UsageMode};
@@ -64,8 +66,17 @@ pub struct Job {
     pub verification: Verification,
     /// Where the answer is put for who is to judge it.
     pub keep: Option<Keep>,
+    /// What the client keeps of the answer, where it keeps anything.
+    pub receipt: Option<Receipt>,
     /// What there is of the answer already, where another provider is to go on with it.
     pub continuation: Option<Continuation>,
+}
+
+/// A receipt to be.
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    pub id: Uuid,
+    pub sheet: Arc<Sheet>,
 }
 
 impl Job {

@@ -155,7 +155,8 @@ impl Lost {
             };
             let Next { offer, tally, continuation, seam, patience } =
                 search.next(&mut self.turns)?;
-            self.exchange.record.attempt(&offer.endpoint, &self.model.id, Why::Resume);
+            let asked = (&*offer.endpoint, offer.member());
+            self.exchange.record.attempt(asked, &self.model.id, Why::Resume);
             self.exchange.job.continuation = Some(continuation);
             let signals = Arc::<Signals>::default();
             let asked = self.ask(&context, &offer, tally.racing(0, &signals), seam);

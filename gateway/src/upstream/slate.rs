@@ -10,11 +10,12 @@ use std::time::Duration;
 use super::attempt::Context;
 use super::error::Error;
 use super::request::{Job, Wanted};
+use crate::config;
 use crate::market::{Model, Now, Offer};
 use crate::request::policy::Sort;
 use crate::request::{self, Policy};
 use crate::route::choice::{Choice, Terms};
-use crate::route::eligible::Bill;
+use crate::route::eligible::{self, Bill};
 use crate::route::{self, Ask, LONG_BYTES, Prefix, Random, SHORT_BYTES, Values};
 
 mod draw;
@@ -22,7 +23,7 @@ mod group;
 mod limits;
 mod wish;
 
-use draw::Draw;
+use draw::{Draw, Trial};
 use group::Group;
 use limits::{Limits, bill, needs, with_room};
 use wish::Wish;
@@ -66,7 +67,13 @@ impl<'a> Slate<'a> {
             return Err(no_provider_now("no provider offers it"));
         }
         let ask = ask(model, policy, job, context.routing.values);
-        let limits = Limits { policy, scope, needs: needs(job), bill: bill(&ask, job) };
+        let limits = Limits {
+            policy,
+            scope,
+            needs: needs(job),
+            declared: limits::declared(job),
+            bill: bill(&ask, job),
+        };
         let mut admitted = limits.admitted(model, &ask);
         if let Some(among) = wanted.among.as_deref() {
             match &mut admitted {
@@ -140,14 +147,20 @@ impl<'a> Slate<'a> {
         // Looked at anew: an earlier attempt may have taken its time.
         let now = context.time.now();
         let mut random = Random::of((context.random)());
-        let terms =
-            Terms { ask: self.ask, prefix: self.prefix, now_ms: now.run_ms, utilisation_max };
+        let terms = Terms {
+            ask: self.ask,
+            prefix: self.prefix,
+            now_ms: now.run_ms,
+            utilisation_max,
+            ejected_max: context.breaker.ejected_max,
+        };
         let draw = Draw { slate: self, limits: &context.limits, terms, now, tried, may };
         let mut all = Choice::default();
         // The newcomers' turn is a first attempt's: a request that failed once is not risked again.
-        let is_trial = self.is_newcomers_turn && tried.is_empty() && self.ordered.is_empty();
-        for (number, group) in self.groups(is_trial).enumerate() {
-            let choice = draw.of(group, is_trial && number == 0, &mut random);
+        let is_turn = self.is_newcomers_turn && tried.is_empty() && self.ordered.is_empty();
+        let trial = is_turn.then(|| Trial { money_max: self.known_cost(&draw, &mut random) });
+        for (number, group) in self.groups(is_turn).enumerate() {
+            let choice = draw.of(group, trial.filter(|_| number == 0), &mut random);
             let is_settled = choice.best.is_some() && !choice.is_panic;
             merge(&mut all, choice);
             if is_settled {
@@ -155,6 +168,13 @@ impl<'a> Slate<'a> {
             }
         }
         all
+    }
+
+    /// What one who is known would cost, all in all: who wants more money alone could not be the best
+    /// however quick and honest, and is not worth a try.
+    fn known_cost(&self, draw: &Draw<'_>, random: &mut Random) -> f64 {
+        let known = draw.of(&self.veterans, None, random).best;
+        known.map_or(f64::INFINITY, |known| known.cost.total())
     }
 
     /// Why there is nobody to ask, after a choice without one.
@@ -176,6 +196,20 @@ impl<'a> Slate<'a> {
             false => [&self.veterans, &self.newcomers],
         };
         self.ordered.iter().chain(rest).filter(|group| !group.is_empty())
+    }
+
+    /// Whether an offer can be asked now, by what changes from moment to moment.
+    pub(super) fn is_ready(&self, offer: &Offer, limits: &config::Limits, now: Now) -> bool {
+        offer.endpoint.has_room(limits)
+            && is_open(self.answer_tokens, offer, now)
+            // A node may have changed its prices since the slate was made.
+            && self.policy.is_none_or(|policy| {
+                offer.seller.is_none() || {
+                    let terms = offer.terms();
+                    eligible::is_affordable(policy, &terms)
+                        && eligible::is_within(policy, &self.bill, &terms)
+                }
+            })
     }
 
     pub(super) fn is_admitted(&self, place: usize) -> bool {

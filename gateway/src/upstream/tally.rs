@@ -19,6 +19,9 @@ pub(super) const PAUSE_DEFAULT: Duration = Duration::from_secs(1);
 /// No provider sends a client away for longer.
 pub(super) const PAUSE_MAX: Duration = Duration::from_secs(300);
 
+/// Where nobody has counted them yet.
+const BYTES_A_TOKEN: u64 = 4;
+
 /// Counts an attempt, whatever becomes of it. One that is just dropped was cancelled.
 pub(super) struct Tally {
     metrics: Arc<Metrics>,
@@ -35,6 +38,10 @@ pub(super) struct Tally {
     race: Option<(u32, Arc<Signals>)>,
     /// Tokens of the answer that others had made before.
     before: u64,
+    /// Its own, so far.
+    own: u64,
+    /// The reader held it up: how fast it came says nothing.
+    is_held_up: bool,
     learned: Arc<Learned>,
     flight: Flight,
     _active: Held,
@@ -89,6 +96,8 @@ impl Tally {
             has_token: false,
             race: None,
             before: 0,
+            own: 0,
+            is_held_up: false,
             learned: offer.learned.clone(),
             flight: Flight::begin(&offer.learned, facts, ask, prefix, now_ms, is_probe),
             _active: active,
@@ -140,6 +149,19 @@ impl Tally {
         }
     }
 
+    /// So far the answer has come.
+    pub(super) fn came(&mut self, progress: &Progress) {
+        let tokens = match tokens(progress) {
+            0 => progress.text_bytes.div_ceil(BYTES_A_TOKEN),
+            tokens => tokens,
+        };
+        self.own = tokens.saturating_sub(self.before);
+    }
+
+    pub(super) fn held_up(&mut self) {
+        self.is_held_up = true;
+    }
+
     /// The whole answer came; how many tokens of it are its own.
     pub(super) fn succeeded(&mut self, progress: &Progress) -> u64 {
         let tokens = tokens(progress);
@@ -148,7 +170,8 @@ impl Tally {
         self.outcome = AttemptOutcome::Ok;
         self.is_told = true;
         let own = tokens.saturating_sub(self.before);
-        self.flight.succeeded(self.time.now().run_ms, own, cached);
+        let timed = if self.is_held_up { 0 } else { own };
+        self.flight.succeeded(self.time.now().run_ms, timed, cached);
         self.freed.0.shared.answered(self.tenant, self.prompt_bytes, usage.prompt_tokens, tokens);
         own
     }
@@ -184,6 +207,9 @@ impl Drop for Tally {
         let is_late = self.race.as_ref().is_some_and(|(number, race)| race.is_late(*number));
         if is_late && !self.is_told {
             self.note(&Error::Timeout(Phase::FirstContent));
+        }
+        if !self.is_told && !self.is_held_up {
+            self.flight.left(self.time.now().run_ms, self.own);
         }
         if !self.is_told
             && let Some(waited_s) = self.flight.censored(self.time.now().run_ms)

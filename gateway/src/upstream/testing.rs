@@ -50,6 +50,7 @@ impl Request {
             deadline: Instant::now(),
             verification: Verification::default(),
             keep: None,
+            receipt: None,
             continuation: None,
         };
         let wanted = Wanted { model, policy: policy.map(Arc::new), among: None };

@@ -16,7 +16,7 @@ use super::request::Job;
 use super::resume::{Next, Search, Turns};
 use super::vectors;
 use super::watch::{Expired, Watch};
-use crate::market::Model;
+use crate::market::{Member, Model};
 use crate::request;
 use crate::stream::{self, Assembler, Checkable, Progress};
 
@@ -30,14 +30,15 @@ pub struct Answer {
     went_on: WentOn,
 }
 
-type WentOn = SmallVec<[(Arc<Endpoint>, Arc<Model>); 2]>;
+type WentOn = SmallVec<[(Arc<Endpoint>, Option<Arc<Member>>, Arc<Model>); 2]>;
 
 /// Runs the exchange to the end of an answer.
 pub async fn whole(exchange: &mut Exchange) -> Result<Answer, Error> {
     match exchange.run(Goal::Whole).await? {
         Good::Whole(answer) => {
-            for (endpoint, model) in &answer.went_on {
-                exchange.record.attempt(endpoint, &model.id, Why::Resume);
+            for (endpoint, member, model) in &answer.went_on {
+                let asked = (&**endpoint, member.as_ref());
+                exchange.record.attempt(asked, &model.id, Why::Resume);
             }
             exchange.record.completed(&answer.progress);
             Ok(answer)
@@ -109,7 +110,7 @@ async fn assemble(
             note(&maker, attempt.member.as_ref(), &error);
         }
         let Some(next) = found else { return Err(error) };
-        went_on.push((next.endpoint.clone(), next.model.clone()));
+        went_on.push((next.endpoint.clone(), next.member.clone(), next.model.clone()));
         *attempt = next;
     }
     let checkable = assembler.checkable();
@@ -163,6 +164,7 @@ async fn read_events(
             Some(Err(_)) | None => return Ok(()),
         }
         let progress = assembler.progress();
+        attempt.came(progress);
         if progress.done {
             return Ok(());
         }

@@ -117,7 +117,7 @@ fn all_errors_come_at_once_with_their_places() {
         [[upstream]]
         id = "a b"
         base_url = "ftp://example.com"
-        models = [{ id = 5 }, { id = "x", price_in = -1.0 }, { id = "x" }]
+        models = [{ id = 5 }, { id = "x", price_in = -1.0, price_out = 1e300 }, { id = "x" }]
         [[upstream]]
         base_url = "http://user:pass@example.com/v1?x=1"
         [[model]]
@@ -150,6 +150,7 @@ fn all_errors_come_at_once_with_their_places() {
         ("upstream[0].base_url", "http or https"),
         ("upstream[0].models[0].id", "expected a string"),
         ("upstream[0].models[1].price_in", "at least 0"),
+        ("upstream[0].models[1].price_out", "at most 1000000"),
         ("upstream[0].models[2].id", "listed twice"),
         ("upstream[1].id", "is required"),
         ("upstream[1].base_url", "user or password"),
@@ -167,6 +168,45 @@ fn all_errors_come_at_once_with_their_places() {
     }
     assert!(!format!("{found:?}").contains("1234567890123456"), "a key is never printed");
     assert!(!format!("{found:?}").contains("user:pass"), "nor is a password");
+}
+
+#[test]
+fn the_breakers_and_hedges_numbers_are_checked() {
+    let found = problems(
+        r#"
+        [breaker]
+        failures = 0
+        backoff_ms = 50
+        backoff_max_ms = 90000000
+        ejected_max = 1.5
+        patience = 1
+        [hedging]
+        credits = -0.1
+        delay_max_ms = 9000
+        [routing]
+        value_of_time = 2.0
+        "#,
+    );
+    for (path, message) in [
+        ("breaker.failures", "0 is not between 1 and 1000"),
+        ("breaker.backoff_ms", "50 is not between 100 and 86400000"),
+        ("breaker.backoff_max_ms", "90000000 is not between 100 and 86400000"),
+        ("breaker.ejected_max", "1.5 is not between 0 and 1"),
+        ("breaker.patience", "unknown field"),
+        ("hedging.credits", "-0.1 is not between 0 and 1"),
+        ("hedging.delay_max_ms", "9000 is not between 300 and 8000"),
+        ("routing.value_of_time", "2 is not between 0 and 1"),
+    ] {
+        let at = found.iter().filter(|(p, m)| p == path && m.contains(message)).count();
+        assert_eq!(at, 1, "{path}: {message} in {found:#?}");
+    }
+    let larger = problems("[breaker]\nbackoff_ms = 2000\nbackoff_max_ms = 1000");
+    assert_eq!(larger[0].0, "breaker.backoff_ms", "{larger:?}");
+    // The longest pause is no shorter than the first, if only that is set.
+    let text = "[auth]\nmode = \"open\"\n[breaker]\nbackoff_ms = 600000\nfailures = 2";
+    let breaker = config::parse(text, &env).expect("valid").breaker;
+    assert_eq!((breaker.rules.failures, breaker.rules.backoff_max_ms), (2, 600_000));
+    assert!((breaker.ejected_max - 0.7).abs() < 1e-9);
 }
 
 #[test]

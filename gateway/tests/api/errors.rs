@@ -2,7 +2,7 @@
 
 use axum::response::IntoResponse as _;
 use bytes::Bytes;
-use gateway::http::error::{Credentials, Error, Phase};
+use gateway::http::error::{Credentials, Error, Missing, Phase};
 use gateway::market::Refusal;
 use http::{Method, StatusCode};
 use http_body_util::BodyExt as _;
@@ -45,8 +45,10 @@ variants!(
     OverLimit,
     KeyNotFound,
     NodeNotFound,
+    NoReceipt,
     NoProvider,
     ProviderError,
+    ConsensusNotReached,
     ProviderRateLimited,
     UpstreamRejected,
     Timeout,
@@ -95,9 +97,13 @@ fn all() -> Vec<Error> {
         Error::OverLimit { limit: 1000, asked: 5000 },
         Error::KeyNotFound { message: "there is no such key".into() },
         Error::NodeNotFound { id: "n1".into() },
+        Error::NoReceipt(Missing::Unknown("rcpt_1".into())),
+        Error::NoReceipt(Missing::Pending("rcpt_1".into())),
+        Error::NoReceipt(Missing::Off),
         Error::NoProvider { model: "m".into(), reason: "all are down".into(), retry_after: after },
         Error::NoProvider { model: "m".into(), reason: "none in eu".into(), retry_after: None },
         Error::ProviderError { message: "The provider broke off.".into() },
+        Error::ConsensusNotReached { reason: "1 of 3 said so".to_owned() },
         Error::ProviderRateLimited { retry_after: after },
         Error::ProviderRateLimited { retry_after: Some(HOUR) },
         Error::ProviderRateLimited { retry_after: None },

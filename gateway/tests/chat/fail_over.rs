@@ -51,6 +51,35 @@ async fn each_fault_leads_to_the_other_provider() {
 }
 
 #[tokio::test]
+async fn how_many_failures_are_borne_is_configured() {
+    let limits = "[breaker]\nfailures = 2\nbackoff_ms = 86400000";
+    let market = market_with(limits, &[json!({"status": 500}), json!({"text": GOOD})]).await;
+    let wish = || chat(json!({"provider": {"order": ["p0"]}}));
+    for attempts in ["2", "2", "1", "1", "1", "1"] {
+        let (status, headers, bytes) = market.ask(&wish()).await;
+        assert_eq!(status, 200, "{bytes:?}");
+        assert_eq!(headers["x-quorate-attempts"], attempts);
+    }
+}
+
+#[tokio::test]
+async fn how_many_may_be_left_alone_is_configured() {
+    for (share, asked) in [("1.0", false), ("0.5", true)] {
+        let limits =
+            format!("[breaker]\nfailures = 1\nbackoff_ms = 86400000\nejected_max = {share}\n");
+        let market = market_with(&limits, &[json!({"status": 500})]).await;
+        assert_eq!(market.ask(&chat(json!({}))).await.0, 502);
+        let well = chat(json!({"script": {"status": null, "text": GOOD}}));
+        let (status, _, bytes) = market.ask(&well).await;
+        let code = &json_of(&bytes)["error"]["code"];
+        match asked {
+            true => assert_eq!(status, 200, "{bytes:?}"),
+            false => assert_eq!((status.as_u16(), code), (503, &json!("no_provider"))),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_provider_that_is_not_there_is_passed_over() {
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let nobody = closed.local_addr().expect("an address");

@@ -206,6 +206,26 @@ async fn a_policy_nobody_fulfils_is_refused_and_named() {
 }
 
 #[tokio::test]
+async fn who_declares_nothing_is_not_taken_to_act_on_everything() {
+    let bazaar = bazaar(healthy()).await;
+    for (more, named) in [
+        (json!({}), "an upstream of the configuration declares nothing"),
+        (json!({"reasoning_effort": "low", "top_p": 1}), "\"reasoning_effort\""),
+        (json!({"modalities": null, "what is this": 1}), "\"a member\""),
+    ] {
+        let mut body = chat(more);
+        body["provider"] = json!({"require_parameters": true});
+        let (status, _, answer) = bazaar.ask(&body, &[]).await;
+        assert_eq!(status, 503, "{body}: {answer}");
+        let message = answer["error"]["message"].as_str().expect("text");
+        assert!(message.contains("provider.require_parameters"), "{message}");
+        assert!(message.contains(named), "{message}");
+        body["provider"] = json!({"require_parameters": false});
+        assert_eq!(bazaar.ask(&body, &[]).await.0, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_quorum_is_not_silently_less() {
     let bazaar = bazaar(healthy()).await;
     let body = chat(json!({"verification": {"mode": "quorum", "k": 2, "n": 3}}));

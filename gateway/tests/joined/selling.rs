@@ -4,7 +4,7 @@ use http::StatusCode;
 use provider::offer::{Prices, Terms};
 use serde_json::{Value, json};
 
-use crate::harness::{MODEL, chat, gateway, node, until_future};
+use crate::harness::{MODEL, chat, gateway, node, stream, until_future};
 
 #[tokio::test]
 async fn a_direct_link_serves_pinned_both_ways() {
@@ -72,6 +72,40 @@ async fn weights_that_are_not_listed_are_sold_under_the_nodes_own_name() {
 }
 
 #[tokio::test]
+async fn who_requires_that_all_is_acted_on_gets_who_declares_it() {
+    let gateway = gateway(|_| {}).await;
+    let joined = [&gateway];
+    let provider = node(&joined, json!({"tokens": 3}), |_, _| {}).await;
+    gateway.until_offers(1).await;
+    let tools = json!([{"type": "function", "function": {"name": "f"}}]);
+    let image = json!([{"role": "user", "content": [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}]}]);
+    for (member, value, lacks) in [
+        ("temperature", json!(0.5), None),
+        ("tools", tools, None),
+        ("logprobs", json!(true), None),
+        ("messages", image, Some("media in messages")),
+        ("reasoning_effort", json!("low"), Some("reasoning_effort")),
+    ] {
+        let mut body = chat();
+        body["provider"] = json!({"require_parameters": true});
+        body[member] = value;
+        let (status, _, bytes) = gateway.ask(&body).await;
+        let Some(lacks) = lacks else {
+            assert_eq!(status, StatusCode::OK, "{member}: {bytes:?}");
+            continue;
+        };
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{member}: {bytes:?}");
+        let error: Value = serde_json::from_slice(&bytes).expect("JSON");
+        let message = error["error"]["message"].as_str().expect("a message");
+        assert!(message.contains("provider.require_parameters"), "{message}");
+        assert!(message.contains(lacks), "{message}");
+    }
+    assert_eq!(provider.counters.jobs_started(), 3);
+    gateway.running.stop().await;
+}
+
+#[tokio::test]
 async fn new_prices_are_in_force_with_the_next_request() {
     let gateway = gateway(|_| {}).await;
     let joined = [&gateway];
@@ -103,4 +137,39 @@ fn terms(halves: u64) -> Terms {
     let pusd = halves * 500_000;
     let prices = Prices { prompt: pusd, completion: pusd, cached: None };
     Terms { prices, ..Terms::default() }
+}
+
+#[tokio::test]
+async fn the_receipt_of_a_nodes_answer_names_its_keys_and_what_it_ran() {
+    let gateway = gateway(|_| {}).await;
+    let _provider = node(&[&gateway], json!({"tokens": 3}), |_, _| {}).await;
+    gateway.until_offers(1).await;
+    let (_, headers, answer) = gateway.ask(&stream()).await;
+    let id = headers["x-quorate-receipt"].to_str().expect("text");
+    let written = async {
+        let mut ticks = tokio::time::interval(std::time::Duration::from_millis(5));
+        loop {
+            ticks.tick().await;
+            let receipt = gateway.get(&format!("/v1/receipts/{id}")).await;
+            if receipt["object"] == "receipt" {
+                return receipt;
+            }
+        }
+    };
+    let receipt = until_future(written).await;
+    let keys = gateway.get("/v1/receipts/keys").await;
+    let key = keys["data"][0]["key"].as_str().expect("text").parse().expect("a key");
+    let (receipt, request) = (receipt.to_string(), stream().to_string());
+    let (request, answer) = (Some(request.as_bytes()), Some(&answer[..]));
+    let claims =
+        openapi::receipt::verify(receipt.as_bytes(), request, answer, &[key]).expect("it holds");
+    let provider = claims.provider.expect("it answered");
+    let (node, name) =
+        (provider.node_key.expect("a node's"), headers["x-quorate-provider"].clone());
+    assert!(name.to_str().expect("text").contains(&node.short()), "{name:?} of {node}");
+    assert!(provider.operator_key.is_some_and(|key| key != node));
+    let origin = claims.provenance.expect("told");
+    assert_eq!(origin.weights_id, provider::engine::scripted::weights_id());
+    assert_eq!(claims.key, None, "nobody is asked for one here");
+    gateway.running.stop().await;
 }

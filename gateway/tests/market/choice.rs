@@ -19,11 +19,11 @@ use tokio::net::TcpStream;
 
 use crate::harness::{acme, catalogue, listed, settings};
 
-struct Place {
+pub(crate) struct Place {
     gateway: gateway::Running,
     client: SendRequest<Full<bytes::Bytes>>,
     providers: Vec<provider::app::Running>,
-    members: Vec<Membership>,
+    pub(crate) members: Vec<Membership>,
     _data: tempfile::TempDir,
 }
 
@@ -33,7 +33,7 @@ fn pinned() -> u64 {
     STATE.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed)
 }
 
-async fn place(market: &str, scripts: &[Value]) -> Place {
+pub(crate) async fn place(market: &str, scripts: &[Value]) -> Place {
     place_with(market, scripts, |context| context).await
 }
 
@@ -63,16 +63,16 @@ async fn place_with(
 }
 
 impl Place {
-    fn market(&self) -> &Market {
+    pub(crate) fn market(&self) -> &Market {
         &self.gateway.app.market
     }
 
     /// The node in front of the provider of the same number joins.
-    fn join(&mut self, number: usize) -> usize {
+    pub(crate) fn join(&mut self, number: usize) -> usize {
         self.join_as(number, &Node::new(number as u64, acme()))
     }
 
-    fn join_as(&mut self, number: usize, node: &Node) -> usize {
+    pub(crate) fn join_as(&mut self, number: usize, node: &Node) -> usize {
         let url = format!("http://{}/v1", self.providers[number].addr).parse().expect("a URL");
         self.members.push(node.join(self.market(), &url).expect("joins"));
         self.market().publish();
@@ -80,7 +80,7 @@ impl Place {
     }
 
     /// Answers that end the probation.
-    fn graduate(&self, member: usize) {
+    pub(crate) fn graduate(&self, member: usize) {
         let member = self.members[member].member();
         while member.standing() == Standing::Probation {
             member.answered(1);
@@ -90,11 +90,11 @@ impl Place {
         self.market().publish();
     }
 
-    fn name(&self, member: usize) -> String {
+    pub(crate) fn name(&self, member: usize) -> String {
         self.members[member].member().provider.to_string()
     }
 
-    async fn ask(&mut self, more: Value) -> (StatusCode, HeaderMap, Value) {
+    pub(crate) async fn ask(&mut self, more: Value) -> (StatusCode, HeaderMap, Value) {
         self.send(more, "0").await
     }
 
@@ -123,7 +123,7 @@ impl Place {
     }
 
     /// How many of so many requests each provider answered.
-    async fn ask_often(&mut self, times: usize, more: Value) -> BTreeMap<String, usize> {
+    pub(crate) async fn ask_often(&mut self, times: usize, more: Value) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for _ in 0..times {
             let (status, headers, body) = self.ask(more.clone()).await;
@@ -293,7 +293,11 @@ static LATER: std::sync::LazyLock<Arc<gateway::clock::Manual>> = std::sync::Lazy
 });
 
 fn passing() -> u64 {
-    LATER.advance(Duration::from_secs(36_000));
+    static DRAWN: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    // The first draw is the request's own.
+    if DRAWN.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0 {
+        LATER.advance(Duration::from_secs(36_000));
+    }
     pinned()
 }
 
@@ -337,13 +341,14 @@ async fn one_nodes_word_against_a_request_is_not_the_last() {
 
 type Then = Box<dyn FnOnce() + Send>;
 
-/// What happens while the first provider is asked, at the draw of the second.
+/// What happens while the first provider is asked, at the draw of the second; the first draw of all is the
+/// request's own.
 static BETWEEN: std::sync::Mutex<(u32, Option<Then>)> = std::sync::Mutex::new((0, None));
 
 fn interrupted() -> u64 {
     let mut between = BETWEEN.lock().unwrap();
     between.0 += 1;
-    if between.0 == 2
+    if between.0 == 3
         && let Some(then) = between.1.take()
     {
         then();

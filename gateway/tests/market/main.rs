@@ -14,6 +14,8 @@ mod choice;
 #[cfg(test)]
 mod hello;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod index;
 #[cfg(test)]
 mod life;

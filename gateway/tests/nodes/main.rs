@@ -5,6 +5,8 @@
 
 // The lints know test code by this attribute; the helpers beside the tests are test code too.
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod cancel;
 #[cfg(test)]
 mod crowd;
@@ -18,6 +20,8 @@ mod flap;
 mod harness;
 #[cfg(test)]
 mod joining;
+#[cfg(test)]
+mod learned;
 #[cfg(test)]
 mod measure;
 #[cfg(test)]

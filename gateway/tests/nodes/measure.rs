@@ -21,13 +21,13 @@ use crate::node::Identity;
 const BINARY: &str = env!("CARGO_BIN_EXE_quorate-gateway");
 
 /// A gateway's admin API.
-struct Admin {
+pub(crate) struct Admin {
     edge: Edge,
     token: String,
 }
 
 impl Admin {
-    fn new(gateway: &Gateway) -> Self {
+    pub(crate) fn new(gateway: &Gateway) -> Self {
         let app = &gateway.running.app;
         let token = Token::load_or_create(&app.settings.server.data_dir).expect("a token");
         let text = String::from_utf8(token.as_bytes().to_vec()).expect("text");
@@ -48,7 +48,7 @@ impl Admin {
         (parts.status, serde_json::from_slice(&bytes).expect("JSON"))
     }
 
-    async fn get(&self, path: &str) -> Value {
+    pub(crate) async fn get(&self, path: &str) -> Value {
         let (status, body) = self.ask(Method::GET, path, Value::Null).await;
         assert_eq!(status, 200, "{path}: {body}");
         body

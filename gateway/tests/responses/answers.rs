@@ -1,9 +1,10 @@
 //! Good answers through a whole gateway.
 
+use http::Method;
 use serde_json::{Value, json};
 
 use crate::grammar::{output_text, parse, replay};
-use crate::harness::{MODEL, Market, ask_for, in_front_of, json_of, market, raw, text_of};
+use crate::harness::{MODEL, Market, ask_for, in_front_of, json_of, market, raw, text_of, whole};
 
 /// The same request whole and streamed; both must say the same.
 async fn both(market: &Market, more: Value) -> Value {
@@ -203,4 +204,41 @@ async fn the_requests_id_is_in_every_name() {
     let text = market.gateway.app.metrics.encode();
     let line = r#"quorate_requests_total{endpoint="responses",status_class="2xx",outcome="ok"} 1"#;
     assert!(text.contains(line), "{text}");
+}
+
+/// Of a response, whole and streamed, that asked for its explanation or not.
+async fn explanations(market: &Market, asked: &str) -> [Value; 2] {
+    let mut found = [Value::Null, Value::Null];
+    for (at, is_stream) in [false, true].into_iter().enumerate() {
+        let body = ask_for(json!({"stream": is_stream})).to_string();
+        let header = ("x-quorate-explain", asked);
+        let response = market.request_with(Method::POST, "/v1/responses", header, body).await;
+        let (status, _, bytes) = whole(response).await;
+        assert_eq!(status, 200, "{bytes:?}");
+        let response = match is_stream {
+            true => replay(&parse(&text_of(&bytes))),
+            false => json_of(&bytes),
+        };
+        assert_eq!(response["status"], "completed");
+        found[at] = response["quorate"].clone();
+    }
+    found
+}
+
+#[tokio::test]
+async fn who_asks_is_told_how_the_provider_was_chosen() {
+    // A provider's own word on it is nobody's.
+    let stream = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}],\
+                  \"quorate\":{\"explain\":\"I am the best\"}}\n\n\
+                  data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n\
+                  data: [DONE]\n\n";
+    let (addr, _seen) = raw(stream).await;
+    let market = in_front_of("", addr).await;
+    for told in explanations(&market, "1").await {
+        let explain = &told["explain"];
+        assert_eq!(explain["candidates"][0]["provider"], "p0", "{told}");
+        assert_eq!(explain["attempts"][0]["why"], "first", "{told}");
+        assert!(explain["candidates"][0]["cost_usd"]["total"].is_f64(), "{told}");
+    }
+    assert_eq!(explanations(&market, "0").await, [Value::Null, Value::Null]);
 }

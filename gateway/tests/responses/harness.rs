@@ -100,6 +100,17 @@ impl Market {
         path: &str,
         body: String,
     ) -> Response<Incoming> {
+        self.request_with(method, path, ("accept", "*/*"), body).await
+    }
+
+    /// With a header of the test's.
+    pub(crate) async fn request_with(
+        &self,
+        method: Method,
+        path: &str,
+        (name, value): (&str, &str),
+        body: String,
+    ) -> Response<Incoming> {
         let addr = self.gateway.addr;
         let stream = TcpStream::connect(addr).await.expect("connects");
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("h1");
@@ -109,6 +120,7 @@ impl Market {
             .uri(path)
             .header("host", addr.to_string())
             .header("content-type", "application/json")
+            .header(name, value)
             .body(Full::new(Bytes::from(body)))
             .expect("a request");
         sender.send_request(request).await.expect("an answer")

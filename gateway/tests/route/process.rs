@@ -9,6 +9,8 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
+use crate::market::guarded;
+
 const GATEWAY: &str = env!("CARGO_BIN_EXE_quorate-gateway");
 /// What a provider's process is told, an argument a line.
 const ARGUMENTS: &str = "QUORATE_TEST_PROVIDER";
@@ -28,7 +30,7 @@ pub(crate) fn gateway(config: &Path) -> Process {
 pub(crate) fn provider(arguments: &[String]) -> Process {
     let mut command = Command::new(std::env::current_exe().expect("this test's binary"));
     command
-        .args(["--exact", "process::a_providers_own", "--ignored", "--nocapture"])
+        .args(["--exact", "process::this_binary_is_a_provider_too", "--nocapture"])
         .args(["--test-threads", "1"])
         .env(ARGUMENTS, arguments.join("\n"));
     Process::start(command)
@@ -40,13 +42,20 @@ struct Cli {
     command: ProviderCommand,
 }
 
+/// Where it was started as a provider, it is one until it is told to end. Otherwise it starts itself so.
 #[test]
-#[ignore = "is what the other tests start as a provider"]
-fn a_providers_own() {
-    let arguments = std::env::var(ARGUMENTS).expect("started by another test");
-    let cli = Cli::parse_from(std::iter::once("provider").chain(arguments.lines()));
+fn this_binary_is_a_provider_too() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(Box::pin(provider::cli::run(cli.command))).expect("it ends well");
+    match std::env::var(ARGUMENTS) {
+        Ok(arguments) => {
+            let cli = Cli::parse_from(std::iter::once("provider").chain(arguments.lines()));
+            runtime.block_on(Box::pin(provider::cli::run(cli.command))).expect("it ends well");
+        }
+        Err(_) => runtime.block_on(guarded(async {
+            let mut process = provider(&["openapi".to_owned()]);
+            assert!(process.says("\"title\": ").await.contains("provider"));
+        })),
+    }
 }
 
 impl Process {

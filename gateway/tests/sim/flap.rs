@@ -71,3 +71,26 @@ async fn all_down_and_up_again() {
     let up = poisson(&market.gateway, &body, Duration::from_millis(100), 100).await;
     assert!(up.iter().all(|outcome| outcome.answer.is_complete()), "it did not recover");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_has_one_attempt_is_not_asked_of_one_that_failed() {
+    let scripts = [json!({"ttft_ms": 100}), json!({"ttft_ms": 100})];
+    let market = market("[hedging]\nenabled = false\n", &scripts);
+    market.gateway.warm_up(10).await;
+    market.net.down("p0");
+    let body = stream(json!({}));
+    let first = crate::harness::ordered(body.clone(), &["p0"]);
+    for _ in 0..5 {
+        assert!(market.gateway.ask(&first).await.is_complete());
+    }
+    // Its pause is over; it is down still.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let alone = stream(json!({"provider": {"allow_fallbacks": false}}));
+    for _ in 0..3 {
+        let answer = market.gateway.ask(&alone).await;
+        assert!(answer.is_complete(), "{}", answer.text());
+    }
+    let before = market.net.dials("p0").len();
+    assert!(market.gateway.ask(&body).await.is_complete());
+    assert_eq!(market.net.dials("p0").len(), before + 1, "who has more attempts tries it");
+}

@@ -73,11 +73,20 @@ impl Gateway {
 
     /// The answer to its end. Dropped before, the client has left.
     pub(crate) async fn ask(&self, body: &Value) -> Answer {
-        self.ask_within(body, None).await
+        self.ask_as(body, None, Duration::ZERO).await
     }
 
     /// The same by a client whose patience has an end.
     pub(crate) async fn ask_within(&self, body: &Value, patience: Option<Duration>) -> Answer {
+        self.ask_as(body, patience, Duration::ZERO).await
+    }
+
+    /// The client takes so long over each piece of the answer.
+    pub(crate) async fn ask_slowly(&self, body: &Value, pause: Duration) -> Answer {
+        self.ask_as(body, None, pause).await
+    }
+
+    async fn ask_as(&self, body: &Value, patience: Option<Duration>, pause: Duration) -> Answer {
         let start = Instant::now();
         let request = Request::post("/v1/chat/completions");
         let request = match patience {
@@ -101,6 +110,9 @@ impl Gateway {
         while let Some(frame) = body.frame().await {
             if let Ok(data) = frame.expect("a body that does not break off").into_data() {
                 answer.bytes.extend_from_slice(&data);
+            }
+            if !pause.is_zero() {
+                tokio::time::sleep(pause).await;
             }
             if answer.first.is_none() && !answer.content().is_empty() {
                 answer.first = Some(start.elapsed());

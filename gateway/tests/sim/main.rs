@@ -16,6 +16,8 @@ mod held;
 #[cfg(test)]
 mod lan;
 #[cfg(test)]
+mod leaving;
+#[cfg(test)]
 mod load;
 #[cfg(test)]
 mod net;

@@ -1,11 +1,13 @@
 //! Who is honest passes; who is not is found, by others' word or by its own, and sent away for good.
 
+use bytes::Bytes;
 use gateway::metrics::ScoreOutcome;
 use openapi::nodes::{EvidenceKind, EvidenceVerdict};
+use openapi::receipt::{Keys, verify};
 use provider::engine::toy::Cheat;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::{Gateway, Node, gateway, long};
+use crate::harness::{Gateway, Node, gateway, long, until_future};
 
 /// A node that may cheat, and two honest ones of other operators.
 async fn three(cheat: Option<Cheat>) -> (Gateway, Node, [Node; 2]) {
@@ -141,4 +143,66 @@ async fn nobody_scores_what_the_requests_policy_keeps_from_them() {
     let asked = [ScoreOutcome::Ok, ScoreOutcome::Failed, ScoreOutcome::Malformed]
         .map(|outcome| gateway.running.app.metrics.trust.scores.get(outcome).get());
     assert_eq!(asked, [0; 3]);
+}
+
+/// Asked for until nothing is pending any more.
+async fn receipt(gateway: &Gateway, id: &str) -> Value {
+    until_future(async {
+        loop {
+            let path = format!("/v1/receipts/{id}");
+            let (status, _, bytes) = gateway.send("GET", &path, Bytes::new()).await;
+            let receipt: Value = serde_json::from_slice(&bytes).expect("JSON");
+            if status == 200 && receipt["claims"]["verified"] != "pending" {
+                return receipt;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_receipt_says_what_the_audit_found_under_the_scorers_signatures() {
+    for (cheat, verified, audits) in [(None, "pass", 1), (Some(Cheat::WrongModel), "fail", 2)] {
+        let (gateway, node, _others) = three(cheat).await;
+        let mut body = long();
+        body["provider"] = json!({"order": [gateway.name(&node)]});
+        let body = Bytes::from(body.to_string());
+        let (_, headers, answer) = gateway.send("POST", "/v1/chat/completions", body.clone()).await;
+        assert_eq!(headers["x-quorate-verified"], "pending");
+        let id = headers["x-quorate-receipt"].to_str().expect("an id").to_owned();
+        let receipt = receipt(&gateway, &id).await;
+        let claims = &receipt["claims"];
+        assert_eq!(claims["verified"], verified, "{claims}");
+        assert_eq!(claims["verification"]["mode"], "audit");
+        assert_eq!(claims["audits"].as_array().map(Vec::len), Some(audits), "{claims}");
+        let (_, _, keys) = gateway.send("GET", "/v1/receipts/keys", Bytes::new()).await;
+        let keys: Keys = serde_json::from_slice(&keys).expect("keys");
+        let keys: Vec<_> = keys.data.iter().map(|key| key.key).collect();
+        let text = receipt.to_string();
+        let fits =
+            |answer: &[u8]| verify(text.as_bytes(), Some(&body), Some(answer), &keys).is_ok();
+        assert!(fits(&answer));
+        assert!(!fits(b"another answer"));
+    }
+}
+
+#[tokio::test]
+async fn a_request_may_ask_for_what_audits_have_shown() {
+    let (gateway, node, _others) = three(None).await;
+    gateway.audited(&node, &long(), 12).await;
+    let mut body = long();
+    body["provider"] = json!({"min_reputation": 0.5});
+    for _ in 0..4 {
+        let sent = Bytes::from(body.to_string());
+        let (status, headers, _) = gateway.send("POST", "/v1/chat/completions", sent).await;
+        assert_eq!(status, 200);
+        assert_eq!(headers["x-quorate-provider"], *gateway.name(&node));
+    }
+    body["provider"] = json!({"min_reputation": 0.99});
+    let (status, bytes) = gateway.ask(&body).await;
+    let error: Value = serde_json::from_slice(&bytes).expect("JSON");
+    assert_eq!((status.as_u16(), &error["error"]["code"]), (503, &json!("no_provider")));
+    let message = error["error"]["message"].as_str().expect("a message");
+    assert!(message.contains("provider.min_reputation"), "{message}");
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use gateway::config::{Join, Market, Settings};
 use gateway::market::Verdicts;
-use http::{Request, StatusCode};
+use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -12,6 +12,7 @@ use openapi::nodes::EvidenceRecord;
 use openapi::sign::PublicKey;
 use provider::app::Running;
 use provider::counters::Counters;
+use provider::engine::Engine;
 use provider::engine::toy::{Cheat, Options, Toy, weights_id};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub(crate) const MODEL: &str = "acme/toy";
 pub(crate) struct Gateway {
     pub(crate) running: gateway::Running,
     folder: PathBuf,
+    weights: String,
     _data: tempfile::TempDir,
 }
 
@@ -32,8 +34,7 @@ pub(crate) struct Node {
     pub(crate) key: PublicKey,
 }
 
-fn settings(folder: &Path) -> Settings {
-    let weights = weights_id(&Options::default().weights);
+fn settings(folder: &Path, weights: &str) -> Settings {
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\ndata_dir = {folder:?}\n\
          [auth]\nmode = \"open\"\n[[model]]\nid = {MODEL:?}\nweights_ids = [{weights:?}]\n"
@@ -49,21 +50,26 @@ fn settings(folder: &Path) -> Settings {
 }
 
 pub(crate) async fn gateway(change: impl FnOnce(&mut Settings)) -> Gateway {
+    gateway_of(&weights_id(&Options::default().weights), change).await
+}
+
+/// Where these weights are listed.
+pub(crate) async fn gateway_of(weights: &str, change: impl FnOnce(&mut Settings)) -> Gateway {
     let data = tempfile::tempdir().expect("a folder");
     let folder = data.path().to_owned();
-    let mut settings = settings(&folder);
+    let mut settings = settings(&folder, weights);
     change(&mut settings);
     let running = gateway::serve(settings).await.expect("serves");
-    Gateway { running, folder, _data: data }
+    Gateway { running, folder, weights: weights.to_owned(), _data: data }
 }
 
 impl Gateway {
     /// Ends it, and starts it anew with what it kept.
     pub(crate) async fn restarted(self) -> Self {
-        let Self { running, folder, _data } = self;
+        let Self { running, folder, weights, _data } = self;
         running.stop().await;
-        let running = gateway::serve(settings(&folder)).await.expect("serves again");
-        Self { running, folder, _data }
+        let running = gateway::serve(settings(&folder, &weights)).await.expect("serves again");
+        Self { running, folder, weights, _data }
     }
 
     /// A node that sells the toy, honestly or not.
@@ -72,17 +78,22 @@ impl Gateway {
     }
 
     pub(crate) async fn node_with(&self, change: impl FnOnce(&mut Options)) -> Node {
-        let url = self.running.join_url().expect("nodes may join");
         let counters = Arc::new(Counters::default());
         let mut options = Options::default();
         change(&mut options);
         let toy = Arc::new(Toy::new(options, counters.clone()).expect("a toy"));
+        self.join(toy, counters).await
+    }
+
+    /// A node of any engine; `counters` are those it was made with.
+    pub(crate) async fn join(&self, engine: Arc<dyn Engine>, counters: Arc<Counters>) -> Node {
+        let url = self.running.join_url().expect("nodes may join");
         let mut key = None;
         let joining = |joining: &mut provider::app::Joining| {
             key = Some(joining.identity.node.public());
         };
         let urls = [url];
-        let running = provider::testing::member_of(&urls, toy, counters, joining);
+        let running = provider::testing::member_of(&urls, engine, counters, joining);
         let running = running.await.expect("serves");
         until_future(provider::testing::joined(&running)).await;
         Node { _running: running, key: key.expect("a key") }
@@ -95,20 +106,31 @@ impl Gateway {
     }
 
     pub(crate) async fn ask(&self, body: &Value) -> (StatusCode, Bytes) {
+        let (status, _, bytes) =
+            self.send("POST", "/v1/chat/completions", Bytes::from(body.to_string())).await;
+        (status, bytes)
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        body: Bytes,
+    ) -> (StatusCode, HeaderMap, Bytes) {
         let addr = self.running.addr;
         let stream = TcpStream::connect(addr).await.expect("connects");
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.expect("h1");
         tokio::task::spawn(connection);
         let request = Request::builder()
-            .method("POST")
-            .uri("/v1/chat/completions")
+            .method(method)
+            .uri(path)
             .header("host", addr.to_string())
             .header("content-type", "application/json")
-            .body(Full::new(Bytes::from(body.to_string())))
+            .body(Full::new(body))
             .expect("a request");
         let answer = sender.send_request(request).await.expect("an answer");
         let (parts, body) = answer.into_parts();
-        (parts.status, body.collect().await.expect("a whole body").to_bytes())
+        (parts.status, parts.headers, body.collect().await.expect("a whole body").to_bytes())
     }
 
     /// Asks `node` alone until so many of its answers were judged, one way or the other.

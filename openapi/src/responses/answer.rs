@@ -58,6 +58,10 @@ pub struct Response {
     /// Null where the provider did not say.
     pub usage: Option<Usage>,
     pub user: Option<String>,
+    /// How its provider was chosen, for who asks with `x-quorate-explain: 1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<crate::explain::Quorate>)]
+    pub quorate: Option<Box<RawValue>>,
 }
 
 /// Of an answer or of one of its items; an item is never `failed`.

@@ -3,9 +3,10 @@
 use super::read::{Faults, Section};
 use super::{Dtype, Engine, Flags, Mistral};
 use crate::engine::scripted::{self, Script};
-use crate::engine::upstream::{self, ApiKey, ModelMap};
+use crate::engine::upstream::{self, ApiKey, Dialect, ModelMap};
 use http::Uri;
 use serde_json::{Map, Value};
+use std::path::PathBuf;
 
 const CONCURRENT_MAX: u64 = 1_000_000;
 const MISTRAL_CONCURRENT: usize = 16;
@@ -141,9 +142,17 @@ fn upstream(
     // One model by flags: `--model` is its name there, `--model-id` ours.
     if let Some(upstream_model) = common.model {
         let id = common.id.unwrap_or_else(|| upstream_model.clone());
-        models.push(ModelMap { id, upstream_model, context_length: None });
+        models.push(ModelMap { id, upstream_model, ..ModelMap::default() });
     }
+    let scorer = section.text("scorer", faults).and_then(|name| {
+        let found = Dialect::ALL.into_iter().find(|(known, _)| *known == name);
+        if found.is_none() {
+            faults.add("upstream.scorer", "must be vllm, sglang or llama_cpp");
+        }
+        found.map(|(_, dialect)| dialect)
+    });
     let options = |base_url| upstream::Options {
+        scorer,
         base_url,
         api_key,
         models,
@@ -175,6 +184,9 @@ fn model_map(mut section: Section, faults: &mut Faults) -> Option<ModelMap> {
     let path = section.path("id");
     let id = section.text("id", faults);
     let upstream_model = section.text("upstream_model", faults);
+    let weights_id = section.text("weights_id", faults);
+    let quant = section.text("quant", faults);
+    let files = section.text("files", faults).map(PathBuf::from);
     let context_length = section.number("context", 1..=u64::from(u32::MAX), faults);
     section.finish(faults);
     let Some(id) = id else {
@@ -185,6 +197,9 @@ fn model_map(mut section: Section, faults: &mut Faults) -> Option<ModelMap> {
         upstream_model: upstream_model.unwrap_or_else(|| id.clone()),
         id,
         context_length,
+        weights_id,
+        quant,
+        files,
     })
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::engine::toy::{Cheat, Options, Quant};
 
 fn faults(text: &str) -> Vec<String> {
     Settings::parse(text, &Flags::default()).unwrap_err().0
@@ -76,6 +77,26 @@ fn defaults_need_only_a_model() {
 }
 
 #[test]
+fn an_upstream_that_scores() {
+    let text = r#"
+        [engine]
+        kind = "upstream"
+        [upstream]
+        base_url = "http://127.0.0.1:8000/v1"
+        scorer = "sglang"
+        models = [{ id = "m", weights_id = "b3:w", quant = "bf16", files = "/models/m" }]
+    "#;
+    let settings = Settings::parse(text, &Flags::default()).unwrap();
+    let Engine::Upstream(options) = settings.engine else { panic!("no upstream") };
+    assert_eq!(options.scorer, Some(upstream::Dialect::Sglang));
+    let model = &options.models[0];
+    assert_eq!((model.weights_id.as_deref(), model.quant.as_deref()), (Some("b3:w"), Some("bf16")));
+    assert_eq!(model.files.as_deref(), Some(Path::new("/models/m")));
+    let wrong = faults(&text.replace("sglang", "ollama"));
+    assert_eq!(wrong, ["upstream.scorer: must be vllm, sglang or llama_cpp"]);
+}
+
+#[test]
 fn an_upstream_by_flags_alone() {
     let flags = Flags {
         upstream: Some("http://127.0.0.1:8000/v1".into()),
@@ -122,4 +143,35 @@ fn a_second_model_by_flags_or_by_the_file() {
     assert_eq!(of(&flags), (Some("b".into()), Some("x".into())));
     let elsewhere = "[engine]\nkind = \"scripted\"\nembedding_model = \"a\"";
     assert_eq!(faults(elsewhere), ["engine.embedding_model: unknown member"]);
+}
+
+#[test]
+fn a_toy_is_told_what_to_be_and_how_to_cheat() {
+    let text = "[engine]\nkind = \"toy\"\nmodel_id = \"t\"\n[toy]\nweights = \"w\"\nquant = \"q4_k_m\"\n\
+        noise = 0.03\nmachine = 2\nbuild = \"b\"\ntoken_delay_ms = 5\ncheat = \"prefill\"\ncheat_share = 0.1";
+    let Engine::Toy(toy) = Settings::parse(text, &Flags::default()).unwrap().engine else {
+        panic!("a toy")
+    };
+    let expected = Options {
+        id: "t".to_owned(),
+        weights: "w".to_owned(),
+        quant: Quant::Q4,
+        noise: 0.03,
+        machine: 2,
+        build: Some("b".to_owned()),
+        token_delay: Duration::from_millis(5),
+        cheat: Some(Cheat::Prefill),
+        cheat_share: 0.1,
+        ..Options::default()
+    };
+    assert_eq!(*toy, expected);
+    let wrong = faults(
+        "[engine]\nkind = \"toy\"\n[toy]\nquant = \"q5\"\ncheat = \"all\"\nnoise = -1\nspeed = 1",
+    );
+    let paths: Vec<&str> = wrong.iter().filter_map(|line| Some(line.split_once(':')?.0)).collect();
+    assert_eq!(paths, ["toy.quant", "toy.cheat", "toy.noise", "toy.speed"]);
+    assert_eq!(
+        faults("[engine]\nkind = \"scripted\"\n[toy]\nnoise = 1"),
+        ["toy.noise: unknown member"]
+    );
 }

@@ -1,4 +1,5 @@
-//! The test engine's part of the configuration: `[toy]`.
+//! The test engine's part of the configuration: `[engine] kind = "toy"`, and `[toy]` with `weights` (a name),
+//! `quant`, `noise`, `machine`, `build`, `token_delay_ms`, `cheat` and `cheat_share`.
 
 use std::time::Duration;
 

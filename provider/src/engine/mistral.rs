@@ -127,7 +127,7 @@ impl Mistral {
             // Kept to the end even where the caller has left: nothing can break this work off.
             let _place = place;
             let prepared = model.prepare(&job)?;
-            let provenance = evidence.then(|| own.provenance(&prepared, seed));
+            let provenance = evidence.then(|| Box::new(own.provenance(&prepared, seed)));
             let (mut decode, mut ids, events) = Decode::new(&model, prepared, &job, counters);
             let prompt_tokens = u32::try_from(ids.len()).unwrap_or(u32::MAX);
             if let Some(resume) = resume {

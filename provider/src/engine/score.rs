@@ -43,7 +43,7 @@ pub struct Answer {
     pub scores: Vec<Score>,
 }
 
-pub(super) fn unsupported(model: &str) -> Error {
+pub(crate) fn unsupported(model: &str) -> Error {
     let model: String = model.chars().take(256).collect();
     let message = format!("the model `{model}` cannot score what others wrote here");
     Error::Invalid { message, param: Some("weights_id".to_owned()), code: None }

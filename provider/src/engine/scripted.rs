@@ -150,9 +150,9 @@ impl Scripted {
         self.options.weights_id.clone().unwrap_or_else(weights_id)
     }
 
-    fn told(&self, script: &Script, job: &Job) -> Option<Provenance> {
+    fn told(&self, script: &Script, job: &Job) -> Option<Box<Provenance>> {
         let provenance = job.evidence.then(|| self.provenance(job))?;
-        evidence::provenance(script.evidence, provenance)
+        evidence::provenance(script.evidence, provenance).map(Box::new)
     }
 
     fn provenance(&self, job: &Job) -> Provenance {

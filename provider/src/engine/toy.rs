@@ -33,7 +33,7 @@ use run::Run;
 
 const ENGINE: &str = concat!("toy/", env!("CARGO_PKG_VERSION"));
 const PRECISION: &str = "f32";
-const FEATURES: [Feature; 7] = [
+const FEATURES: [Feature; 8] = [
     Feature::Chat,
     Feature::Completions,
     Feature::Tools,
@@ -41,6 +41,7 @@ const FEATURES: [Feature; 7] = [
     Feature::Logprobs,
     Feature::Evidence,
     Feature::Resume,
+    Feature::Score,
 ];
 
 /// How a toy is set up.
@@ -154,6 +155,7 @@ impl Toy {
         }
         let twist = cheat.map(|cheat| cheat::Twist::new(cheat, &job, &prompt, prompt_tokens));
         let run = Run { inner: Arc::clone(inner), decode, context, events, twist, tally };
+        let provenance = provenance.map(Box::new);
         Ok(Answer::Events(Generation { prompt_tokens, provenance, events: run.stream() }))
     }
 }

@@ -5,19 +5,24 @@
 mod body;
 mod client;
 mod listing;
+mod scorer;
 
 use super::tally::Tally;
-use super::{Answer, Engine, Error, Job, ModelInfo, RawRequest, Relayed, embed};
+use super::{Answer, Engine, Error, Job, ModelInfo, RawRequest, Relayed, embed, score};
 use crate::counters::Counters;
 use client::Client;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use http::{StatusCode, Uri};
+use openapi::node::Feature;
+use scorer::Scorers;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 pub use client::{ApiKey, SetupError};
+pub use scorer::Dialect;
 
 /// How a foreign server is reached and what of it is served.
 #[derive(Debug, Clone)]
@@ -35,14 +40,22 @@ pub struct Options {
     pub idle_timeout: Duration,
     /// Between two looks at the server's model list.
     pub refresh: Duration,
+    /// How the server scores; absent: it does not.
+    pub scorer: Option<Dialect>,
 }
 
 /// One served model and its name at the foreign server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModelMap {
     pub id: String,
     pub upstream_model: String,
     pub context_length: Option<u64>,
+    /// What the weights there are, as the operator says.
+    pub weights_id: Option<String>,
+    pub quant: Option<String>,
+    /// A folder with the model's tokenizer, template and configuration, without which nothing can be
+    /// scored.
+    pub files: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -50,6 +63,7 @@ pub struct Upstream {
     client: Client,
     options: Options,
     counters: Arc<Counters>,
+    scorers: Scorers,
     seen: RwLock<Seen>,
 }
 
@@ -61,12 +75,15 @@ struct Seen {
 }
 
 impl Upstream {
-    /// Checks the options; connects to nothing. Call [`Self::refresh`] before serving.
+    /// Checks the options, reads the files of models; connects to nothing. Call [`Self::refresh`] before serving.
     pub fn new(options: Options, counters: Arc<Counters>) -> Result<Self, SetupError> {
         let client = Client::new(&options)?;
-        let models = options.models.iter().map(|map| listing::mapped(map, None)).collect();
+        let scorers = Scorers::read(options.scorer, &options.models);
+        let scorers = scorers.map_err(SetupError::Files)?;
+        let map = |map: &ModelMap| scoring(&options, &scorers, map, listing::mapped(map, None));
+        let models = options.models.iter().map(map).collect();
         let health = Err("the server was not asked yet".to_owned());
-        Ok(Self { client, options, counters, seen: RwLock::new(Seen { models, health }) })
+        Ok(Self { client, options, counters, scorers, seen: RwLock::new(Seen { models, health }) })
     }
 
     /// Asks the server for its models once and remembers the outcome.
@@ -97,7 +114,7 @@ impl Upstream {
         }
         let map = |map: &ModelMap| {
             let there = listed.iter().find(|info| info.id == map.upstream_model);
-            listing::mapped(map, there)
+            scoring(&self.options, &self.scorers, map, listing::mapped(map, there))
         };
         self.options.models.iter().map(map).collect()
     }
@@ -132,6 +149,17 @@ impl Upstream {
     }
 }
 
+/// With what can be said of a model whose files are here.
+fn scoring(options: &Options, scorers: &Scorers, map: &ModelMap, mut info: ModelInfo) -> ModelInfo {
+    let template = scorers.template_sha256(&map.id);
+    if let (Some(dialect), Some(template)) = (options.scorer, template) {
+        info.template_sha256 = Some(template.to_owned());
+        info.reach = Some(dialect.reach());
+        info.features.push(Feature::Score);
+    }
+    info
+}
+
 impl Engine for Upstream {
     fn models(&self) -> Vec<ModelInfo> {
         self.seen.read().unwrap_or_else(PoisonError::into_inner).models.clone()
@@ -143,6 +171,10 @@ impl Engine for Upstream {
 
     fn embed(&self, job: embed::Job) -> BoxFuture<'_, Result<embed::Answer, Error>> {
         Box::pin(async move { Ok(embed::Answer::Relay(self.pass_on(&job.model, &job.raw).await?)) })
+    }
+
+    fn score(&self, job: score::Job) -> BoxFuture<'_, Result<score::Answer, Error>> {
+        Box::pin(self.scorers.score(&self.client, job))
     }
 
     fn concurrency(&self) -> usize {

@@ -24,7 +24,7 @@ pub(super) type Events = SelectAll<BoxStream<'static, Result<(u32, Event), engin
 /// A running answer of our own making.
 pub(super) struct Running {
     pub(super) prompt_tokens: u32,
-    pub(super) provenance: Option<Provenance>,
+    pub(super) provenance: Option<Box<Provenance>>,
     pub(super) events: Events,
 }
 

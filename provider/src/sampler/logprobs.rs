@@ -1,6 +1,7 @@
 //! Natural logarithms of the model's own distribution: the raw row, T = 1, nothing added or masked.
 
 use super::candidates::{self, Candidate};
+use super::softmax::log_sum_exp;
 
 /// Of one token, with the likeliest alternatives in order.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,22 +18,11 @@ pub struct Distribution<'a> {
     total: f64,
 }
 
-/// Sums that the compiler may run side by side.
-const LANES: usize = 8;
-
 // === impl Distribution ===
 
 impl<'a> Distribution<'a> {
     pub fn new(row: &'a [f32]) -> Self {
-        let finite = |logit: &f32| if logit.is_finite() { *logit } else { f32::NEG_INFINITY };
-        let max = row.iter().map(finite).fold(f32::NEG_INFINITY, f32::max);
-        let mut sums = [0.0; LANES];
-        for chunk in row.chunks(LANES) {
-            for (sum, logit) in sums.iter_mut().zip(chunk) {
-                *sum += (f64::from(finite(logit)) - f64::from(max)).exp();
-            }
-        }
-        Self { row, total: f64::from(max) + sums.iter().sum::<f64>().ln() }
+        Self { row, total: log_sum_exp(row) }
     }
 
     /// NaN of an id beyond the row.

@@ -8,13 +8,13 @@ use openapi::commit::{Claim, thousandths};
 use serde_json::json;
 use std::sync::Arc;
 
-const ROW: usize = 1010;
+const ROW: u32 = 1010;
 
 /// A model's row: the same of the same tokens before it, another one of others.
 fn row(swap: usize, before: &[u32]) -> Vec<f32> {
     let last = before.iter().fold(before.len() * 7, |sum, id| sum * 31 % 9973 + *id as usize);
     let mut row: Vec<f32> =
-        (0..ROW).map(|id| ((id * (37 + swap) + last * 11) % 997) as f32 / 90.0).collect();
+        (0..ROW as usize).map(|id| ((id * (37 + swap) + last * 11) % 997) as f32 / 90.0).collect();
     row[EOS as usize] = before.len() as f32 - 16.0;
     row
 }
@@ -166,7 +166,7 @@ fn a_margin_is_told_in_logits_and_clipped() {
     let mut job = warm(chat(json!({})), 3);
     job.sampling.temperature = 0.0;
     let rows = row(0, &[]);
-    let mut order: Vec<u32> = (0..ROW as u32).collect();
+    let mut order: Vec<u32> = (0..ROW).collect();
     order.sort_by(|a, b| rows[*b as usize].total_cmp(&rows[*a as usize]).then(a.cmp(b)));
     let first = |id: u32| score(&ask(&job, &[id]), 0).scores[0].clone();
     let second = first(order[1]);
@@ -211,7 +211,7 @@ fn single_positions_are_scored_as_in_the_whole() {
     for job in askings() {
         let written = write(&job);
         let whole = score(&ask(&job, &written.ids), 0);
-        let positions: Vec<u32> = (0..written.ids.len() as u32).filter(|i| i % 3 == 1).collect();
+        let positions: Vec<u32> = (0u32..).take(written.ids.len()).filter(|i| i % 3 == 1).collect();
         let some = score(&Job { positions: Some(positions), ..ask(&job, &written.ids) }, 0);
         let same: Vec<_> = whole.scores.iter().filter(|score| score.i % 3 == 1).cloned().collect();
         assert_eq!(some, Answer { scores: same, ..whole });
@@ -224,7 +224,7 @@ fn what_the_vocabulary_or_the_context_has_not_is_refused() {
         Err(Error::Invalid { param, .. }) => assert_eq!(param.unwrap(), "completion_token_ids"),
         other => panic!("{other:?}"),
     };
-    refused(vec![ROW as u32]);
+    refused(vec![ROW]);
     refused(vec![1; 1024]);
     assert!(model().prepare_score(&ask(&chat(json!({})), &[1; 900])).is_ok());
 }

@@ -29,6 +29,8 @@ mod operation;
 #[cfg(test)]
 mod process;
 #[cfg(test)]
+mod scorers;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod upstream;

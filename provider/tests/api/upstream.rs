@@ -17,12 +17,14 @@ fn options(base: std::net::SocketAddr) -> Options {
             id: "ours".to_owned(),
             upstream_model: MODEL.to_owned(),
             context_length: Some(4096),
+            ..ModelMap::default()
         }],
         max_concurrent: 4,
         connect_timeout: Duration::from_secs(5),
         header_timeout: Duration::from_secs(60),
         idle_timeout: Duration::from_secs(20),
         refresh: Duration::from_secs(60),
+        scorer: None,
     }
 }
 

@@ -21,6 +21,8 @@ mod score;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]
+mod toy;
+#[cfg(test)]
 mod trust;
 #[cfg(test)]
 mod tunnel;

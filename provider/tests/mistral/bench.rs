@@ -108,7 +108,7 @@ pub(crate) struct Read {
     pub(crate) ids: Vec<u32>,
     pub(crate) logprobs: Vec<TokenLogprob>,
     pub(crate) deltas: usize,
-    pub(crate) provenance: Option<Provenance>,
+    pub(crate) provenance: Option<Box<Provenance>>,
     pub(crate) claims: Vec<Claim>,
 }
 

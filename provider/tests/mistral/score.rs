@@ -2,9 +2,11 @@
 
 use crate::bench::*;
 use openapi::commit::thousandths;
+use openapi::gumbel::uniform;
+use openapi::verify::TextHash;
 use provider::engine::Constraint;
 use provider::engine::score::{Answer as Verdict, Job as Asked};
-use sha2::{Digest, Sha256};
+use provider::sampler::Sampler;
 use std::time::Instant;
 
 /// Where no matrix has room.
@@ -47,9 +49,13 @@ fn agrees(read: &Read, verdict: &Verdict) {
     assert_eq!(u64::from(verdict.prompt_tokens), read.usage.prompt_tokens);
     let hash = &read.provenance.as_ref().unwrap().prompt_ids_sha256;
     assert_eq!(&verdict.prompt_ids_sha256, hash);
-    let arguments = read.calls.iter().map(|(_, arguments)| arguments.as_str());
-    let text = read.content.clone() + &arguments.collect::<String>();
-    assert_eq!(verdict.text_sha256, hex::encode(Sha256::digest(text)));
+    let mut text = TextHash::default();
+    text.text(&read.content);
+    for (name, arguments) in &read.calls {
+        text.call(name);
+        text.text(arguments);
+    }
+    assert_eq!(verdict.text_sha256, text.finish());
 }
 
 fn jobs() -> Vec<Job> {
@@ -94,7 +100,7 @@ async fn forced_token_by_token_it_scores_the_same() {
     for job in jobs() {
         let read = write(&writer, &job).await;
         let whole = score(&scorer, &job, &read.ids).await;
-        let last = read.ids.len() as u32 - 1;
+        let last = u32::try_from(read.ids.len()).unwrap() - 1;
         // The first, some far from each other, the last.
         let mut positions = vec![0, 1, 3, last / 2, last.saturating_sub(1), last];
         positions.sort_unstable();
@@ -158,7 +164,9 @@ async fn a_cheater_s_answer_differs() {
     let verdict = score(&scorer, &job, &early).await;
     assert_eq!(verdict.finish_reason, Some(FinishReason::Stop));
     let last = verdict.scores.last().unwrap();
-    assert!(last.margin.unwrap() > 0.0 && last.eos_rank > 0 && last.eos_lp == last.lp, "{last:?}");
+    // There are two ends; the likelier of them is told.
+    assert!(last.margin.unwrap() > 0.0 && last.eos_rank > 15, "{last:?}");
+    assert!(last.eos_lp >= last.lp && last.rank >= last.eos_rank, "{last:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -183,6 +191,20 @@ async fn other_work_beside_a_score_is_as_it_is_alone() {
     }
     bench.settled().await;
     assert_eq!(bench.counters.engine_restarts(), 0);
+}
+
+/// Who waits for the engine alone holds up all others, so not for long.
+#[tokio::test(start_paused = true)]
+async fn long_answers_do_not_keep_a_score_waiting_for_ever() {
+    let bench = bench().await;
+    let job = Job { max_tokens: Some(100), ..endless(warm(ask("Tell me a story."), 1.0, 1)) };
+    let ids = write(&bench, &job).await.ids;
+    let long = bench.start(endless(ask("Tell me a story."))).await.unwrap();
+    let refused = bench.engine.score(asked(&job, &ids)).await;
+    assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+    drop(long);
+    bench.settled().await;
+    assert_eq!(matches(&score(&bench, &job, &ids).await), 100);
 }
 
 /// Whoever asked and left: the engine goes on.
@@ -230,5 +252,34 @@ async fn what_scoring_costs() {
                 ms(scored)
             );
         }
+    }
+}
+
+/// `cargo test --release --workspace --test mistral -- --nocapture what_claims_cost` prints the table.
+#[test]
+fn what_claims_cost() {
+    println!("vocabulary | us a token | us with claims | more");
+    for vocabulary in [1_536u32, 150_000] {
+        let noise = |step: u32| (0..vocabulary).map(move |id| uniform(7, step.into(), id) as f32);
+        // Shaped as a model's: most far below the best.
+        let rows: Vec<Vec<f32>> = (0..8)
+            .map(|step| noise(step).map(|u| 4.0 - 14.0 * (1.0 - u * u * u)).collect())
+            .collect();
+        let sampling = warm(ask(""), 1.0, 1).sampling;
+        // Of each the fastest row: on a busy machine a longer run is interrupted.
+        let mut costs = [f64::MAX; 2];
+        for _ in 0..10 {
+            for (cost, wanted) in costs.iter_mut().zip([None, Some(20)]) {
+                let mut sampler = Sampler::new(sampling.clone(), &[], wanted);
+                for row in &rows {
+                    let begun = Instant::now();
+                    let pick = sampler.pick(row, None).unwrap();
+                    *cost = cost.min(begun.elapsed().as_secs_f64() * 1e6);
+                    assert_eq!(pick.logprob.map(|own| own.top.len()), wanted.map(usize::from));
+                }
+            }
+        }
+        let [plain, claims] = costs;
+        println!("{vocabulary} | {plain:.0} | {claims:.0} | {:.0}", claims - plain);
     }
 }

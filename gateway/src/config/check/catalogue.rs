@@ -10,6 +10,8 @@ use super::required;
 use crate::request::{DeveloperRole, Dialect, TokenLimit};
 
 const NAME_BYTES_MAX: usize = 256;
+/// Of a million tokens: a dollar a token, as for nodes. More is a mistake.
+const PRICE_MAX: f64 = 1e6;
 
 pub(super) fn upstreams(raw: Vec<RawUpstream>, problems: &mut Problems) -> Vec<Upstream> {
     let mut ids = HashSet::new();
@@ -135,8 +137,9 @@ fn upstream_models(
     for (index, raw) in raw.into_iter().enumerate() {
         let path = format!("{models}[{index}]");
         for (member, price) in [("price_in", raw.price_in), ("price_out", raw.price_out)] {
-            if price.is_some_and(|price| !price.is_finite() || price < 0.0) {
-                problems.add(format!("{path}.{member}"), "must be a number of at least 0");
+            if price.is_some_and(|price| !(0.0..=PRICE_MAX).contains(&price)) {
+                let what = format!("must be a number of at least 0 and at most {PRICE_MAX}");
+                problems.add(format!("{path}.{member}"), what);
             }
         }
         if raw.context == Some(0) {

@@ -38,9 +38,10 @@ pub(super) fn header(lookup: &Lookup) -> Option<HeaderValue> {
 
 /// The answer once more, byte by byte: a stream as a stream. Its provider is named, and not asked.
 pub(super) fn replay(mut exchange: Exchange, entry: Entry) -> Response {
+    let provider = entry.provider.as_ref().and_then(|id| id.to_str().ok()).map(str::to_owned);
     let mut response =
         if exchange.is_stream() { event_stream(Body::from(entry.body)) } else { json(entry.body) };
     name_provider(response.headers_mut(), Head { provider: entry.provider, ..Head::default() });
-    exchange.record.answered_here();
+    exchange.record.answered_here(provider.as_deref());
     response
 }

@@ -205,6 +205,7 @@ fn context(time: Arc<Time>) -> Context {
         time,
         routing: crate::config::Routing::default(),
         hedging: crate::config::Hedging::default(),
+        breaker: crate::config::Breaker::default(),
         probation_share: 0.0,
         seeds: crate::upstream::Seeds::draw().expect("random numbers"),
         witness: Arc::new(crate::upstream::Nobody),
@@ -240,7 +241,7 @@ async fn measured(behaviour: Node, asked: Asked) -> (Result<Measured, Error>, u3
         context: None,
         quantization: None,
     };
-    let offer = Arc::new(Offer::of_upstream(endpoint, &upstream, &served));
+    let offer = Arc::new(Offer::of_upstream(endpoint, &upstream, &served, Default::default()));
     let mut probe =
         Probe { context: &context, clock: &*clock, offer: &offer, numbers: Numbers::new(4) };
     let result = probe.run(asked, 7).await;

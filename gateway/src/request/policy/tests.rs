@@ -99,3 +99,9 @@ fn verification_is_read_and_bounded() {
         assert_eq!(error.param.unwrap(), member, "{text}");
     }
 }
+
+#[test]
+fn a_name_said_again_in_an_order_says_nothing_more() {
+    let policy = Policy::from_json(r#"{"order": ["a", "b", "a", "b", "c", "a"]}"#).unwrap();
+    assert_eq!(policy.order, ["a", "b", "c"]);
+}

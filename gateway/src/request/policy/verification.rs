@@ -42,6 +42,20 @@ pub enum Delivery {
     Buffered,
 }
 
+// === impl Mode ===
+
+impl Mode {
+    /// As clients write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Audit => "audit",
+            Self::Verify => "verify",
+            Self::Quorum => "quorum",
+        }
+    }
+}
+
 // === impl Verification ===
 
 impl Verification {

@@ -32,6 +32,8 @@ pub(super) struct Found<'a> {
     seed: Option<i64>,
     temperature: Option<f64>,
     logprobs: bool,
+    /// The key of the first that is none of those acted on or of [`PLAIN`].
+    foreign: Option<Span>,
     spots: Spots,
 }
 
@@ -61,6 +63,30 @@ const ACTED_ON: [&str; 19] = [
     "quorate",
 ];
 
+/// Those that whoever serves the endpoint acts on, by its contract, that say nothing without another
+/// member, or ask nothing of a model.
+const PLAIN: [&str; 19] = [
+    "top_p",
+    "top_k",
+    "min_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "repetition_penalty",
+    "logit_bias",
+    "stop",
+    "top_logprobs",
+    "tool_choice",
+    "parallel_tool_calls",
+    "chat_template_kwargs",
+    "echo",
+    "encoding_format",
+    "dimensions",
+    "metadata",
+    "safety_identifier",
+    "prompt_cache_key",
+    "store",
+];
+
 /// Reads the whole text; the outer error is of syntax.
 pub(super) fn read(text: &str) -> Result<Result<Found<'_>, Error>, Fault> {
     let bytes = text.as_bytes();
@@ -79,7 +105,12 @@ pub(super) fn read(text: &str) -> Result<Result<Found<'_>, Error>, Fault> {
         let name = key.name(bytes);
         let known = (0u32..).zip(ACTED_ON).find(|(_, known)| known.as_bytes() == &*name);
         let Some((bit, name)) = known else {
+            let is_null = lexer.kind()? == Kind::Null;
             lexer.skip()?;
+            let is_plain = || PLAIN.iter().any(|plain| plain.as_bytes() == &*name);
+            if found.foreign.is_none() && !is_null && !is_plain() {
+                found.foreign = Some(key.quoted());
+            }
             if let Some(meant) = ACTED_ON.into_iter().find(|known| folds_to(&name, known)) {
                 let name = String::from_utf8_lossy(&name);
                 let message = format!("Invalid request: '{name}' must be written as '{meant}'.");
@@ -294,6 +325,7 @@ impl<'a> Found<'a> {
             logprobs: self.logprobs,
             tools: self.tools.is_some_and(|tools| tools != "[]"),
             structured: self.response_format.is_some_and(is_structured),
+            foreign: self.foreign,
             spots: self.spots,
         };
         Ok(Probe {

@@ -4,37 +4,18 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::route::cost::Values;
+use crate::route::example::{ASK, FACTS};
 
 const NOW: u64 = 1_000;
 const TERMS: Terms = Terms {
-    ask: Ask {
-        prompt_tokens: 1_000.0,
-        answer_tokens: 100.0,
-        values: Values { first_token: 0.0004, decode: 0.0001, dishonesty: 0.01 },
-    },
+    ask: ASK,
     prefix: Prefix { short: 0, long: 0 },
     now_ms: NOW,
     utilisation_max: UTILISATION_MAX,
+    ejected_max: EJECTED_MAX,
 };
-const LOOK: Look = Look {
-    facts: Facts {
-        price_in: 0.1,
-        price_cached: 0.1,
-        price_out: 1.0,
-        cached_tokens: 0.0,
-        base_s: 0.25,
-        prompt_token_s: 0.00025,
-        tokens_per_s: 50.0,
-        in_flight: 0,
-        limit: 10.0,
-        failure: 0.05,
-        honesty: 0.95,
-    },
-    gate: Gate::Closed,
-    paused_until_ms: 0,
-    rank: 0,
-};
+const LOOK: Look =
+    Look { facts: Facts { limit: 10.0, ..FACTS }, gate: Gate::Closed, paused_until_ms: 0, rank: 0 };
 const OPEN: Gate = Gate::Open { until_ms: 9_999 };
 
 /// `None`: not for this request.
@@ -71,7 +52,12 @@ fn busy(in_flight: u32) -> Look {
 }
 
 fn look() -> impl Strategy<Value = Option<Look>> {
-    let gates = prop_oneof![4 => Just(Gate::Closed), 2 => Just(OPEN), 1 => Just(Gate::Probe)];
+    let gates = prop_oneof![
+        4 => Just(Gate::Closed),
+        2 => Just(OPEN),
+        1 => Just(Gate::Probe),
+        1 => Just(Gate::Quarantined),
+    ];
     let paused = prop_oneof![3 => Just(0u64), 1 => Just(NOW), 1 => Just(NOW + 500)];
     let whole = (gates, paused, 0u32..30, 0u32..3, 0.05f64..2.0);
     prop::option::weighted(
@@ -114,6 +100,7 @@ proptest! {
         if let Some(best) = choice.best {
             let look = pool.0[best.place].unwrap();
             prop_assert!(choice.is_panic == (look.gate != Gate::Closed));
+            prop_assert!(look.gate != Gate::Quarantined);
             prop_assert!(choice.is_panic || fits(&look));
             if !choice.is_panic {
                 // Nobody who was drawn and fits is of a lower rank, or of the same and cheaper.
@@ -202,6 +189,28 @@ fn the_ejected_are_asked_only_where_hardly_anybody_else_is() {
 }
 
 #[test]
+fn the_quarantined_are_asked_never_and_take_nobodys_draw() {
+    let quarantined = Look { gate: Gate::Quarantined, ..LOOK };
+    for others in [busy(20), Look { gate: OPEN, ..LOOK }] {
+        let pool = all(10, |place| if place == 0 { others } else { quarantined });
+        let choice = of(&pool, &TERMS, 1);
+        assert_eq!(choice.best.map(|best| best.place), (others.gate == OPEN).then_some(0));
+        assert_eq!(choice.is_panic, others.gate == OPEN);
+        assert!(choice.probe.is_none());
+    }
+    assert!(of(&all(10, |_| quarantined), &TERMS, 1).best.is_none());
+    // Of a thousand, half of them quarantined, eight others are looked at as ever.
+    let pool = all(1_000, |place| if place % 2 == 0 { quarantined } else { LOOK });
+    for seed in 0..100 {
+        let mut others = 0;
+        choose(&pool, &TERMS, &mut Random::new(seed), |_, look, _, _| {
+            others += u32::from(look.gate == Gate::Closed);
+        });
+        assert_eq!(others, 8);
+    }
+}
+
+#[test]
 fn one_due_is_tried_beside_the_best_and_one_not_due_is_not() {
     let pool = all(4, |place| match place {
         0 => Look { gate: Gate::Probe, ..LOOK },
@@ -259,4 +268,59 @@ fn the_known_bad_are_no_bargain_because_they_are_idle() {
     }
     // Of the first eight alone a liar would be the best in a quarter of the choices.
     assert!(counts[0] > 900 && counts[1] < 80, "honest, dishonest, nobody: {counts:?}");
+}
+
+#[test]
+fn two_equals_share_though_a_third_is_worse() {
+    for worse in 0..3 {
+        let pool = all(3, |place| busy(u32::from(place == worse) * 5));
+        let mut counts = [0u32; 3];
+        for seed in 0..3_000 {
+            counts[of(&pool, &TERMS, seed).best.unwrap().place] += 1;
+        }
+        let fair = |(place, count): (usize, &u32)| match place == worse {
+            true => *count == 0,
+            false => (1_350..1_650).contains(count),
+        };
+        assert!(counts.iter().enumerate().all(fair), "{worse} is worse: {counts:?}");
+    }
+}
+
+#[test]
+fn panic_does_not_break_a_pause() {
+    let paused = Look { gate: OPEN, paused_until_ms: NOW + 700, ..LOOK };
+    let choice = of(&all(4, |_| paused), &TERMS, 1);
+    assert!(choice.best.is_none() && !choice.is_panic, "all asked to be left alone");
+    assert_eq!(choice.paused_until_ms, Some(NOW + 700));
+    let pool = all(4, |place| if place == 2 { Look { gate: OPEN, ..busy(9) } } else { paused });
+    let choice = of(&pool, &TERMS, 1);
+    assert!(choice.is_panic && choice.best.unwrap().place == 2);
+}
+
+#[test]
+fn one_long_unused_is_worth_a_try_only_if_it_could_be_the_best() {
+    // Its price is known, whatever else may have changed.
+    for (price_out, is_worth) in [(1.0, true), (1_000.0, false)] {
+        let slow = Facts { base_s: 30.0, price_out, ..LOOK.facts };
+        let pool = all(2, |place| if place == 0 { LOOK } else { Look { facts: slow, ..LOOK } });
+        let mut tried = 0;
+        for seed in 0..100 {
+            let choice = of(&pool, &TERMS, seed);
+            assert_eq!(choice.best.unwrap().place, 0);
+            tried += u32::from(choice.unused.is_some());
+        }
+        assert_eq!(tried > 0, is_worth, "{tried} of 100 at {price_out}");
+    }
+}
+
+#[test]
+fn the_only_candidate_among_many_who_are_none_is_found() {
+    let mut looks = vec![None; 2_000];
+    looks[1_234] = Some(LOOK);
+    let pool = Fake(looks);
+    for seed in 0..200 {
+        let choice = of(&pool, &TERMS, seed);
+        assert_eq!(choice.best.map(|best| best.place), Some(1_234), "seed {seed}");
+        assert_eq!(choice.drawn, 1);
+    }
 }

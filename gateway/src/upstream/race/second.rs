@@ -78,7 +78,8 @@ impl Race<'_> {
             && choice.utilisation < HEDGE_UTILISATION_MAX
             && self.context.hedging.enabled
             && self.may_probe(&unused)
-            && draw((self.context.random)()) < EXPLORED;
+            && draw((self.context.random)()) < EXPLORED
+            && self.slate.is_ready(offer, &self.context.limits, self.context.time.now());
         may.then_some(unused)
     }
 
@@ -159,7 +160,12 @@ impl Race<'_> {
             self.drop_losers(losers, racer.why == Why::Hedge);
         }
         self.tell(racer, "won");
-        self.record.won(&racer.offer.endpoint);
+        self.record.won(&racer.offer.endpoint, racer.offer.member());
+        if let (Some(refuser), Some(refused)) = (self.refuser, &self.refused)
+            && !refused.is_about_context()
+        {
+            refuser.learned.contradicted(self.now_ms());
+        }
         let answer = racer.chosen.facts.money(self.slate.ask());
         self.model.shared.hedges.spent(answer, self.lost);
     }

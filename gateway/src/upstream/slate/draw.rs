@@ -1,11 +1,11 @@
 //! One choice out of a group of seats, as the route draws it.
 
+use super::Slate;
 use super::group::Group;
-use super::{Slate, is_open};
 use crate::config::Limits;
 use crate::market::{Now, Offer, Seat};
 use crate::route::choice::{self, Choice, Chosen, Look, Pool, Terms};
-use crate::route::{Facts, Random, eligible};
+use crate::route::{Facts, Random};
 
 /// Seats of the ring that are passed in search of one of the group.
 const RING_STEPS: usize = 16;
@@ -25,7 +25,13 @@ struct Seats<'a> {
     group: &'a Group<'a>,
     /// Looks at all that may keep an offer out. Otherwise that is done for the one that is chosen.
     is_strict: bool,
-    is_trial: bool,
+    trial: Option<Trial>,
+}
+
+/// Who has waited longest goes first, whatever it is expected to cost, but for the money.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Trial {
+    pub(super) money_max: f64,
 }
 
 /// An offer of a seat.
@@ -39,9 +45,13 @@ struct Found {
 // === impl Draw ===
 
 impl Draw<'_> {
-    /// `is_trial`: who has waited longest goes first, whatever it is expected to cost.
-    pub(super) fn of(&self, group: &Group<'_>, is_trial: bool, random: &mut Random) -> Choice {
-        let of = |is_strict| Seats { draw: self, group, is_strict, is_trial };
+    pub(super) fn of(
+        &self,
+        group: &Group<'_>,
+        trial: Option<Trial>,
+        random: &mut Random,
+    ) -> Choice {
+        let of = |is_strict| Seats { draw: self, group, is_strict, trial };
         let quick = self.choose(&of(false), random);
         match quick.best {
             Some(best) if !self.is_ready(best.place) => self.choose(&of(true), random),
@@ -53,19 +63,19 @@ impl Draw<'_> {
         let explain = self.slate.job.explain.as_deref();
         let mut choice = choice::choose(seats, &self.terms, random, |at, look, cost, unfit| {
             let Some(explain) = explain else { return };
-            let found = seats.found(at);
-            if let Some(offer) = found.and_then(|found| self.offer(found.place)) {
+            if let Some(offer) = seats.place(at).and_then(|place| self.offer(place)) {
                 explain.candidate(offer, look, cost, unfit, &self.terms);
             }
         });
         let place = |chosen: Chosen| {
             let mut chosen = chosen;
-            chosen.place = seats.found(chosen.place)?.place;
+            chosen.place = seats.place(chosen.place)?;
             Some(chosen)
         };
         choice.best = choice.best.and_then(place);
         choice.probe = choice.probe.and_then(place).filter(|probe| self.is_ready(probe.place));
-        choice.unused = choice.unused.and_then(place).filter(|unused| self.is_ready(unused.place));
+        // Whether it is ready is looked at by who wants it, which hardly anybody does.
+        choice.unused = choice.unused.and_then(place);
         choice
     }
 
@@ -75,18 +85,7 @@ impl Draw<'_> {
 
     /// What is too far from a candidate's numbers to be looked at for all of them.
     fn is_ready(&self, place: usize) -> bool {
-        self.offer(place).is_some_and(|offer| {
-            offer.endpoint.has_room(self.limits)
-                && is_open(self.slate.answer_tokens, offer, self.now)
-                // A node may have changed its prices since the slate was made.
-                && self.slate.policy.is_none_or(|policy| {
-                    offer.seller.is_none() || {
-                        let terms = offer.terms();
-                        eligible::is_affordable(policy, &terms)
-                            && eligible::is_within(policy, &self.slate.bill, &terms)
-                    }
-                })
-        })
+        self.offer(place).is_some_and(|offer| self.slate.is_ready(offer, self.limits, self.now))
     }
 
     /// Who failed under one offer is not asked under another.
@@ -104,6 +103,15 @@ impl Draw<'_> {
 // === impl Seats ===
 
 impl Seats<'_> {
+    /// Of the offer that [`Self::found`] finds.
+    fn place(&self, at: usize) -> Option<usize> {
+        let seat = self.draw.slate.model.crowd.seat(self.group.seat(at)?)?;
+        match seat.places() {
+            places if places.len() == 1 => Some(places.start),
+            _ => self.found(at).map(|found| found.place),
+        }
+    }
+
     /// The best offer of the seat at this place in the group.
     fn found(&self, at: usize) -> Option<Found> {
         let (draw, slate) = (self.draw, self.draw.slate);
@@ -125,7 +133,10 @@ impl Seats<'_> {
             }
             // One seat's offers differ by their prices.
             let facts = if is_only { facts } else { priced(facts, offer) };
-            let rank = if self.is_trial {
+            if self.trial.is_some_and(|trial| facts.money(ask) > trial.money_max) {
+                return None;
+            }
+            let rank = if self.trial.is_some() {
                 // In steps of 16 ms, which last for two years.
                 u32::try_from(seat.learned.used_ms() >> 4).unwrap_or(u32::MAX)
             } else if slate.wish.is_none() {

@@ -49,26 +49,28 @@ impl Group<'_> {
     }
 }
 
-/// Who is known, and who is on probation; where many are admitted, some of the seats may not be.
+/// Who is known, and who is on probation. Where many of a group are admitted, some of its seats may not be:
+/// they are not listed, which would take as long as there are providers.
 pub(super) fn parted<'a>(
     crowd: &'a Crowd,
     admitted: Option<&FixedBitSet>,
 ) -> (Group<'a>, Group<'a>) {
-    let newcomers = crowd.newcomers();
-    let sparse = admitted.filter(|admitted| {
-        let count = admitted.count_ones(..);
-        !newcomers.is_empty() || count < admitted.len() / SPARSE
-    });
-    if let Some(admitted) = sparse {
-        let seats = crowd.seats_of(admitted.ones());
-        let (new, known) =
-            seats.into_iter().partition(|seat| newcomers.binary_search(seat).is_ok());
-        return (Group::Made(known), Group::Made(new));
-    }
-    match newcomers.is_empty() {
-        true => (Group::All(crowd.len()), Group::Kept(&[])),
-        false => (Group::Kept(crowd.veterans()), Group::Kept(newcomers)),
-    }
+    let (known, new) = match crowd.newcomers() {
+        [] => (Group::All(crowd.len()), Group::Kept(&[])),
+        newcomers => (Group::Kept(crowd.veterans()), Group::Kept(newcomers)),
+    };
+    let Some(admitted) = admitted else { return (known, new) };
+    let counts = crowd.counts(admitted);
+    let is_sparse = |group: &Group<'_>, count: usize| count <= group.len() / SPARSE;
+    let known = match is_sparse(&known, counts.0) {
+        true => Group::Made(crowd.seats_of(admitted.difference(crowd.new_places()))),
+        false => known,
+    };
+    let new = match is_sparse(&new, counts.1) {
+        true => Group::Made(crowd.seats_of(admitted.intersection(crowd.new_places()))),
+        false => new,
+    };
+    (known, new)
 }
 
 /// For each name of the policy's `order`, those who bear it.
@@ -83,4 +85,80 @@ pub(super) fn ordered<'a>(
         Group::Made(model.crowd.seats_of(places.into_iter().filter(fits)))
     };
     policy.order.iter().map(seats).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::System;
+    use crate::config;
+    use crate::market::Market;
+    use crate::market::testing::{Node, served};
+    use openapi::sign::SecretKey;
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    /// So many nodes that sell the model, each second of them known.
+    fn market(count: usize) -> (Market, Vec<crate::market::Membership>) {
+        let weights = format!("b3:{}", "a1".repeat(32));
+        let text = format!(
+            "[server]\ndata_dir = \"/nowhere\"\n[market]\nnode_listen = \"127.0.0.1:0\"\n\
+             join = \"open\"\nprobation_answers = 1\n\
+             [[model]]\nid = \"m\"\nweights_ids = [{weights:?}]\n"
+        );
+        let settings = config::parse(&text, &|_| None).unwrap();
+        let identity = Arc::new(SecretKey::from_seed(&[1; 32]));
+        let market = Market::new(&settings, identity, Arc::new(System)).unwrap();
+        let url = "http://192.0.2.1/v1".parse().unwrap();
+        let mut members = Vec::new();
+        for number in 0..count {
+            // Some have two offers of the model.
+            let models = vec![served("m", Some(&weights)), served("m2", Some(&weights))];
+            let models = models.into_iter().take(1 + usize::from(number % 10 == 0)).collect();
+            let member = Node::new(number as u64, models).join(&market, &url).unwrap();
+            if number % 2 == 0 {
+                member.member().answered(1);
+            }
+            members.push(member);
+        }
+        market.publish();
+        (market, members)
+    }
+
+    fn seats(group: &Group<'_>) -> Vec<usize> {
+        (0..group.len()).filter_map(|at| group.seat(at)).collect()
+    }
+
+    #[test]
+    fn groups_hold_all_who_are_admitted_each_once_and_list_only_few() {
+        let (market, _members) = market(80);
+        let snapshot = market.snapshot();
+        let model = snapshot.model("m").unwrap();
+        let crowd = &model.crowd;
+        assert_eq!(crowd.newcomers().len(), 40);
+        for step in [1, 2, 3, 5, 7, 30, 1_000] {
+            for first in 0..3 {
+                let mut admitted = FixedBitSet::with_capacity(model.offers.len());
+                admitted.extend((first..model.offers.len()).step_by(step));
+                let (known, new) = parted(crowd, Some(&admitted));
+                for (group, kept) in [(&known, crowd.veterans()), (&new, crowd.newcomers())] {
+                    let wanted: BTreeSet<usize> = crowd
+                        .seats_of(admitted.ones())
+                        .into_iter()
+                        .filter(|seat| kept.contains(seat))
+                        .map(|seat| seat as usize)
+                        .collect();
+                    let found = seats(group);
+                    assert!(found.is_sorted_by(|one, other| one < other));
+                    assert!(wanted.iter().all(|seat| found.contains(seat)), "{first} {step}");
+                    match group {
+                        Group::Made(_) => assert_eq!(found.len(), wanted.len()),
+                        _ => assert!(wanted.len() > kept.len() / SPARSE, "found by luck"),
+                    }
+                    let is_listed = matches!(group, Group::Made(_));
+                    assert!(!is_listed || wanted.len() <= kept.len() / 2, "{first} {step}");
+                }
+            }
+        }
+    }
 }

@@ -2,6 +2,7 @@
 //! its policy. Fails closed, and says which of them left nobody.
 
 use fixedbitset::FixedBitSet;
+use openapi::node::Feature;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
@@ -9,16 +10,29 @@ use super::super::error::Error;
 use super::super::request::Job;
 use crate::auth::Scope;
 use crate::market::{Model, Offer};
-use crate::request::Policy;
+use crate::request::{Endpoint, Policy};
 use crate::route::Ask;
 use crate::route::eligible::{self, Bill, Needs};
+
+/// Offers of which it is told what keeps them out. Others are hardly kept out by anything else, and who sends
+/// what nobody can fulfil is not to cost more than who is served.
+const REASONED_MAX: usize = 500;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits<'a> {
     pub(super) policy: Option<&'a Policy>,
     pub(super) scope: &'a Scope,
     pub(super) needs: Needs,
+    pub(super) declared: Declared<'a>,
     pub(super) bill: Bill,
+}
+
+/// What must be declared, where the policy requires that all of the request is acted on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Declared<'a> {
+    endpoint: Feature,
+    /// A member that no feature stands for.
+    foreign: Option<&'a str>,
 }
 
 /// Features that whoever serves the request must have.
@@ -30,6 +44,15 @@ pub(super) fn needs(job: &Job) -> Needs {
         logprobs: summary.logprobs,
         vision: summary.media.pieces > 0,
     }
+}
+
+pub(super) fn declared(job: &Job) -> Declared<'_> {
+    let endpoint = match job.endpoint {
+        Endpoint::ChatCompletions => Feature::Chat,
+        Endpoint::Completions => Feature::Completions,
+        Endpoint::Embeddings => Feature::Embeddings,
+    };
+    Declared { endpoint, foreign: job.summary.foreign(&job.body) }
 }
 
 /// At most, as far as it can be known.
@@ -64,7 +87,23 @@ impl Limits<'_> {
             };
             *left = with_room(left.ones().filter(fits), model.offers.len());
         }
+        if policy.is_some_and(|policy| policy.require_parameters) {
+            let all = || with_room(0..model.offers.len(), model.offers.len());
+            let known = |place: &usize| {
+                self.declared.foreign.is_none()
+                    && model
+                        .offers
+                        .get(*place)
+                        .is_some_and(|offer| self.undeclared(offer).is_none())
+            };
+            let some = left.take().unwrap_or_else(all);
+            left = Some(with_room(some.ones().filter(known), model.offers.len()));
+        }
         self.roomy(model, left, ask)
+    }
+
+    fn undeclared(&self, offer: &Offer) -> Option<&'static str> {
+        eligible::undeclared(self.declared.endpoint, &self.needs, &offer.terms())
     }
 
     /// Without those whose context is too short, as far as anybody's is not: then the provider judges, as
@@ -73,16 +112,20 @@ impl Limits<'_> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
         let tokens = (ask.prompt_tokens + self.bill.answers) as u64;
         let Some(shorter) = model.index.shorter(tokens) else { return left };
-        let mut longer =
-            left.clone().unwrap_or_else(|| with_room(0..model.offers.len(), model.offers.len()));
+        let mut longer = left.clone().unwrap_or_else(|| full(model.offers.len()));
         longer.difference_with(&shorter);
         if longer.is_clear() { left } else { Some(longer) }
     }
 
-    /// Every reason that keeps an offer out, each once.
+    /// The reasons that keep offers out, each once.
     pub(super) fn refusal(&self, offers: &[Arc<Offer>]) -> Error {
+        let requires = self.policy.is_some_and(|policy| policy.require_parameters);
+        if let Some(name) = self.declared.foreign.filter(|_| requires) {
+            let what = "provider.require_parameters: no provider declares that it acts on";
+            return Error::unserved(format!("{what} {name:?}"));
+        }
         let mut refusals = SmallVec::<[&str; 4]>::new();
-        for offer in offers {
+        for offer in offers.iter().take(REASONED_MAX) {
             if let Some(what) = self.reason(offer).filter(|what| !refusals.contains(what)) {
                 refusals.push(what);
             }
@@ -96,7 +139,11 @@ impl Limits<'_> {
         if !eligible::reaches(self.scope, &terms) {
             return Some("the key's scope");
         }
-        let lack = eligible::lack(&self.needs, &terms);
+        let requires = self.policy.is_some_and(|policy| policy.require_parameters);
+        let lack = match requires {
+            true => self.undeclared(offer),
+            false => eligible::lack(&self.needs, &terms),
+        };
         lack.or_else(|| eligible::refusal(self.policy?, &terms)).or_else(|| {
             let is_within = eligible::is_within(self.policy?, &self.bill, &terms);
             (!is_within).then_some("provider.max_price.request")
@@ -107,5 +154,11 @@ impl Limits<'_> {
 pub(super) fn with_room(places: impl Iterator<Item = usize>, len: usize) -> FixedBitSet {
     let mut set = FixedBitSet::with_capacity(len);
     set.extend(places);
+    set
+}
+
+fn full(len: usize) -> FixedBitSet {
+    let mut set = FixedBitSet::with_capacity(len);
+    set.insert_range(..);
     set
 }

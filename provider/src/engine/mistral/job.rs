@@ -51,7 +51,7 @@ pub(super) async fn run(inner: Arc<Inner>, decode: Decode, ids: Vec<u32>) {
 }
 
 impl Inner {
-    fn request(&self, ids: &[u32], processor: &Processor) -> Submission {
+    pub(super) fn request(&self, ids: &[u32], processor: &Processor) -> Submission {
         let max_tokens =
             usize::try_from(processor.decode().tokens_left()).unwrap_or(usize::MAX / 2);
         self.submission(ids, max_tokens, Some(Arc::new(processor.clone())))

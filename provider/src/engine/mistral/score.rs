@@ -9,6 +9,7 @@ mod forced;
 
 use mistralrs::{DType, Response, Tensor};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::{Inner, failed, stopped};
@@ -21,6 +22,7 @@ use forced::Forced;
 const FORCED_MAX: usize = 64;
 /// Between two positions so many tokens are rather forced as well than another run begun.
 const GAP_MAX: usize = 16;
+const GATE_WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Whom it is told to; closed when nobody listens any more.
 type Told = oneshot::Sender<Result<Answer, Error>>;
@@ -64,10 +66,16 @@ impl Inner {
     }
 
     async fn scored(&self, mut work: Work, told: &mut Told) -> Result<Answer, Error> {
-        if work.prompt.len() + work.ids.len() <= self.rows_max() {
-            work = self.one_pass(work, told).await?;
+        let fits = work.prompt.len() + work.ids.len() <= self.rows_max();
+        let gate = if fits { self.gate(told).await? } else { None };
+        let is_busy = fits && gate.is_none();
+        if let Some(gate) = gate {
+            work = self.one_pass(work, gate).await?;
         }
         if work.scorer.wanted().len() > FORCED_MAX {
+            if is_busy {
+                return Err(Error::Unavailable("long answers keep the engine busy".to_owned()));
+            }
             let message =
                 format!("of so long an answer at most {FORCED_MAX} positions are scored here");
             let param = Some("positions".to_owned());
@@ -80,8 +88,7 @@ impl Inner {
     }
 
     /// Scores all, or nothing where the engine hands back part of the rows.
-    async fn one_pass(&self, work: Work, told: &mut Told) -> Result<Work, Error> {
-        let gate = self.permits(self.concurrency, told).await?;
+    async fn one_pass(&self, work: Work, gate: OwnedSemaphorePermit) -> Result<Work, Error> {
         // The last token predicts nothing that is asked for.
         let answer = work.ids.split_last().map_or(&[][..], |(_, before)| before);
         let ids = [&work.prompt, answer].concat();
@@ -120,6 +127,16 @@ impl Inner {
                 self.runner.restart().await;
                 Err(stopped())
             }
+        }
+    }
+
+    /// The engine alone, unless running answers keep it for too long: who waits for them all holds up
+    /// everybody that comes later.
+    async fn gate(&self, told: &mut Told) -> Result<Option<OwnedSemaphorePermit>, Error> {
+        let all = self.permits(self.concurrency, told);
+        match tokio::time::timeout(GATE_WAIT_MAX, all).await {
+            Ok(gate) => gate.map(Some),
+            Err(_) => Ok(None),
         }
     }
 

@@ -16,6 +16,7 @@ async fn engine() -> (Mistral, Arc<Counters>) {
         device: Device::Cpu,
         dtype: Dtype::F32,
         max_concurrent: 1,
+        matrix_bytes: 512 << 20,
     };
     let counters = Arc::new(Counters::default());
     (Mistral::load(options, Arc::clone(&counters), TaskTracker::new()).await.unwrap(), counters)
@@ -34,8 +35,7 @@ async fn die_in_the_middle(engine: &Mistral) -> Vec<Result<Event, Error>> {
     let job = chat(json!({"messages": [{"role": "user", "content": "Count to 20."}]}));
     let prepared = inner.model.prepare(&job).unwrap();
     let counters = Arc::clone(&inner.counters);
-    let (decode, ids, mut events) =
-        Decode::new(&inner.model, prepared, job.sampling, None, counters);
+    let (decode, ids, mut events) = Decode::new(&inner.model, prepared, &job, counters);
     let processor = Processor::new(decode, 1535);
     let (Request::Normal(mut request), responses) = inner.request(&ids, &processor) else {
         panic!("another request")

@@ -70,7 +70,7 @@ fn write(toy: &Toy, job: &Job) -> Written {
             }
             Event::Finish { reason, usage, ids: last, claims } => {
                 ids.extend(last);
-                let provenance = generation.provenance.unwrap();
+                let provenance = *generation.provenance.unwrap();
                 return Written { provenance, ids, text, reason, usage, claims };
             }
             Event::Raw(_) => {}

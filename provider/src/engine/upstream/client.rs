@@ -5,16 +5,19 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::uri::{Parts, PathAndQuery};
 use http::{HeaderValue, Method, Request, Response, Uri};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde_json::Value;
 use std::time::Duration;
 
 /// Connections kept open without use.
 const IDLE_CONNECTIONS_MAX: usize = 64;
+/// Of an answer that is read here: the likeliest of 2,048 positions are about 3 MB.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 
 /// The fronted server's key. Never printed.
@@ -32,6 +35,8 @@ pub enum SetupError {
     ApiKey,
     #[error("TLS can't be set up: {0}")]
     Tls(String),
+    #[error("a model's files can't be used: {0}")]
+    Files(String),
 }
 
 impl ApiKey {
@@ -95,6 +100,18 @@ impl Client {
         self.send(Method::GET, path, Bytes::new()).await
     }
 
+    /// What no OpenAI client asks: a path below the server's own root, or of ours, and JSON both ways.
+    pub(super) async fn ask(&self, path: &str, body: &Value) -> Result<Value, String> {
+        let sent = self.send(Method::POST, path, Bytes::from(body.to_string())).await?;
+        let status = sent.status();
+        if !status.is_success() {
+            return Err(format!("{path} answers {}", status.as_u16()));
+        }
+        let body = Limited::new(sent.into_body(), ANSWER_BYTES_MAX);
+        let body = body.collect().await.map_err(|error| error.to_string())?.to_bytes();
+        serde_json::from_slice(&body).map_err(|error| format!("{path}: {error}"))
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -121,7 +138,11 @@ impl Client {
     }
 
     fn uri(&self, path: &str) -> Result<Uri, String> {
-        let path = format!("{}{}", self.base_path, path.strip_prefix("/v1").unwrap_or(path));
+        let path = match path.strip_prefix("/v1") {
+            Some(path) => format!("{}{path}", self.base_path),
+            // Beside the version, not below it.
+            None => format!("{}{path}", self.base_path.strip_suffix("/v1").unwrap_or_default()),
+        };
         let mut parts = Parts::default();
         parts.scheme.clone_from(&self.base.scheme);
         parts.authority.clone_from(&self.base.authority);

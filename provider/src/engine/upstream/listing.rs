@@ -71,6 +71,8 @@ pub(super) fn mapped(map: &ModelMap, there: Option<&ModelInfo>) -> ModelInfo {
         id: map.id.clone(),
         created: there.map_or(0, |info| info.created),
         context_length: map.context_length.or(there.and_then(|info| info.context_length)),
+        weights_id: map.weights_id.clone(),
+        quant: map.quant.clone(),
         features: FEATURES.to_vec(),
         backend: "upstream",
         ..ModelInfo::default()

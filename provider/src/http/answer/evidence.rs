@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 #[derive(Debug)]
 pub(super) struct Evidence {
-    provenance: Option<Provenance>,
+    provenance: Option<Box<Provenance>>,
     /// Of each choice what was drawn, here or elsewhere.
     ids: Vec<Vec<u32>>,
     /// Of each choice what is claimed of what was drawn here.
@@ -34,7 +34,7 @@ pub(super) struct Pledge {
 
 impl Evidence {
     pub(super) fn new(
-        provenance: Option<Provenance>,
+        provenance: Option<Box<Provenance>>,
         choices: u32,
         resume: Option<&Resume>,
         pledge: Pledge,
@@ -63,7 +63,11 @@ impl Evidence {
     }
 
     /// To be told before the end. An engine that commits by itself is believed.
-    pub(super) fn provenance(&mut self, usage: Usage, heading: &Heading) -> Option<Provenance> {
+    pub(super) fn provenance(
+        &mut self,
+        usage: Usage,
+        heading: &Heading,
+    ) -> Option<Box<Provenance>> {
         let mut provenance = self.provenance.take()?;
         provenance.usage = usage;
         if provenance.commit.is_none()

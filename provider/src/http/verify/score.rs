@@ -22,6 +22,8 @@ const TIME_MAX: Duration = Duration::from_secs(20);
 /// Of an answer, beyond the limit of those that are scored.
 const IDS_MAX: usize = 1 << 20;
 const TOP_MAX: u8 = 20;
+/// Of who draws by rules of his own, or by a seed nobody knows.
+const OTHER_SAMPLER: &str = "other";
 const NONCE_BYTES_MAX: usize = 64;
 
 /// Scores the tokens of an answer that another node made with the same weights, in one pass. One at a
@@ -179,7 +181,7 @@ fn sign(
         finish_reason: answer.finish_reason,
         max_tokens: answer.max_tokens.into(),
         constrained: answer.constrained,
-        sampler: answer.sampler.unwrap_or_default().to_owned(),
+        sampler: answer.sampler.unwrap_or(OTHER_SAMPLER).to_owned(),
         scores: answer.scores,
     };
     Signed::new(&scored, key).map_err(|error| error.to_string())
