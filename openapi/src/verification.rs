@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::receipt::{Class, Verified};
+
 /// The member `quorate.verification` of answers to requests with `verification.mode` `quorum` or `verify`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verification {
@@ -31,44 +33,8 @@ pub struct Verification {
     pub message: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Verified {
-    Pass,
-    /// Others say otherwise.
-    Fail,
-    /// Nobody could say.
-    None,
-    /// In a header alone: it is said at the stream's end.
-    Pending,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Class {
-    /// To the byte.
-    Exact,
-    /// In the canonical form: white space of a text, order and numbers of JSON.
-    Canonical,
-    /// They part at a token where the model itself hardly prefers one.
-    Fork,
-}
-
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Party {
     pub provider: String,
     pub operator: String,
-}
-
-// === impl Verified ===
-
-impl Verified {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Fail => "fail",
-            Self::None => "none",
-            Self::Pending => "pending",
-        }
-    }
 }

@@ -66,13 +66,13 @@ pub(super) async fn answer(
     exchange.receipted(ticket.as_ref().map(receipt));
     if exchange.job().verification.is_wanted() {
         app.metrics.overhead_seconds.observe(read.elapsed().as_secs_f64());
-        let mut response = verified::answer(exchange).await;
-        if let Some(ticket) = ticket {
-            let verified = match verified::is_pending(&response) {
-                true => Verified::Pending,
-                false => ticket.verified(),
-            };
-            receipts::attach(&mut response, ticket, verified);
+        let (mut response, verified) = verified::answer(exchange).await;
+        match ticket {
+            Some(ticket) => receipts::attach(&mut response, ticket, verified),
+            None if response.status().is_success() => {
+                receipts::name_verified(response.headers_mut(), verified);
+            }
+            None => {}
         }
         response.extensions_mut().insert(Deferred);
         return Ok(response);
@@ -145,8 +145,8 @@ fn exchange(
         fallback,
         deadline: begun + patience,
         verification,
-        receipt: None,
         keep: None,
+        receipt: None,
         continuation: None,
     };
     Ok(Exchange::new(app.upstream.clone(), job, record))

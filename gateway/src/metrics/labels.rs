@@ -62,6 +62,16 @@ label! {
 }
 
 label! {
+    /// What came of answers that were verified while their clients waited.
+    Verified {
+        Pass = "pass",
+        Fail = "fail",
+        /// Nobody could say.
+        None = "none",
+    }
+}
+
+label! {
     /// What became of a receipt.
     ReceiptOutcome {
         Written = "written",
@@ -69,16 +79,6 @@ label! {
         Amended = "amended",
         /// Too many waited to be written, or it could not be.
         Dropped = "dropped",
-    }
-}
-
-label! {
-    /// What came of answers that were verified while their clients waited.
-    Verified {
-        Pass = "pass",
-        Fail = "fail",
-        /// Nobody could say.
-        None = "none",
     }
 }
 

@@ -2,7 +2,7 @@
 //! or of two answers by one who wrote neither. What is found is booked as an audit's is.
 
 use futures_util::future::BoxFuture;
-use openapi::verification::Verified;
+use openapi::receipt::Verified;
 use openapi::verify::Score;
 use std::sync::Arc;
 

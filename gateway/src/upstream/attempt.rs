@@ -447,16 +447,16 @@ impl Try {
 
     /// Which choice of its answer is to be checked.
     pub(super) fn drawn(&self, context: &Context, job: &Job) -> Option<u32> {
+        let audited = self.audited(context, job);
+        if let (Some(_), Some(receipt)) = (audited, &job.receipt) {
+            receipt.sheet.with(|known| known.verified = Verified::Pending);
+        }
         // Such a request has one choice alone.
-        if job.keep.is_some() { Some(0) } else { self.audited(context, job) }
+        if job.keep.is_some() { Some(0) } else { audited }
     }
 
     fn audited(&self, context: &Context, job: &Job) -> Option<u32> {
-        let drawn = context.witness.draws(job, self.integrity.as_deref()?)?;
-        if let Some(receipt) = &job.receipt {
-            receipt.sheet.with(|known| known.verified = Verified::Pending);
-        }
-        Some(drawn)
+        context.witness.draws(job, self.integrity.as_deref()?)
     }
 
     pub(super) fn is_event_stream(&self) -> bool {

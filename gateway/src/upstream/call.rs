@@ -62,8 +62,8 @@ impl Own {
             fallback: Fallback { id: id.into(), created: 0 },
             deadline: Instant::now(),
             verification: Verification::default(),
-            receipt: None,
             keep: None,
+            receipt: None,
             continuation: None,
         }))
     }

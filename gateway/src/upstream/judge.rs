@@ -2,7 +2,7 @@
 //! maker can be checked. It says nothing of how that is done.
 
 use futures_util::future::BoxFuture;
-use openapi::verification::Verified;
+use openapi::receipt::Verified;
 use std::fmt;
 use std::sync::Arc;
 

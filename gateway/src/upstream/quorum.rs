@@ -14,7 +14,8 @@ pub use verdict::Verdict;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use openapi::verification::{Verification, Verified};
+use openapi::receipt::Verified;
+use openapi::verification::Verification;
 use std::future::poll_fn;
 use std::sync::Arc;
 
@@ -57,8 +58,7 @@ pub async fn checked_whole(exchange: &mut Exchange) -> Result<Settled, Error> {
     match begin(exchange, no_event).await? {
         Begun::Settled(chosen) => {
             let Chosen { ballot, verification } = *chosen;
-            verdict::put_down(&exchange.job, &verification);
-            completed(exchange, &ballot);
+            completed(exchange, &ballot, &verification);
             let Told::Whole(body) = ballot.told else { return Err(not_whole()) };
             let provider = HeaderValue::try_from(ballot.by.provider).map_err(|_| not_whole())?;
             Ok(Settled { body, provider, verification })
@@ -159,11 +159,21 @@ async fn deliberate(
     Ok(Begun::Settled(Box::new(Chosen { ballot, verification })))
 }
 
-fn completed(exchange: &mut Exchange, ballot: &Ballot) {
+fn completed(exchange: &mut Exchange, ballot: &Ballot, verification: &Verification) {
+    if let Some(receipt) = &exchange.job.receipt {
+        receipt.sheet.with(|known| {
+            known.verified = verification.verified;
+            known.verification.k = Some(verification.k);
+            known.verification.n = Some(verification.n);
+            known.verification.agreed = u32::try_from(verification.agreed.len()).ok();
+            known.verification.class = verification.class;
+        });
+    }
     let model = ballot.answered.as_ref().map(|answered| answered.model.id.clone());
     let first = exchange.job.wanted.first().map(|wanted| wanted.model.id.clone());
     if let Some(model) = model.or(first) {
-        exchange.record.is_answered_by(&ballot.by.provider, &model);
+        let answered = ballot.answered.as_deref();
+        exchange.record.is_answered_by(&ballot.by.provider, &model, answered);
     }
     exchange.record.completed(&ballot.progress);
 }

@@ -11,6 +11,7 @@ use super::endpoint;
 use super::error::Error;
 use super::explain::{Why, word};
 use super::tally;
+use super::witness::Answered;
 use crate::limit::{Reservation, Spent};
 use crate::market::Member;
 use crate::metrics::{Endpoint, Label as _, Metrics, Outcome};
@@ -39,12 +40,12 @@ pub struct Record {
     text_bytes: u64,
     /// Settled by the drop.
     reservation: Option<Reservation>,
-    /// For the receipt.
-    sheet: Option<Arc<Sheet>>,
     /// Answers that are made beside each other, of which one is the request's.
     parts: Option<Arc<Parts>>,
     /// It is one of these: its end is not the request's.
     is_part: bool,
+    /// For the receipt.
+    sheet: Option<Arc<Sheet>>,
     /// What the client saw.
     status: u16,
     outcome: Outcome,
@@ -88,9 +89,9 @@ impl Record {
             usage: None,
             text_bytes: 0,
             reservation: None,
-            sheet: None,
             parts: None,
             is_part: false,
+            sheet: None,
             // Until something else is known: the client left.
             status: CLIENT_GONE,
             outcome: Outcome::ClientGone,
@@ -127,8 +128,7 @@ impl Record {
             begun: self.begun,
         };
         let mut part = Self::new(self.metrics.clone(), who);
-        (part.parts, part.is_part) = (Some(parts), true);
-        part.sheet.clone_from(&self.sheet);
+        (part.parts, part.is_part, part.sheet) = (Some(parts), true, self.sheet.clone());
         part
     }
 
@@ -162,12 +162,18 @@ impl Record {
     }
 
     /// Whose answer it is of several.
-    pub(super) fn is_answered_by(&mut self, provider: &str, model: &Arc<str>) {
-        if let Some(sheet) = &self.sheet {
-            sheet.answered_by(provider);
+    pub(super) fn is_answered_by(
+        &mut self,
+        name: &str,
+        model: &Arc<str>,
+        answered: Option<&Answered>,
+    ) {
+        let offer = answered.and_then(|answered| Some((answered, answered.offer.as_ref()?)));
+        if let (Some(sheet), Some((answered, offer))) = (&self.sheet, offer) {
+            sheet.won(provider(&offer.endpoint, Some(&answered.member)));
         }
         self.model.clone_from(model);
-        self.provider = Some(provider.into());
+        self.provider = Some(name.into());
     }
 
     /// The client has the whole of an answer whose provider has nothing more to say of it.

@@ -64,10 +64,10 @@ pub struct Job {
     pub deadline: Instant,
     /// How sure of the answer the client wants to be.
     pub verification: Verification,
-    /// What the client keeps of the answer, where it keeps anything.
-    pub receipt: Option<Receipt>,
     /// Where the answer is put for who is to judge it.
     pub keep: Option<Keep>,
+    /// What the client keeps of the answer, where it keeps anything.
+    pub receipt: Option<Receipt>,
     /// What there is of the answer already, where another provider is to go on with it.
     pub continuation: Option<Continuation>,
 }

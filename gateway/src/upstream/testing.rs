@@ -49,8 +49,8 @@ impl Request {
             fallback: Fallback { id: "bench".into(), created: 0 },
             deadline: Instant::now(),
             verification: Verification::default(),
-            receipt: None,
             keep: None,
+            receipt: None,
             continuation: None,
         };
         let wanted = Wanted { model, policy: policy.map(Arc::new), among: None };

@@ -3,21 +3,19 @@
 
 use axum::body::Body;
 use axum::response::Response;
-use http::{HeaderMap, HeaderName, HeaderValue};
-use openapi::verification::Verified;
+use openapi::receipt::Verified;
 use std::sync::{Arc, OnceLock};
 
 use super::explained::{self, Explained, Told};
 use super::{event, event_stream, failed, json, name_provider};
 use crate::upstream::{self, Exchange, Head, Settled, Verdict};
 
-const VERIFIED: HeaderName = HeaderName::from_static("x-quorate-verified");
-
-pub(super) async fn answer(exchange: Exchange) -> Response {
+/// The answer, and what is known of it when its head goes out.
+pub(super) async fn answer(exchange: Exchange) -> (Response, Verified) {
     if exchange.is_stream() { streamed(exchange).await } else { whole(exchange).await }
 }
 
-async fn whole(mut exchange: Exchange) -> Response {
+async fn whole(mut exchange: Exchange) -> (Response, Verified) {
     match upstream::checked_whole(&mut exchange).await {
         Ok(Settled { body, provider, verification }) => {
             let verified = verification.verified;
@@ -27,14 +25,13 @@ async fn whole(mut exchange: Exchange) -> Response {
             let attempts = exchange.record.attempts();
             let head = Head { provider: Some(provider), attempts, is_hedged: false };
             name_provider(response.headers_mut(), head);
-            name_verified(response.headers_mut(), verified);
-            response
+            (response, verified)
         }
-        Err(error) => failed(exchange, error),
+        Err(error) => (failed(exchange, error), Verified::None),
     }
 }
 
-async fn streamed(exchange: Exchange) -> Response {
+async fn streamed(exchange: Exchange) -> (Response, Verified) {
     let explain = exchange.job().explain.clone();
     let verdict: Arc<Verdict> = Arc::new(OnceLock::new());
     match upstream::checked_stream(exchange, event, verdict.clone()).await {
@@ -43,19 +40,8 @@ async fn streamed(exchange: Exchange) -> Response {
             let told = Told { explain, verdict: Some(verdict) };
             let mut response = event_stream(Body::new(Explained::new(body, told)));
             name_provider(response.headers_mut(), head);
-            name_verified(response.headers_mut(), verified);
-            response
+            (response, verified)
         }
-        Err((exchange, error)) => failed(exchange, error),
+        Err((exchange, error)) => (failed(exchange, error), Verified::None),
     }
-}
-
-/// Whether the verdict comes with the stream's end.
-pub(super) fn is_pending(response: &Response) -> bool {
-    let told = response.headers().get(&VERIFIED);
-    told.is_some_and(|told| told == Verified::Pending.as_str())
-}
-
-fn name_verified(headers: &mut HeaderMap, verified: Verified) {
-    headers.insert(VERIFIED, HeaderValue::from_static(verified.as_str()));
 }

@@ -116,7 +116,7 @@ impl Checked {
             Begun::Settled(chosen) => {
                 let Chosen { ballot, verification } = *chosen;
                 if let Some(exchange) = &mut self.exchange {
-                    completed(exchange, &ballot);
+                    completed(exchange, &ballot, &verification);
                 }
                 let _told = self.verdict.set(verification);
                 match ballot.told {
@@ -194,8 +194,8 @@ impl Checked {
             verdict::count(&exchange.context, &verification);
             verdict::put_down(&exchange.job, &verification);
             match ballot {
-                Some(ballot) => completed(exchange, ballot),
-                None => exchange.record.told_whole(),
+                Some(ballot) => completed(exchange, ballot, &verification),
+                None => exchange.record.answered_here(None),
             }
         }
         let _told = self.verdict.set(verification);

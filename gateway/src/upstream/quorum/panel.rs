@@ -89,6 +89,8 @@ impl Panel {
             job: Job {
                 wanted: [Wanted { among: Some(all.clone()), ..wanted }].into_iter().collect(),
                 hedge: if is_quorum { Hedge::Off } else { job.hedge },
+                // What others make of one of the answers is not yet a word about the client's.
+                receipt: None,
                 ..job.clone()
             },
             error_event,

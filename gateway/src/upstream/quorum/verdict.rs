@@ -1,8 +1,8 @@
 //! What is said of an answer when all is known: by whom it was given, who says otherwise, and what that
 //! comes to, plainly.
 
-use openapi::receipt;
-use openapi::verification::{Class, Party, Verification, Verified};
+use openapi::receipt::{Class, Verified};
+use openapi::verification::{Party, Verification};
 use std::sync::{Arc, OnceLock};
 
 use super::panel::Panel;
