@@ -5,7 +5,6 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
-use openapi::receipt::Verified;
 use std::sync::Arc;
 use tokio::time::Instant;
 

@@ -19,8 +19,6 @@ const BROKE: &str = "broke";
 #[derive(Debug, Default)]
 pub struct Sheet {
     known: Mutex<Known>,
-    /// Who was asked, with their keys: which of several answers counts is known last.
-    asked: Mutex<Vec<Provider>>,
     /// The answer is over: nothing more is put down.
     is_taken: AtomicBool,
 }
@@ -35,12 +33,6 @@ impl Sheet {
 
     /// A provider is asked. `goes_on`: where another one's answer broke off.
     pub fn asked(&self, provider: Provider, why: &str, goes_on: bool) {
-        {
-            let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-            if asked.len() < ATTEMPTS_MAX {
-                asked.push(provider.clone());
-            }
-        }
         let mut known = self.known();
         if goes_on {
             let before = known.provider.as_ref().map(|before| before.id.clone());
@@ -65,14 +57,6 @@ impl Sheet {
     /// Whose answer it is.
     pub fn won(&self, provider: Provider) {
         self.known().provider = Some(provider);
-    }
-
-    /// Whose of several answers it is.
-    pub fn answered_by(&self, id: &str) {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let its = asked.iter().find(|provider| provider.id == id).cloned();
-        drop(asked);
-        its.into_iter().for_each(|provider| self.won(provider));
     }
 
     /// An answer is given once more.

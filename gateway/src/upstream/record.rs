@@ -184,7 +184,7 @@ impl Record {
 
     /// Whose answer it is.
     pub(super) fn won(&mut self, endpoint: &endpoint::Endpoint, member: Option<&Arc<Member>>) {
-        if let Some(sheet) = self.sheet.as_ref().filter(|_| !self.is_part) {
+        if let Some(sheet) = &self.sheet {
             sheet.won(provider(endpoint, member));
         }
         self.provider = Some(endpoint.id.clone());
@@ -252,7 +252,7 @@ impl Record {
     }
 
     fn count(&mut self, progress: &Progress) {
-        if let Some(sheet) = self.sheet.as_ref().filter(|_| !self.is_part) {
+        if let Some(sheet) = &self.sheet {
             let id = progress.identity.as_ref().map(|identity| &*identity.id);
             sheet.told(id, progress.provenance.as_ref(), progress.usage);
         }

@@ -55,7 +55,6 @@ variants!(
     Draining,
     ClientGone,
     Overloaded,
-    ConsensusNotReached,
     Internal,
 );
 
@@ -103,7 +102,6 @@ fn all() -> Vec<Error> {
         Error::NoReceipt(Missing::Off),
         Error::NoProvider { model: "m".into(), reason: "all are down".into(), retry_after: after },
         Error::NoProvider { model: "m".into(), reason: "none in eu".into(), retry_after: None },
-        Error::ConsensusNotReached { reason: "1 of 3 gave this answer".into() },
         Error::ProviderError { message: "The provider broke off.".into() },
         Error::ConsensusNotReached { reason: "1 of 3 said so".to_owned() },
         Error::ProviderRateLimited { retry_after: after },

@@ -192,10 +192,9 @@ impl Checked {
     fn concluded(&mut self, verification: Verification, ballot: Option<&Ballot>) {
         if let Some(exchange) = &mut self.exchange {
             verdict::count(&exchange.context, &verification);
-            verdict::put_down(&exchange.job, &verification);
             match ballot {
                 Some(ballot) => completed(exchange, ballot, &verification),
-                None => exchange.record.answered_here(None),
+                None => exchange.record.told_whole(),
             }
         }
         let _told = self.verdict.set(verification);

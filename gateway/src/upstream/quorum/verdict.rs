@@ -11,7 +11,6 @@ use crate::market::Offer;
 use crate::request::policy::Mode;
 use crate::upstream::attempt::Context;
 use crate::upstream::judge::Judgement;
-use crate::upstream::request::Job;
 
 /// Where it is put before the end of a stream is told.
 pub type Verdict = OnceLock<Verification>;
@@ -102,29 +101,6 @@ async fn scored(panel: &mut Panel, told: usize) -> Verification {
         scorers: by.iter().map(party).collect(),
         message,
     }
-}
-
-/// Told to the client's receipt.
-pub(super) fn put_down(job: &Job, verification: &Verification) {
-    let Some(receipt) = &job.receipt else { return };
-    receipt.sheet.with(|known| {
-        known.verified = match verification.verified {
-            Verified::Pass => receipt::Verified::Pass,
-            Verified::Fail => receipt::Verified::Fail,
-            Verified::None | Verified::Pending => receipt::Verified::None,
-        };
-        known.verification = receipt::Verification {
-            mode: verification.mode.clone(),
-            k: Some(verification.k),
-            n: Some(verification.n),
-            agreed: Some(number(verification.agreed.len())),
-            class: verification.class.map(|class| match class {
-                Class::Exact => receipt::Class::Exact,
-                Class::Canonical => receipt::Class::Canonical,
-                Class::Fork => receipt::Class::Fork,
-            }),
-        };
-    });
 }
 
 /// Told to operators.
