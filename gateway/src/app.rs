@@ -84,13 +84,6 @@ impl App {
         let limit_time = Arc::new(Time::new(clock.clone()));
         let shutdown = Shutdown::new();
         let receipts = Receipts::new(settings.receipts, clock.clone(), metrics.clone());
-        let verdicts = verdicts(&settings)?;
-        if let Some(store) = &verdicts {
-            let kept = store.all()?;
-            market.remember(kept.verdicts);
-            market.remember_evidence(kept.evidence);
-            market.remember_ejected(kept.ejected);
-        }
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
         let trust = Arc::new(Trust::new(
@@ -98,7 +91,6 @@ impl App {
             market.clone(),
             (metrics.clone(), receipts.clone()),
             &secret,
-            verdicts,
         ));
         let upstream = Arc::new(upstream::Context {
             limits: settings.limits.clone(),
@@ -147,12 +139,6 @@ fn identity(settings: &Settings) -> Result<Arc<SecretKey>, identity::key::Error>
         None => identity::key::generate()?,
     };
     Ok(Arc::new(key))
-}
-
-/// What is known of nodes. Where no node can join there is nothing to keep.
-fn verdicts(settings: &Settings) -> Result<Option<Arc<store::Verdicts>>, store::Error> {
-    let is_kept = settings.market.node_listen.is_some();
-    is_kept.then(|| store::Verdicts::open(&settings.server.data_dir).map(Arc::new)).transpose()
 }
 
 /// Open mode asks for no key, and leaves the store alone.

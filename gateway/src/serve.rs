@@ -37,6 +37,8 @@ pub enum Error {
     #[error(transparent)]
     App(#[from] app::Error),
     #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    #[error(transparent)]
     Receipts(#[from] receipts::Error),
     #[error(transparent)]
     Nodes(#[from] nodes::Error),
@@ -106,6 +108,9 @@ async fn start(app: App, bound: Option<std::net::TcpListener>) -> Result<Running
     };
     let token = Token::load_or_create(&server.data_dir)?;
     app.receipts.open(&server.data_dir)?;
+    if app.settings.market.node_listen.is_some() {
+        app.trust.open(&server.data_dir)?;
+    }
     for warning in app.settings.warnings() {
         tracing::warn!("{warning}");
     }

@@ -15,7 +15,8 @@ mod told;
 
 use openapi::receipt::Verified;
 use openapi::sign::PublicKey;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
@@ -49,8 +50,8 @@ pub struct Trust {
     pools: Mutex<Pools<Whose, Arc<Case>>>,
     profiles: Mutex<Profiles>,
     receipts: Receipts,
-    /// Absent: nothing outlives the process.
-    store: Option<Arc<store::Verdicts>>,
+    /// Absent until it is opened: nothing outlives the process.
+    store: OnceLock<Arc<store::Verdicts>>,
     queue: mpsc::Sender<(Instant, Answered)>,
     /// Taken by whoever runs it.
     waiting: Mutex<Option<mpsc::Receiver<(Instant, Answered)>>>,
@@ -65,7 +66,6 @@ impl Trust {
         market: Market,
         (metrics, receipts): (Arc<Metrics>, Receipts),
         secret: &[u8; 32],
-        store: Option<Arc<store::Verdicts>>,
     ) -> Self {
         let (queue, waiting) = mpsc::channel(settings.at_once.saturating_mul(WAITING).max(1));
         Self {
@@ -76,10 +76,25 @@ impl Trust {
             pools: Mutex::default(),
             profiles: Mutex::default(),
             receipts,
-            store,
+            store: OnceLock::new(),
             queue,
             waiting: Mutex::new(Some(waiting)),
         }
+    }
+
+    /// From now on what audits show is kept in a data folder, and what was kept there counts. Blocks.
+    ///
+    /// # Errors
+    /// The folder is in use or damaged.
+    pub fn open(&self, data_dir: &Path) -> Result<(), store::Error> {
+        let store = store::Verdicts::open(data_dir)?;
+        let kept = store.all()?;
+        self.market.remember(kept.verdicts);
+        self.market.remember_evidence(kept.evidence);
+        self.market.remember_ejected(kept.ejected);
+        // Opened twice, the first one stays.
+        let _ = self.store.set(Arc::new(store));
+        Ok(())
     }
 
     /// Checks what is drawn, until the gateway drains. To be called once.
@@ -110,7 +125,7 @@ impl Trust {
     /// An operator sends a node away, now and whenever it comes back.
     pub async fn eject(&self, node: &PublicKey, reason: &str) {
         self.market.eject(node, reason);
-        if let Some(store) = self.store.clone() {
+        if let Some(store) = self.store.get().cloned() {
             let (node, reason) = (*node, reason.to_owned());
             books::told(tokio::task::spawn_blocking(move || store.eject(&node, &reason)).await);
         }
@@ -118,7 +133,7 @@ impl Trust {
 
     /// An operator lets a node come again; true if it had been sent away.
     pub async fn readmit(&self, node: &PublicKey) -> bool {
-        if let Some(store) = self.store.clone() {
+        if let Some(store) = self.store.get().cloned() {
             let node = *node;
             books::told(tokio::task::spawn_blocking(move || store.readmit(&node)).await);
         }

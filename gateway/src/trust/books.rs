@@ -113,7 +113,8 @@ impl Trust {
 
     /// What speaks against a node is on disk before anything follows from it.
     async fn write_down(&self, member: &Member, record: EvidenceRecord) {
-        if let (Some(store), EvidenceVerdict::Failed) = (self.store.clone(), record.verdict) {
+        if let (Some(store), EvidenceVerdict::Failed) = (self.store.get().cloned(), record.verdict)
+        {
             let (node, kept) = (member.node, record.clone());
             told(tokio::task::spawn_blocking(move || store.evidence(&node, &kept)).await);
         }
@@ -141,7 +142,7 @@ impl Trust {
 
     /// On disk before anything follows from it. A disk that fails costs the memory of it, no more.
     async fn keep(&self, kept: Kept) {
-        let Some(store) = self.store.clone() else { return };
+        let Some(store) = self.store.get().cloned() else { return };
         let done = tokio::task::spawn_blocking(move || store.keep(&kept)).await;
         told(done);
     }

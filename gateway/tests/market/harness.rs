@@ -37,6 +37,7 @@ pub(crate) fn settings(market: &str, more: &str) -> config::Settings {
     let text = format!(
         "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n\
          data_dir = \"/nowhere\"\n[auth]\nmode = \"open\"\n\
+         [audit]\nenabled = false\n\
          [market]\nnode_listen = \"127.0.0.1:0\"\n{join}\n{market}\n{more}"
     );
     config::parse(&text, &|_| None).expect("valid settings")

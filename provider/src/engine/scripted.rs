@@ -162,7 +162,8 @@ impl Scripted {
             kv_dtype: "none".to_owned(),
             engine: ENGINE.to_owned(),
             template_sha256: hex::encode(Sha256::digest(b"")),
-            sampler: "scripted".to_owned(),
+            // Nodes that go on with each other's answers draw alike, which is all that the name promises.
+            sampler: openapi::gumbel::NAME.to_owned(),
             seed: job.sampling.seed,
             prompt_ids_sha256: prompt_sha256(job),
             resumed: 0,
