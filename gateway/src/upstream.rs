@@ -22,6 +22,7 @@ mod explain;
 mod guard;
 mod judge;
 mod link;
+mod load;
 mod opened;
 mod pace;
 mod patience;

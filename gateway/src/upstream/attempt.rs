@@ -2,10 +2,8 @@
 //! the goal. Which attempts are made when is `race`'s.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Request, Response, StatusCode, header, response::Parts};
+use http::{Request, Response, StatusCode, header, response::Parts};
 use http_body_util::Full;
-use openapi::node::LOAD_HEADER;
-use openapi::node::control::Load;
 use openapi::receipt::Verified;
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
@@ -19,6 +17,7 @@ use super::endpoint::{Endpoint, InFlight};
 use super::error::{ERROR_BODY_MAX, Error, Phase};
 use super::judge::Judge;
 use super::link::{LinkBody, Stale};
+use super::load::told;
 use super::opened::Opened;
 use super::purse::Purse;
 use super::quorum::Parties;
@@ -35,8 +34,6 @@ use crate::market::{self, Integrity, Member, Model, Offer};
 use crate::metrics::Metrics;
 use crate::stream::{Checkable, Progress};
 
-/// A longer word of a node about its load is not read.
-const LOAD_BYTES_MAX: usize = 256;
 /// How long a provider may take to end a body whose answer is complete.
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
@@ -348,15 +345,6 @@ async fn read_some(mut body: LinkBody) -> Bytes {
         read.extend_from_slice(&chunk);
     }
     read.freeze()
-}
-
-/// What a node's answer says of its load.
-pub(super) fn told(headers: &HeaderMap) -> Option<Load> {
-    let text = headers.get(LOAD_HEADER)?.to_str().ok()?;
-    if text.len() > LOAD_BYTES_MAX {
-        return None;
-    }
-    Load::from_header(text)
 }
 
 impl Try {

@@ -7,10 +7,11 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-use super::attempt::{Context, judge_head, send, told};
+use super::attempt::{Context, judge_head, send};
 use super::endpoint::InFlight;
 use super::error::Error;
 use super::link::LinkBody;
+use super::load::told;
 use super::request::Job;
 use super::vectors;
 use crate::auth::Grant;
