@@ -65,7 +65,7 @@ pub(super) async fn answer(
     exchange.receipted(ticket.as_ref().map(receipt));
     if exchange.job().verification.is_wanted() {
         app.metrics.overhead_seconds.observe(read.elapsed().as_secs_f64());
-        let (mut response, verified) = verified::answer(exchange).await;
+        let (mut response, verified) = Box::pin(verified::answer(exchange)).await;
         match ticket {
             Some(ticket) => receipts::attach(&mut response, ticket, verified),
             None if response.status().is_success() => {

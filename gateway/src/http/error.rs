@@ -168,6 +168,8 @@ impl Error {
             let code = Some("rate_limit_exceeded");
             (429, "rate_limit_error", code, retry, Gateway, Outcome::RateLimited)
         };
+        let failed =
+            |status, code, outcome| (status, "server_error", Some(code), false, Provider, outcome);
         let (status, kind, code, retry, origin, outcome) = match self {
             Self::InvalidRequest { code, .. } => {
                 (400, INVALID, *code, false, Client, Outcome::InvalidRequest)
@@ -204,22 +206,16 @@ impl Error {
                 let (code, retry) = (Some("no_provider"), retry_after.is_some());
                 (503, "service_unavailable_error", code, retry, Gateway, Outcome::NoProvider)
             }
-            Self::ProviderError { .. } => {
-                let code = Some("provider_error");
-                (502, "server_error", code, false, Provider, Outcome::ProviderError)
-            }
+            Self::ProviderError { .. } => failed(502, "provider_error", Outcome::ProviderError),
             Self::ConsensusNotReached { .. } => {
-                let code = Some("consensus_not_reached");
-                (502, "server_error", code, false, Provider, Outcome::NotAgreed)
+                failed(502, "consensus_not_reached", Outcome::NotAgreed)
             }
             Self::ProviderRateLimited { .. } => {
                 let code = Some("provider_rate_limited");
                 (429, "rate_limit_error", code, true, Provider, Outcome::RateLimited)
             }
             Self::UpstreamRejected { status, .. } => return foreign::row(*status),
-            Self::Timeout { .. } => {
-                (504, "server_error", Some("timeout"), false, Provider, Outcome::Timeout)
-            }
+            Self::Timeout { .. } => failed(504, "timeout", Outcome::Timeout),
             Self::Draining => {
                 let code = Some("draining");
                 (503, "service_unavailable_error", code, true, Gateway, Outcome::Draining)

@@ -72,7 +72,8 @@ fn without_agreement_more_are_asked_and_a_majority_is_needed() {
     let mut agreement = Agreement::new(TWO_OF_THREE);
     for member in 0..3 {
         let ids = Vec::new();
-        let next = agreement.take(Event::Answer { member, key: key(member as u8), ids });
+        let next =
+            agreement.take(Event::Answer { member, key: key(u8::try_from(member).unwrap()), ids });
         assert_eq!(next, if member < 2 { Next::Wait } else { Next::Ask(2) });
     }
     let bare = |member, text| Event::Answer { member, key: key(text), ids: Vec::new() };
@@ -112,7 +113,7 @@ fn nobody_at_all_is_no_winner() {
 fn the_order_of_arrival_changes_neither_class_nor_reach() {
     let mut random = Random::new(5);
     for _ in 0..500 {
-        let texts: Vec<u8> = (0..3).map(|_| random.below(2) as u8).collect();
+        let texts: Vec<u8> = (0..3).map(|_| u8::try_from(random.below(2)).unwrap()).collect();
         let decide = |order: [usize; 3]| {
             let mut agreement = Agreement::new(Rules { k: 3, n: 3, n_max: 3 });
             let mut last = Next::Wait;

@@ -58,18 +58,20 @@ impl Parties {
             Standing::Draining | Standing::Ejected | Standing::Gone => false,
         }
     }
+}
 
-    fn network(&self, member: &Member) -> Network {
-        match member.remote.ip().to_canonical() {
-            ip if ip.is_loopback() && self.is_loopback_apart => Network::Own,
-            ip if ip.is_loopback() => Network::Loopback,
+impl Network {
+    fn of(ip: IpAddr, is_loopback_apart: bool) -> Self {
+        match ip.to_canonical() {
+            ip if ip.is_loopback() && is_loopback_apart => Self::Own,
+            ip if ip.is_loopback() => Self::Loopback,
             IpAddr::V4(ip) => {
                 let [a, b, c, _] = ip.octets();
-                Network::V4([a, b, c])
+                Self::V4([a, b, c])
             }
             IpAddr::V6(ip) => {
                 let [a, b, c, d, e, f, ..] = ip.octets();
-                Network::V6([a, b, c, d, e, f])
+                Self::V6([a, b, c, d, e, f])
             }
         }
     }
@@ -203,7 +205,8 @@ fn apart<'a>(context: &Context, seats: impl Iterator<Item = &'a Seat<'a>>) -> Ve
     let (mut operators, mut networks) = (Vec::new(), Vec::new());
     let mut places = Vec::new();
     for seat in seats {
-        let network = context.parties.network(seat.member);
+        let is_loopback_apart = context.parties.is_loopback_apart;
+        let network = Network::of(seat.member.remote.ip(), is_loopback_apart);
         let is_shared = network != Network::Own && networks.contains(&network);
         if is_shared || operators.contains(&seat.member.operator_key) {
             continue;
@@ -213,4 +216,22 @@ fn apart<'a>(context: &Context, seats: impl Iterator<Item = &'a Seat<'a>>) -> Ve
         places.push(seat.place);
     }
     places
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_told_apart_by_what_one_owner_gets() {
+        let of = |ip: &str| Network::of(ip.parse().unwrap(), false);
+        assert_eq!(of("192.0.2.1"), of("192.0.2.254"));
+        assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.9"));
+        assert_ne!(of("192.0.2.1"), of("192.0.3.1"));
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:ffff::1"));
+        assert_ne!(of("2001:db8:1::1"), of("2001:db8:2::1"));
+        assert_eq!((of("127.0.0.1"), of("::1")), (Network::Loopback, Network::Loopback));
+        let apart = Network::of("127.0.0.1".parse().unwrap(), true);
+        assert_eq!(apart, Network::Own);
+    }
 }
