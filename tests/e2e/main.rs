@@ -20,3 +20,5 @@ mod harness;
 mod joining;
 #[cfg(test)]
 mod leaving;
+#[cfg(test)]
+mod verified;
