@@ -125,9 +125,8 @@ async fn a_key_reaches_no_further_than_its_scope() {
     let key =
         |scope: &str| format!("[[key]]\nname = \"k\"\nkey = \"qk_0123456789abcdef\"\n{scope}\n");
     let near = bazaar_for(&key("regions = [\"us-east\", \"ap-south\"]"), healthy()).await;
-    // Who was never asked is tried once.
-    near.answered(json!({}), &KEY).await;
-    assert_eq!(near.answered(json!({}), &KEY).await, ["us"], "the cheaper of the two");
+    let by = near.answered(json!({}), &KEY).await;
+    assert!(by.iter().all(|provider| provider != "eu"), "{by:?}");
     let others = json!({"provider": {"order": ["eu", "far"]}});
     assert_eq!(near.answered(others, &KEY).await, ["far"], "eu is out of reach");
     // What the request asks for does not widen it.
