@@ -145,7 +145,9 @@ fn context(market: &Market) -> Result<Context, Failed> {
         hedging: config::Hedging::default(),
         breaker: config::Breaker::default(),
         seeds: upstream::Seeds::draw()?,
-        witness: Arc::new(gateway::upstream::Nobody),
+        witness: Arc::new(upstream::Nobody),
+        judge: Arc::new(upstream::Nobody),
+        parties: Arc::default(),
         dialer: None,
     })
 }

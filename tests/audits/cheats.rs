@@ -47,16 +47,19 @@ async fn the_full_weights_pass_and_another_model_under_their_name_is_sent_away()
     let impostor = gateway.join(Arc::new(posing), counters).await;
     gateway.until_offers(3).await;
 
-    let good = gateway.audited(&honest[0], &story(), 4).await;
+    let good = gateway.audited(&honest[0], &story(), 8).await;
     assert_eq!(good.fails, 0, "{:?}", gateway.evidence(&honest[0]));
     assert!(good.passes > 0, "{:?}", gateway.evidence(&honest[0]));
 
-    let first = gateway.audited(&impostor, &story(), 2).await;
-    assert!(first.fails >= 1, "within two audits: {:?}", gateway.evidence(&impostor));
-    let mut fails = first.fails;
-    while gateway.standing(&impostor).is_some() && fails < 6 {
+    // Answers are short: those of 64 tokens are judged together.
+    let (mut fails, mut answers, mut first) = (0, 0, None);
+    while gateway.standing(&impostor).is_some() && fails < 6 && answers < 60 {
         fails = gateway.audited(&impostor, &story(), 1).await.fails;
+        answers += 1;
+        first = first.or((fails > 0).then_some(answers));
     }
+    println!("impostor: first fail at answer {first:?}, sent away after {answers}, {fails} fails");
+    assert!(first.is_some_and(|first| first <= 8), "within two pools: {first:?}");
     assert!(gateway.standing(&impostor).is_none(), "sent away: {:?}", gateway.verdicts(&impostor));
     assert!(fails <= 5, "by the fifth confirmed fail: {fails}");
     for node in &honest {
@@ -74,7 +77,7 @@ async fn half_precision_sold_as_full_is_measured() {
     let posing = Posing::new(engine, sample.models().remove(0));
     let half = gateway.join(Arc::new(posing), counters).await;
     gateway.until_offers(3).await;
-    let verdicts = gateway.audited(&half, &story(), 6).await;
+    let verdicts = gateway.audited(&half, &story(), 24).await;
     let evidence = gateway.evidence(&half);
     let scores = evidence.iter().filter_map(|record| record.audit.as_ref()).flat_map(|a| &a.scores);
     let distances: Vec<(u32, Option<f64>, Option<f64>)> =

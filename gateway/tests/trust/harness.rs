@@ -138,7 +138,8 @@ impl Gateway {
         for number in 0..count {
             let mut body = body.clone();
             body["provider"] = json!({"order": [self.name(node)]});
-            body["messages"][0]["content"] = json!(format!("tell me of {number}"));
+            let question = body["messages"][0]["content"].as_str().expect("text");
+            body["messages"][0]["content"] = json!(format!("{question} {number}"));
             let (status, bytes) = self.ask(&body).await;
             assert_eq!(status, 200, "{bytes:?}");
         }
@@ -175,7 +176,7 @@ impl Gateway {
 /// Long enough to be judged alone.
 pub(crate) fn long() -> Value {
     json!({"model": MODEL, "max_tokens": 96, "temperature": 0.9, "stream": true,
-        "messages": [{"role": "user", "content": ""}]})
+        "messages": [{"role": "user", "content": "tell me of"}]})
 }
 
 /// Waits for a state that another task brings about. Bounded, so that a failure is a failure.
