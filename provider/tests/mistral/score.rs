@@ -7,7 +7,7 @@ use openapi::verify::TextHash;
 use provider::engine::Constraint;
 use provider::engine::score::{Answer as Verdict, Job as Asked};
 use provider::sampler::Sampler;
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// Where no matrix has room.
 async fn forcing() -> Bench {
@@ -260,6 +260,7 @@ async fn what_scoring_costs() {
 fn what_claims_cost() {
     println!("vocabulary | us a token | us with claims | more");
     for vocabulary in [1_536u32, 150_000] {
+        #[expect(clippy::cast_possible_truncation, reason = "a random number")]
         let noise = |step: u32| (0..vocabulary).map(move |id| uniform(7, step.into(), id) as f32);
         // Shaped as a model's: most far below the best.
         let rows: Vec<Vec<f32>> = (0..8)
